@@ -1,0 +1,1 @@
+"""What the server, the device agent and the search agree on."""

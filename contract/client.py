@@ -1,0 +1,138 @@
+"""The only HTTP client of a Phonebook server."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import httpx
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from contract.errors import RequestRefused, ServerAnsweredNonsense, ServerUnreachable
+from contract.timings import (
+    Device,
+    DeviceDescription,
+    LatencyTable,
+    Problem,
+    Runtime,
+    Session,
+    StoredTiming,
+    Timing,
+)
+
+DEFAULT_SERVER = "http://127.0.0.1:8420"
+SERVER_VARIABLE = "PHONEBOOK_SERVER"
+TIMEOUT_S = 30.0
+
+Answer = TypeVar("Answer")
+
+
+def default_server() -> str:
+    """The server's address from the environment, else the one `python -m server` listens on."""
+    return os.environ.get(SERVER_VARIABLE, DEFAULT_SERVER)
+
+
+@contextmanager
+def table_client(server: str) -> Iterator["TableClient"]:
+    """A client of the server at that address, closed on exit.
+
+    Raises:
+        ServerUnreachable: the address is not an http or https URL.
+    """
+    try:
+        http = httpx.Client(base_url=server, timeout=TIMEOUT_S)
+    except httpx.InvalidURL as error:
+        raise ServerUnreachable(f"{server!r} is no address of a server: {error}") from error
+    with http:
+        yield TableClient(http)
+
+
+class TableClient:
+    """Every call a program makes to the server.
+
+    Each raises ServerUnreachable, ServerAnsweredNonsense or RequestRefused.
+    """
+
+    def __init__(self, http: httpx.Client) -> None:
+        self._http = http
+
+    @property
+    def server(self) -> str:
+        return str(self._http.base_url).rstrip("/")
+
+    def register(self, device: str, description: DeviceDescription) -> Device:
+        return self._call("PUT", f"/devices/{device}", Device, body=description)
+
+    def devices(self) -> list[Device]:
+        response = self._send("GET", "/devices")
+        return self._parse(response, TypeAdapter(list[Device]))
+
+    def add_session(self, session: Session) -> Session:
+        """Store a session. The same session again is answered with the first."""
+        return self._call("POST", "/sessions", Session, body=session)
+
+    def add_timing(self, session: str, timing: Timing) -> StoredTiming:
+        """Store a timing. The same timing again is answered with the first."""
+        return self._call("POST", f"/sessions/{session}/timings", StoredTiming, body=timing)
+
+    def table(
+        self, device: str, *, runtime: Runtime | None = None, space: str | None = None
+    ) -> LatencyTable:
+        """The device's table under `runtime`, or under its default one."""
+        query = {"runtime": runtime.key if runtime else None, "space": space}
+        params = {name: value for name, value in query.items() if value is not None}
+        return self._call("GET", f"/lut/{device}", LatencyTable, params=params)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        answer: type[Answer],
+        *,
+        body: BaseModel | None = None,
+        params: dict[str, str] | None = None,
+    ) -> Answer:
+        return self._parse(self._send(method, path, body, params), TypeAdapter(answer))
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: BaseModel | None = None,
+        params: dict[str, str] | None = None,
+    ) -> httpx.Response:
+        content = body.model_dump_json() if body else None
+        headers = {"content-type": "application/json"} if body else {}
+        try:
+            response = self._http.request(
+                method, path, content=content, headers=headers, params=params
+            )
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise ServerUnreachable(
+                f"no answer from {self.server} ({error}); start the server with "
+                f"`python -m server`, or name another with --server or {SERVER_VARIABLE}"
+            ) from error
+        if response.is_error:
+            raise self._refusal(response)
+        return response
+
+    def _refusal(self, response: httpx.Response) -> Exception:
+        try:
+            problem = Problem.model_validate_json(response.content)
+        except ValidationError:
+            return self._nonsense(response, f"status {response.status_code}")
+        return RequestRefused(f"{self.server}: {problem.detail}", status=problem.status)
+
+    def _parse(self, response: httpx.Response, adapter: TypeAdapter[Answer]) -> Answer:
+        try:
+            return adapter.validate_json(response.content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise self._nonsense(response, f"{where or 'body'}: {first['msg']}") from error
+
+    def _nonsense(self, response: httpx.Response, what: str) -> ServerAnsweredNonsense:
+        return ServerAnsweredNonsense(
+            f"{response.request.method} {response.request.url} answered something that is not "
+            f"Phonebook's ({what}); check the address and that both sides have the same version"
+        )

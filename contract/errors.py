@@ -1,0 +1,88 @@
+"""The errors a person meets, and the exit codes they end a program with.
+
+PhonebookError                  exit 2  bad input: who, what, and what to do next
+|-- ServerUnreachable           exit 3  no answer
+|-- ServerAnsweredNonsense      exit 3  an answer that is not Phonebook's
+|-- RequestRefused              exit 3  the server said no, with a problem document
+|-- IncompleteTable             exit 4  operators have no row
+|-- DeviceFailed                exit 5  the device could not do it
+`-- Diverged                    exit 6  a search met a loss that is not a number
+Interrupted by Ctrl-C           exit 130
+"""
+
+from collections.abc import Sequence
+
+
+class PhonebookError(Exception):
+    """Bad input. The message says who, what, and what to do next."""
+
+    exit_code = 2
+
+
+class ServerUnreachable(PhonebookError):
+    """The server did not answer."""
+
+    exit_code = 3
+
+
+class ServerAnsweredNonsense(PhonebookError):
+    """Something answered, but not as a Phonebook server does."""
+
+    exit_code = 3
+
+
+class RequestRefused(PhonebookError):
+    """The server answered with a problem document.
+
+    Attributes:
+        status: the HTTP status.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class IncompleteTable(PhonebookError):
+    """A network or a space needs operators that the table has no row for.
+
+    Attributes:
+        missing: the operators' keys.
+    """
+
+    exit_code = 4
+
+    def __init__(self, message: str, *, missing: Sequence[str]) -> None:
+        super().__init__(message)
+        self.missing = tuple(missing)
+
+
+class DeviceFailed(PhonebookError):
+    """The device could not do what it was asked."""
+
+    exit_code = 5
+
+
+class Diverged(PhonebookError):
+    """The loss of a search or a training is no longer a number."""
+
+    exit_code = 6
+
+
+def listing(names: Sequence[str], *, most: int = 3) -> str:
+    """`a, b, c and 31 more`."""
+    shown = ", ".join(names[:most])
+    rest = len(names) - most
+    return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+def near(name: str, known: Sequence[str]) -> str:
+    """The sentence that helps after a mistyped name."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, known, n=3, cutoff=0.5)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"known: {', '.join(known)}" if known else "none is known yet"
