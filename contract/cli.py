@@ -1,18 +1,35 @@
-"""How every command line ends: one line for a person, one exit code for a script."""
+"""How every command line looks and ends: plain help, one line for an error, one exit code."""
 
 import sys
-from collections.abc import Callable
 from typing import NoReturn
+
+from cyclopts import App, CycloptsError
 
 from contract.errors import PhonebookError
 
+USAGE = 2
 INTERRUPTED = 130
 
 
-def main(app: Callable[[], object]) -> NoReturn:
-    """Run a command line and exit: 0, the error's code, or 130 after Ctrl-C."""
+def command_line(name: str, help: str) -> App:
+    """An app for `main`; `name` is what a person types, as `python -m search.run`."""
+    return App(
+        name=name,
+        help=help,
+        help_format="plaintext",
+        version_flags=(),
+        exit_on_error=False,
+        suppress_keyboard_interrupt=False,
+        result_action="return_value",
+    )
+
+
+def main(app: App) -> NoReturn:
+    """Run the app on the command line's arguments and exit: 0, the error's code, or 130."""
     try:
         app()
+    except CycloptsError:
+        sys.exit(USAGE)  # already explained on the screen
     except PhonebookError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201  # the one place that tells a person
         sys.exit(error.exit_code)
