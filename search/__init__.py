@@ -1,0 +1,1 @@
+"""FBNet's differentiable architecture search, against measured latencies."""
