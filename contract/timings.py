@@ -57,8 +57,8 @@ class DeviceDescription(Value):
 
     model: str = Field(min_length=1, max_length=200)
     soc: str = Field(min_length=1, max_length=200)  # the CPU's model name on a computer
-    cores: PositiveInt
-    memory_bytes: PositiveInt
+    cores: int = Field(ge=1, le=65_536)
+    memory_bytes: int = Field(ge=1, lt=2**63)
     os: str = Field(min_length=1, max_length=200)
 
 
@@ -70,11 +70,13 @@ class Runtime(Value):
 
     backend: Literal["xnnpack"] = "xnnpack"
     dtype: Dtype
-    threads: PositiveInt
+    threads: int = Field(ge=1, le=9999)
     memory_format: MemoryFormat
-    executorch: str = Field(pattern=r"^[0-9][0-9A-Za-z.+]*$")  # version
+    executorch: str = Field(pattern=r"^[0-9][0-9A-Za-z.+]*$", max_length=50)  # version
     runner: Runner
-    affinity: str = Field(pattern=r"^(any|cpu[0-9]+(\.[0-9]+)*)$")  # CPUs the runner may use
+    affinity: str = Field(  # CPUs the runner may use
+        pattern=r"^(any|cpu[0-9]+(\.[0-9]+)*)$", max_length=100
+    )
     protocol: Protocol
 
     @cached_property
