@@ -144,6 +144,7 @@ _PARAMETERS = {
     for width in _HEADS_BY_WIDTH
 }
 SPACE_NAMES: tuple[str, ...] = tuple(_PARAMETERS)
+DEFAULT_SPACE = "fbnet-32"  # small enough to measure and to search on a laptop
 
 
 @lru_cache

@@ -1,0 +1,1 @@
+"""Measures operators on devices and posts their timings."""

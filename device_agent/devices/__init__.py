@@ -1,0 +1,96 @@
+"""What a device promises: to say what it is, and to time a program."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from contract.errors import PhonebookError, near
+from contract.timings import (
+    Conditions,
+    DeviceDescription,
+    Dtype,
+    FailureCode,
+    MemoryFormat,
+    Origin,
+    Runtime,
+)
+from device_agent.programs import ProgramFile
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """How long one visit to a program lasts: until both the count and the duration are reached.
+
+    Both bounds are LiteRT's benchmark_model's idea; `max_runs` bounds what a tiny operator stores.
+    """
+
+    warmup_runs: int
+    min_runs: int
+    max_runs: int
+    min_duration_s: float
+    deadline_s: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProgramTiming:
+    """One visit: every run's duration in ns, in the order taken, without load and warm-up."""
+
+    samples_ns: tuple[int, ...]
+    first_run_ns: int
+    load_ns: int
+    output: bytes  # of the last run, raw
+
+
+class ProgramFailed(Exception):
+    """This program did not run; the device is ready for the next one.
+
+    Attributes:
+        code: what happened, as stored in the table.
+    """
+
+    def __init__(self, code: FailureCode, message: str) -> None:
+        super().__init__(message)
+        self.code: FailureCode = code
+        self.message = message
+
+
+class Device(Protocol):
+    """Implementations: `host.Host`; in tests, `FakeDevice`.
+
+    A device is a context manager: entering it starts its runner, leaving it leaves nothing
+    running.
+    """
+
+    runtime: Runtime
+    origin: Origin
+
+    def describe(self) -> DeviceDescription: ...
+
+    def conditions(self) -> Conditions: ...
+
+    def time_program(self, file: ProgramFile, plan: Plan) -> ProgramTiming:
+        """Load `file`, warm up, and time its runs; the input is set anew before each run.
+
+        Raises:
+            ProgramFailed: the program could not be loaded or run, crashed its runner, or
+                passed the plan's deadline.
+            DeviceFailed: the device itself is gone.
+        """
+        ...
+
+
+def open_device(
+    kind: str, *, dtype: Dtype, threads: int, memory_format: MemoryFormat
+) -> AbstractContextManager[Device]:
+    """The device that `--device` names.
+
+    Raises:
+        PhonebookError: no such kind of device.
+    """
+    from device_agent.devices.host import Host
+
+    kinds: dict[str, Callable[..., AbstractContextManager[Device]]] = {"host": Host}
+    if kind not in kinds:
+        raise PhonebookError(f"no device {kind!r}; {near(kind, list(kinds))}")
+    return kinds[kind](dtype=dtype, threads=threads, memory_format=memory_format)

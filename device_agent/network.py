@@ -1,0 +1,143 @@
+"""`python -m device_agent.network --device host ...`: a whole network, end to end."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from contract.cli import command_line, main
+from contract.errors import DeviceFailed, PhonebookError
+from contract.networks import Network, network, published
+from contract.spaces import space as space_named
+from contract.timings import Estimate, Runtime, estimate
+from device_agent import screen
+from device_agent.devices import Device, Plan, ProgramFailed, open_device
+from device_agent.places import cache_dir
+from device_agent.programs import Program, ProgramCache, ProgramFile, export_to_pte
+from device_agent.run import alone_on
+from device_agent.session import ROUNDS, check_output
+
+NETWORK_PLAN = Plan(
+    warmup_runs=5, min_runs=20, max_runs=1000, min_duration_s=0.3, deadline_s=120.0
+)
+WEIGHTS = "weights.safetensors"
+PROGRAM = "network.pte"
+
+app = command_line("python -m device_agent.network", "Measure a whole network on a device.")
+
+
+@app.default
+def run(
+    *,
+    device: Annotated[str, Parameter(help="Which device: host is this computer.")],
+    runtime: Annotated[str, Parameter(help="The runtime's key, as the table names it.")],
+    network: Annotated[str | None, Parameter(help="A published network.")] = None,
+    space: Annotated[
+        str | None, Parameter(help="Where to put the published network [default: its own].")
+    ] = None,
+    result: Annotated[
+        Path | None,
+        Parameter(help="A search's result.json; its weights are used where they lie beside it."),
+    ] = None,
+    as_json: Annotated[
+        bool, Parameter(name="--json", negative="", help="Print one JSON object on stdout.")
+    ] = False,
+) -> None:
+    """Export the network to one .pte, check its output, and time it with the agent's runner."""
+    if (network is None) == (result is None):
+        raise PhonebookError("give either --network NAME or --result PATH")
+    weights = None
+    if result is not None:
+        chosen = _from_result(result)
+        beside = result.with_name(WEIGHTS)
+        weights = beside if beside.exists() else None
+    else:
+        chosen = published(network or "", in_space=space_named(space) if space else None)
+
+    wanted = _parse_runtime(runtime)
+    with (
+        alone_on(device),
+        open_device(
+            device,
+            dtype=wanted.dtype,
+            threads=wanted.threads,
+            memory_format=wanted.memory_format,
+        ) as opened,
+    ):
+        if opened.runtime != wanted:
+            raise PhonebookError(
+                f"{device} offers {opened.runtime.key}, not {wanted.key}; measure its table "
+                "again with this version, or install the other"
+            )
+        file = _exported(chosen, opened, weights)
+        figures = time_network(opened, file)
+    if result is not None:
+        shutil.copyfile(file.path, result.with_name(PROGRAM))
+    answer = {**figures.model_dump(), "program": str(file.path)}
+    if as_json:
+        sys.stdout.write(json.dumps(answer) + "\n")
+    else:
+        screen.console.print(
+            f"{chosen.name} on {device}: median {figures.median_us:,.1f} us, "
+            f"p90 {figures.p90_us:,.1f} us, {figures.samples} samples in {figures.rounds} rounds"
+        )
+
+
+def time_network(device: Device, file: ProgramFile) -> Estimate:
+    """Visit the program as often as a session visits an operator.
+
+    Raises:
+        DeviceFailed: it did not run, or computed something else than eager PyTorch.
+    """
+    rounds_us = []
+    with screen.progress() as bar:
+        task = bar.add_task(f"measuring {file.name}", total=ROUNDS)
+        for _ in range(ROUNDS):
+            try:
+                timing = device.time_program(file, NETWORK_PLAN)
+                check_output(timing, file)
+            except ProgramFailed as failed:
+                raise DeviceFailed(f"{file.name}: {failed.code}: {failed.message}") from failed
+            rounds_us.append([ns / 1000 for ns in timing.samples_ns])
+            bar.advance(task)
+    return estimate(rounds_us)
+
+
+def _exported(chosen: Network, device: Device, weights: Path | None) -> ProgramFile:
+    program = Program(
+        content=chosen,
+        dtype=device.runtime.dtype,
+        memory_format=device.runtime.memory_format,
+        weights=weights,
+    )
+    with screen.console.status(f"exporting {chosen.name}"):
+        (exported,) = ProgramCache(cache_dir()).export([program], export_to_pte)
+    if exported.file is None:
+        raise PhonebookError(f"{chosen.name} cannot be exported: {exported.error}")
+    return exported.file
+
+
+def _from_result(path: Path) -> Network:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+        blocks, space = content["architecture"], content["space"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PhonebookError(
+            f"{path} is no search result ({type(error).__name__}: {error}); "
+            "give the result.json that `python -m search.run` wrote"
+        ) from error
+    return network(blocks, space=space_named(space), name=path.parent.name or "result")
+
+
+def _parse_runtime(key: str) -> Runtime:
+    try:
+        return Runtime.parse(key)
+    except ValueError as error:
+        raise PhonebookError(str(error)) from error
+
+
+if __name__ == "__main__":
+    main(app)

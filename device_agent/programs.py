@@ -1,0 +1,163 @@
+"""Programs: what is exported, under which name it is cached, and exporting many at once.
+
+This module knows what a program is made of; `export.py` alone knows how it is made.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+
+from contract.errors import PhonebookError
+from contract.networks import Network
+from contract.operators import Operator
+from contract.timings import Dtype, MemoryFormat
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """An operator, or a whole network, exported to one `.pte` beside its expected output.
+
+    `weights` is a safetensors file for the network; without it the weights are random.
+    """
+
+    content: Operator | Network
+    dtype: Dtype
+    memory_format: MemoryFormat
+    weights: Path | None = None
+
+    @property
+    def name(self) -> str:
+        return self.content.key if isinstance(self.content, Operator) else self.content.name
+
+    @cached_property
+    def file_stem(self) -> str:
+        """The name, and a hash of everything that the exported bytes depend on."""
+        recipe = {
+            "content": self.content.model_dump(mode="json", exclude={"name", "space"}),
+            "dtype": self.dtype,
+            "memory_format": self.memory_format,
+            "weights": _file_hash(self.weights) if self.weights else None,
+            "torch": version("torch"),
+            "executorch": version("executorch"),
+            "exporter": _exporter_hash(),
+        }
+        digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+        return f"{self.name}-{digest[:16]}"
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramFile:
+    """An exported program: the `.pte` and the raw float32 output that eager PyTorch gave."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    @property
+    def expected_output(self) -> Path:
+        return self.path.with_suffix(".expected")
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """One finished export: the file, or why there is none."""
+
+    program: Program
+    file: ProgramFile | None
+    error: str | None
+    was_cached: bool
+
+
+Exporter = Callable[[Program, ProgramFile], None]
+
+
+class ProgramCache:
+    """Exported programs in a folder, by content. Files appear whole or not at all."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "programs"
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def file(self, program: Program) -> ProgramFile:
+        return ProgramFile(self._folder / f"{program.file_stem}.pte")
+
+    def export(
+        self,
+        programs: Sequence[Program],
+        exporter: Exporter,
+    ) -> Iterator[Exported]:
+        """Yield every program as it becomes available, cached ones first.
+
+        Runs `exporter` in worker processes, one per CPU; all have ended when the iterator has.
+
+        Raises:
+            PhonebookError: a worker process died; what it finished before stays cached.
+        """
+        todo = [program for program in programs if not self.file(program).path.exists()]
+        for program in programs:
+            if program not in todo:
+                yield Exported(program, self.file(program), None, was_cached=True)
+        if not todo:
+            return
+        pool = ProcessPoolExecutor(
+            max_workers=min(os.cpu_count() or 1, len(todo)),
+            mp_context=get_context("spawn"),
+            initializer=_quiet_worker,
+            initargs=(str(self._folder / "export.log"),),
+        )
+        try:
+            futures = {
+                pool.submit(exporter, program, self.file(program)): program for program in todo
+            }
+            for future in as_completed(futures):
+                program, error = futures[future], future.exception()
+                if isinstance(error, BrokenProcessPool):
+                    raise PhonebookError(
+                        f"exporting {program.name}: a worker process died (out of memory?); "
+                        "what was exported is kept, run the same command to go on"
+                    ) from error
+                if error is None:
+                    yield Exported(program, self.file(program), None, was_cached=False)
+                else:
+                    yield Exported(program, None, f"{type(error).__name__}: {error}", False)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def export_to_pte(program: Program, file: ProgramFile) -> None:
+    """The exporter of `ProgramCache.export`; torch is imported in its worker process only."""
+    from device_agent.export import export
+
+    export(program, file)
+
+
+def _quiet_worker(log: str) -> None:
+    """Leave Ctrl-C to the parent, and the libraries' chatter to a log file."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+
+
+def _file_hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@lru_cache
+def _exporter_hash() -> str:
+    """Of the code that decides what is in a program, so that changing it exports anew."""
+    root = Path(__file__).resolve().parent.parent
+    sources = (root / "device_agent" / "export.py", root / "search" / "blocks.py")
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
