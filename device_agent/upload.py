@@ -8,7 +8,6 @@ from contract.client import TableClient
 from contract.errors import RequestRefused, ServerUnreachable
 from device_agent.journal import Journal
 
-PATIENCE_S = 20.0
 _PASSING = frozenset({408, 425, 429})
 
 
@@ -20,14 +19,14 @@ class Sent:
     refused: tuple[str, ...]  # one message per timing that the server will never take
 
 
-def send(journal: Journal, client: TableClient) -> Sent:
+def send(journal: Journal, client: TableClient, *, patience_s: float = 20.0) -> Sent:
     """Post every waiting timing of this client's server, sessions first.
 
     A timing leaves the outbox only when the server has answered that it is stored. Posts carry
     the ids made at measuring, so one whose answer was lost is stored once all the same.
 
     Raises:
-        ServerUnreachable: still no answer after 20 s of retries; the rest stays in the outbox.
+        ServerUnreachable: still no answer after `patience_s` of retries; the rest stays in the outbox.
     """
     accepted = 0
     refused: list[str] = []
@@ -35,7 +34,7 @@ def send(journal: Journal, client: TableClient) -> Sent:
     for session, timing in journal.unsent(client.server):
         try:
             for attempt in stamina.retry_context(
-                on=_is_passing, timeout=PATIENCE_S, attempts=None
+                on=_is_passing, timeout=patience_s, attempts=None
             ):
                 with attempt:
                     if session.id not in known:

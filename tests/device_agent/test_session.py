@@ -1,0 +1,148 @@
+"""Sessions: shuffled rounds, resumed where they stopped, failures stored with a code."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pytest
+
+from contract.errors import DeviceFailed
+from contract.spaces import space
+from contract.timings import Conditions, Session, Timing
+from device_agent.journal import Journal, OpenSession
+from device_agent.session import ROUNDS, isolated, measure
+from tests.fakes import RUNTIME, FakeDevice, exported
+
+OPERATORS = space("fbnet-32").operators[:6]
+US = {operator.key: 10.0 + index for index, operator in enumerate(OPERATORS)}
+SERVER = "http://server"
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with Journal(tmp_path / "journal.db") as journal:
+        yield journal
+
+
+@pytest.fixture
+def opened(journal: Journal) -> OpenSession:
+    session = Session(
+        id=uuid4(),
+        device="bench",
+        runtime=RUNTIME,
+        space="fbnet-32",
+        origin="emulated",
+        started_at=datetime.now(UTC),
+        agent_version="1",
+        conditions=Conditions(load_1min=None, clock_mhz=None, temperature_c=None),
+    )
+    return journal.begin(SERVER, session, OPERATORS)
+
+
+def run(
+    opened: OpenSession, device: FakeDevice, journal: Journal, folder: Path
+) -> dict[str, Timing]:
+    files = exported(OPERATORS, folder)
+    work = [isolated(operator, file) for operator, file in files.items()]
+    timings = measure(opened, work, device=device, journal=journal, on_visit=lambda: None)
+    return {timing.operator.key: timing for timing in timings}
+
+
+def test_every_operator_is_visited_once_a_round_in_changing_order(
+    opened: OpenSession, journal: Journal, tmp_path: Path
+) -> None:
+    device = FakeDevice(US)
+    timings = run(opened, device, journal, tmp_path)
+    count = len(OPERATORS)
+    rounds = [device.visits[start : start + count] for start in range(0, ROUNDS * count, count)]
+    assert all(sorted(visits) == sorted(US) for visits in rounds)
+    assert len({tuple(visits) for visits in rounds}) == ROUNDS
+    assert {key: timing.rounds_us[0][0] for key, timing in timings.items()} == US
+    assert all(len(timing.rounds_us) == ROUNDS for timing in timings.values())
+
+
+@pytest.mark.parametrize("stop_after", [0, 1, 7, 29])
+def test_an_interrupted_session_goes_on_and_repeats_nothing(
+    opened: OpenSession, journal: Journal, tmp_path: Path, stop_after: int
+) -> None:
+    whole = FakeDevice(US)
+    left = stop_after
+
+    def pull_the_cable(key: str) -> None:
+        nonlocal left
+        if left == 0:
+            raise DeviceFailed("bench: gone")
+        left -= 1
+
+    leaving = FakeDevice(US, pull_the_cable)
+    with pytest.raises(DeviceFailed):
+        run(opened, leaving, journal, tmp_path)
+    assert journal.unsent(SERVER) == []
+
+    with Journal(tmp_path / "journal.db") as after_restart:
+        found = after_restart.open_session(SERVER, "bench", RUNTIME, "fbnet-32")
+        assert found == opened
+        timings = run(found, whole, after_restart, tmp_path)
+        assert Counter(leaving.visits + whole.visits) == dict.fromkeys(US, ROUNDS)
+        assert {len(timing.rounds_us) for timing in timings.values()} == {ROUNDS}
+        assert after_restart.open_session(SERVER, "bench", RUNTIME, "fbnet-32") is None
+        assert len(after_restart.unsent(SERVER)) == len(OPERATORS)
+
+
+def test_a_program_that_fails_is_stored_with_its_code_and_not_tried_again(
+    opened: OpenSession, journal: Journal, tmp_path: Path
+) -> None:
+    broken = OPERATORS[2].key
+    tried: list[str] = []
+    device = FakeDevice({key: us for key, us in US.items() if key != broken}, tried.append)
+    timings = run(opened, device, journal, tmp_path)
+    failure = timings.pop(broken).failure
+    assert failure is not None
+    assert (failure.code, tried.count(broken)) == ("load_failed", 1)
+    assert all(timing.failure is None for timing in timings.values())
+
+
+def test_an_output_that_differs_from_eager_is_no_timing(
+    opened: OpenSession, journal: Journal, tmp_path: Path
+) -> None:
+    device = FakeDevice(US)
+    device.output = (np.arange(8, dtype=np.float32) + 1).tobytes()
+    messages = {
+        timing.failure.message
+        for timing in run(opened, device, journal, tmp_path).values()
+        if timing.failure
+    }
+    assert messages == {"differs from eager PyTorch by 1, allowed 0.007"}
+
+
+@pytest.mark.parametrize("output", [b"", np.full(8, np.nan, dtype=np.float32).tobytes()])
+def test_an_output_of_another_size_or_of_nan_is_no_timing(
+    opened: OpenSession, journal: Journal, tmp_path: Path, output: bytes
+) -> None:
+    device = FakeDevice(US)
+    device.output = output
+    codes = {
+        timing.failure.code
+        for timing in run(opened, device, journal, tmp_path).values()
+        if timing.failure
+    }
+    assert codes == {"wrong_output"}
+
+
+def test_a_clock_that_stands_still_gives_no_timing(
+    opened: OpenSession, journal: Journal, tmp_path: Path
+) -> None:
+    timings = run(opened, FakeDevice(dict.fromkeys(US, 0.0)), journal, tmp_path)
+    assert {t.failure.code for t in timings.values() if t.failure} == {"bad_samples"}
+
+
+def test_samples_of_a_program_that_was_exported_anew_are_not_mixed(
+    opened: OpenSession, journal: Journal, tmp_path: Path
+) -> None:
+    journal.add_visit(opened.session.id, 0, "of-an-older-exporter", {OPERATORS[0].key: [999.0]})
+    timings = run(opened, FakeDevice(US), journal, tmp_path)
+    assert len(timings[OPERATORS[0].key].rounds_us) == ROUNDS
+    assert all(us == 10.0 for samples in timings[OPERATORS[0].key].rounds_us for us in samples)

@@ -1,0 +1,89 @@
+"""Fakes that behave, record, and refuse what they were not told."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from contract.operators import Operator
+from contract.timings import Conditions, DeviceDescription, Origin, Runtime
+from device_agent.devices import Plan, ProgramFailed, ProgramTiming
+from device_agent.programs import Program, ProgramFile
+
+OUTPUT = np.arange(8, dtype=np.float32)
+
+RUNTIME = Runtime(
+    dtype="float32",
+    threads=1,
+    memory_format="contiguous",
+    executorch="1.5.1",
+    runner="python",
+    affinity="any",
+    protocol="isolated",
+)
+DESCRIPTION = DeviceDescription(
+    model="Test bench", soc="Test core", cores=2, memory_bytes=2**30, os="Test OS 1"
+)
+
+
+def fake_export(program: Program, file: ProgramFile) -> None:
+    """Writes the program's name for a `.pte`; runs in worker processes, so it is a function."""
+    file.expected_output.write_bytes(OUTPUT.tobytes())
+    file.path.write_text(program.name)
+
+
+class FakeDevice:
+    """Takes the microseconds it was told for each operator key; unknown programs fail to load.
+
+    `on_visit` is called before each visit and may raise, as a device that goes away does.
+    """
+
+    runtime = RUNTIME
+    origin: Origin = "emulated"
+
+    def __init__(
+        self, us_by_key: dict[str, float], on_visit: Callable[[str], None] = lambda key: None
+    ) -> None:
+        self.us_by_key = us_by_key
+        self.output = OUTPUT.tobytes()
+        self.visits: list[str] = []
+        self._on_visit = on_visit
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return
+
+    def describe(self) -> DeviceDescription:
+        return DESCRIPTION
+
+    def conditions(self) -> Conditions:
+        return Conditions(load_1min=0.5, clock_mhz=None, temperature_c=None)
+
+    def time_program(self, file: ProgramFile, plan: Plan) -> ProgramTiming:
+        key = file.path.read_text()
+        self._on_visit(key)
+        if key not in self.us_by_key:
+            raise ProgramFailed("load_failed", f"cannot load {file.name}")
+        self.visits.append(key)
+        ns = round(self.us_by_key[key] * 1000)
+        return ProgramTiming(
+            samples_ns=(ns,) * plan.min_runs, first_run_ns=ns, load_ns=1, output=self.output
+        )
+
+
+def exported(operators: Iterable[Operator], folder: Path) -> dict[Operator, ProgramFile]:
+    """Fake programs for these operators."""
+    files = {operator: ProgramFile(folder / f"{operator.key}.pte") for operator in operators}
+    for operator, file in files.items():
+        program = Program(content=operator, dtype="float32", memory_format="contiguous")
+        fake_export(program, file)
+    return files
