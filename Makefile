@@ -1,0 +1,40 @@
+# Two commands for people: `make demo` and `make test`. Both make the environment themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test format lock serve migration
+
+demo: .venv/.ready
+	@$(BIN)/python scripts/demo.py
+
+test: .venv/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+.venv/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Phonebook needs Python 3.11 or newer: make PYTHON=python3.11 ..."; exit 2; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv \
+		|| { echo "no venv here; on Debian: apt-get install python3-venv"; exit 2; }
+	@echo "installing into .venv (about two minutes the first time)"
+	@$(BIN)/pip install -qq -c constraints.txt -e '.[server,agent,search,dev]'
+	@touch $@
+
+serve: .venv/.ready
+	$(BIN)/python -m server
+
+format: .venv/.ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# A new migration from what tables.py declares: make migration name=add_units
+migration: .venv/.ready
+	$(BIN)/alembic revision --autogenerate -m "$(name)"
+
+# Needs uv, for its universal resolution; nothing else here does.
+lock:
+	uv pip compile pyproject.toml --universal --all-extras -q -o constraints.txt \
+		--custom-compile-command "make lock"
