@@ -1,0 +1,1 @@
+"""Stores timings, serves latency tables, draws the dashboard."""

@@ -1,0 +1,97 @@
+"""`python -m server`: the server on this machine."""
+
+import errno
+import socket
+import sys
+from typing import Annotated
+
+import uvicorn
+from cyclopts import Parameter
+
+from contract.cli import command_line, main
+from contract.errors import PhonebookError
+from server import logs
+from server.app import create_app
+from server.db import open_database, shown
+from server.schema import prepare
+from server.settings import read_settings
+
+BACKLOG = 256
+
+app = command_line("python -m server", "Keep timings and serve latency tables.")
+
+
+@app.default
+def serve(
+    *,
+    host: Annotated[
+        str | None, Parameter(help="A loopback address [default: $PHONEBOOK_HOST or 127.0.0.1].")
+    ] = None,
+    port: Annotated[
+        int | None, Parameter(help="0 takes a free one [default: $PHONEBOOK_PORT or 8420].")
+    ] = None,
+    database_url: Annotated[
+        str | None,
+        Parameter(
+            help="SQLite or PostgreSQL "
+            "[default: $PHONEBOOK_DATABASE_URL or the file phonebook.db in this folder]."
+        ),
+    ] = None,
+) -> None:
+    """Serve until Ctrl-C. The address is printed once it answers."""
+    settings = read_settings(host=host, port=port, database_url=database_url)
+    logs.configure()
+    engine = open_database(settings.database_url)
+    prepare(engine)
+    with listen(settings.host, settings.port) as listener:
+        address = f"http://{_in_url(settings.host)}:{listener.getsockname()[1]}"
+        server = AnnouncingServer(
+            uvicorn.Config(
+                create_app(engine, settings),
+                log_config=None,
+                access_log=False,  # RequestLog writes one
+                lifespan="off",
+            ),
+            announcement=f"Phonebook serves {address} (database {shown(engine.url)})",
+        )
+        server.run(sockets=[listener])
+    engine.dispose()
+
+
+class AnnouncingServer(uvicorn.Server):
+    """Prints one line when it answers: people read it, and scripts learn the port from it."""
+
+    def __init__(self, config: uvicorn.Config, *, announcement: str) -> None:
+        super().__init__(config)
+        self._announcement = announcement
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        sys.stdout.write(f"{self._announcement}\n")
+        sys.stdout.flush()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket of ours on that address.
+
+    Raises:
+        PhonebookError: the address is taken, or not of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PhonebookError(
+                f"port {port} on {host} is in use; stop what listens there, or give another "
+                "with --port (0 takes a free one)"
+            ) from error
+        raise PhonebookError(f"cannot listen on {host}, port {port}: {error.strerror}") from error
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+if __name__ == "__main__":
+    main(app)

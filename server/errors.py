@@ -1,0 +1,61 @@
+"""What the server refuses, by HTTP status. Each becomes a problem document.
+
+Refusal
+|-- NotFound        404  names what is not there, and what is near
+|-- Conflict        409  the request contradicts what is stored
+|-- Unprocessable   422  the request contradicts itself, or cannot be stored
+`-- NotReady        503  the server cannot work yet
+"""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from http import HTTPStatus
+from typing import ClassVar
+
+from contract.errors import near
+
+
+class Refusal(Exception):
+    """A request that cannot be answered. The message says who, what, and what to do next.
+
+    Attributes:
+        near: names that the client may have meant.
+    """
+
+    status: ClassVar[HTTPStatus]
+
+    def __init__(self, detail: str, *, near: Sequence[str] = ()) -> None:
+        super().__init__(detail)
+        self.near = tuple(near)
+
+
+class NotFound(Refusal):
+    """What the request names does not exist."""
+
+    status = HTTPStatus.NOT_FOUND
+
+
+class Conflict(Refusal):
+    """The request contradicts what is stored."""
+
+    status = HTTPStatus.CONFLICT
+
+
+class Unprocessable(Refusal):
+    """The request contradicts itself, or holds what no database can store."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+class NotReady(Refusal):
+    """The server runs but cannot answer questions about its database."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def unknown(kind: str, name: str, known: Sequence[str]) -> NotFound:
+    """`no device 'hots'; did you mean host?`"""
+    return NotFound(
+        f"no {kind} {name!r}; {near(name, known)}",
+        near=get_close_matches(name, known, n=3, cutoff=0.5),
+    )

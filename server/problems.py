@@ -1,0 +1,94 @@
+"""Every error as a problem document (RFC 9457): who, what, and what to do next."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from sqlalchemy.exc import DataError, OperationalError
+from starlette.exceptions import HTTPException
+
+from contract.timings import Problem
+from server.errors import Refusal
+from server.middleware import REQUEST_ID
+
+MEDIA_TYPE = "application/problem+json"
+MOST_FIELDS = 3
+
+log = structlog.get_logger(__name__)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of `app` with a problem document."""
+
+    @app.exception_handler(Refusal)
+    def refused(request: Request, error: Refusal) -> Response:
+        return problem(error.status, str(error), near=error.near)
+
+    @app.exception_handler(RequestValidationError)
+    def wrong_fields(request: Request, error: RequestValidationError) -> Response:
+        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, explained(error.errors()))
+
+    @app.exception_handler(HTTPException)
+    def refused_by_framework(request: Request, error: HTTPException) -> Response:
+        status = HTTPStatus(error.status_code)
+        where = f"{request.method} {request.url.path}"
+        detail = (
+            error.detail if error.detail != status.phrase else f"{where}: {status.description}"
+        )
+        return problem(status, detail, headers=error.headers)
+
+    @app.exception_handler(DataError)
+    def not_storable(request: Request, error: DataError) -> Response:
+        return problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, f"the database cannot store a value: {error.orig}"
+        )
+
+    @app.exception_handler(OperationalError)
+    def no_database(request: Request, error: OperationalError) -> Response:
+        log.error("the database did not answer", reason=str(error.orig))
+        return problem(
+            HTTPStatus.SERVICE_UNAVAILABLE, "the database does not answer; try again in a while"
+        )
+
+    @app.exception_handler(Exception)
+    def failed(request: Request, error: Exception) -> Response:
+        request_id = request.state.request_id
+        return problem(
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            f"the server failed at this request; its log tells why at request_id {request_id}",
+            headers={REQUEST_ID: request_id},
+        )
+
+
+def problem(
+    status: HTTPStatus,
+    detail: str,
+    *,
+    near: Sequence[str] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The answer that says no."""
+    document = Problem(
+        type="about:blank", title=status.phrase, status=status, detail=detail, near=tuple(near)
+    )
+    return JSONResponse(
+        document.model_dump(mode="json"), status, headers=headers, media_type=MEDIA_TYPE
+    )
+
+
+def explained(errors: Sequence[Mapping[str, object]]) -> str:
+    """`body.rounds_us.0.1: Input should be greater than 0`, for the first few fields.
+
+    The value itself is left out: NaN has no place in JSON, and a body may be large.
+    """
+    fields = [f"{_field(error['loc'])}: {error['msg']}" for error in errors[:MOST_FIELDS]]
+    rest = len(errors) - MOST_FIELDS
+    return "; ".join(fields) + (f"; and {rest} more" if rest > 0 else "")
+
+
+def _field(location: object) -> str:
+    assert isinstance(location, tuple)
+    return ".".join(str(part) for part in location)

@@ -1,0 +1,1 @@
+"""Routes declare: types, status, possible errors, one call of the store."""

@@ -1,0 +1,25 @@
+"""For whoever watches the server: is it alive, can it answer."""
+
+from fastapi import APIRouter, Request
+
+from contract.timings import Problem
+from server.errors import NotReady
+from server.schema import UPGRADE_COMMAND, is_at_head
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+def alive() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", responses={503: {"model": Problem}})
+def ready(request: Request) -> dict[str, str]:
+    """The database answers too, and has the schema that this version needs."""
+    if not is_at_head(request.app.state.engine):
+        raise NotReady(
+            f"the database has another schema than this server; run `{UPGRADE_COMMAND}`"
+        )
+    return {"status": "ok"}

@@ -1,0 +1,94 @@
+"""The schema's version: `python -m server.schema upgrade` brings a database to the newest."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from typing import Annotated
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from cyclopts import Parameter
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from contract.cli import command_line, main
+from contract.errors import PhonebookError
+from server.db import open_database, shown
+from server.settings import read_settings
+
+UPGRADE_COMMAND = "python -m server.schema upgrade"
+
+
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Bring the database to that revision of the schema, all or nothing."""
+    with engine.begin() as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
+def is_at_head(engine: Engine) -> bool:
+    """Whether the database has exactly the schema that this code was written for."""
+    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    with engine.execution_options(reads_only=True).connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision() == head
+
+
+def alembic_config() -> Config:
+    """Alembic's configuration, wherever this package is installed."""
+    config = Config()
+    config.set_main_option("script_location", str(files("migrations")).replace("%", "%%"))
+    return config
+
+
+def prepare(engine: Engine) -> None:
+    """Make the database ready to serve: a file of our own is upgraded, a server's is not.
+
+    Raises:
+        PhonebookError: it cannot be opened, or has another schema; the message tells the way out.
+    """
+    with _explained(engine):
+        if engine.dialect.name == "sqlite":
+            upgrade(engine)
+        elif not is_at_head(engine):
+            raise PhonebookError(
+                f"{shown(engine.url)} has another schema than this version of Phonebook; "
+                f"run `{UPGRADE_COMMAND}` with the same database"
+            )
+
+
+@contextmanager
+def _explained(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        reason = str(error.orig).strip()
+        raise PhonebookError(f"cannot use {shown(engine.url)}: {reason}") from error
+    except CommandError as error:  # a revision that this version does not know
+        raise PhonebookError(
+            f"{shown(engine.url)} was made by another version of Phonebook: {error}"
+        ) from error
+
+
+app = command_line("python -m server.schema", "Look after the schema of the server's database.")
+
+
+@app.command(name="upgrade")
+def upgrade_configured(
+    *,
+    database_url: Annotated[
+        str | None, Parameter(help="SQLite or PostgreSQL [default: $PHONEBOOK_DATABASE_URL].")
+    ] = None,
+) -> None:
+    """Bring the database to the newest schema. Stop older servers first."""
+    engine = open_database(read_settings(database_url=database_url).database_url)
+    with _explained(engine):
+        upgrade(engine)
+    engine.dispose()
+
+
+if __name__ == "__main__":
+    main(app)

@@ -1,0 +1,105 @@
+// Draws the grid that the page carries as JSON. Plotly is a global, from its own script.
+
+const GAPS = ["free", "no candidate", "missing", "failed"];
+const ROW_HEIGHT_PX = 30;
+const STEPS = [1, 2, 5];
+
+const grid = JSON.parse(document.getElementById("grid").textContent);
+const target = document.getElementById("heatmap");
+
+/** The value of a colour that phonebook.css defines for the present scheme. */
+function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+/** One value per cell, in the grid's order. */
+function perCell(value) {
+  return grid.layers.map((layer) => layer.cells.map((cell) => value(cell, layer)));
+}
+
+/** 1, 2 and 5 times powers of ten between two durations in us. */
+function ticks(least, most) {
+  const found = [];
+  for (let power = Math.floor(Math.log10(least)); power <= Math.log10(most); power += 1) {
+    found.push(...STEPS.map((step) => step * 10 ** power));
+  }
+  return found.filter((us) => us >= least && us <= most);
+}
+
+function measuredTrace() {
+  const all = grid.layers.flatMap((layer) => layer.cells.map((cell) => cell.median_us));
+  const known = all.filter((us) => us !== null);
+  const marks = known.length ? ticks(Math.min(...known), Math.max(...known)) : [];
+  return {
+    type: "heatmap",
+    z: perCell((cell) => (cell.median_us === null ? null : Math.log10(cell.median_us))),
+    text: perCell((cell) => cell.text),
+    texttemplate: "%{text}",
+    customdata: perCell((cell, layer) => [
+      cell.operator, cell.median_us, cell.p90_us, cell.samples, cell.rounds, layer.shape,
+    ]),
+    hovertemplate:
+      "<b>%{customdata[0]}</b><br>%{customdata[5]}<br>median %{customdata[1]:,.3f} µs" +
+      "<br>p90 %{customdata[2]:,.3f} µs<br>%{customdata[3]} samples in %{customdata[4]} rounds" +
+      "<extra></extra>",
+    colorscale: "Viridis",
+    hoverongaps: false,
+    xgap: 2,
+    ygap: 2,
+    colorbar: {
+      title: { text: "µs, log" },
+      tickvals: marks.map(Math.log10),
+      ticktext: marks.map((us) => us.toLocaleString("en")),
+      thickness: 12,
+      outlinewidth: 0,
+    },
+  };
+}
+
+function gapTrace() {
+  return {
+    type: "heatmap",
+    z: perCell((cell) => (GAPS.includes(cell.state) ? GAPS.indexOf(cell.state) : null)),
+    zmin: -0.5,
+    zmax: GAPS.length - 0.5,
+    colorscale: GAPS.flatMap((state, index) => {
+      const fill = colour(state.replace(" ", "-"));
+      return [[index / GAPS.length, fill], [(index + 1) / GAPS.length, fill]];
+    }),
+    text: perCell((cell) => cell.text),
+    texttemplate: "%{text}",
+    textfont: { color: colour("quiet") },
+    customdata: perCell((cell, layer) => [cell.operator || layer.slot, cell.state]),
+    hovertemplate: "<b>%{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
+    hoverongaps: false,
+    showscale: false,
+    xgap: 2,
+    ygap: 2,
+  };
+}
+
+function draw() {
+  const x = grid.blocks;
+  const y = grid.layers.map((layer) => layer.number);
+  const layout = {
+    height: grid.layers.length * ROW_HEIGHT_PX + 60,
+    margin: { l: 165, r: 10, t: 30, b: 10 },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { color: colour("ink"), family: getComputedStyle(document.body).fontFamily, size: 12 },
+    xaxis: { side: "top", type: "category", showgrid: false, fixedrange: true },
+    yaxis: {
+      autorange: "reversed",
+      tickvals: y,
+      ticktext: grid.layers.map((layer) => `${layer.shape}  <b>${layer.number}</b>`),
+      showgrid: false,
+      zeroline: false,
+      fixedrange: true,
+    },
+  };
+  const traces = [measuredTrace(), gapTrace()].map((trace) => ({ ...trace, x, y }));
+  Plotly.react(target, traces, layout, { responsive: true, displaylogo: false, displayModeBar: false });
+}
+
+draw();
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

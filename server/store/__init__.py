@@ -1,0 +1,1 @@
+"""Every query, as functions of a session that return contract models. Nothing here commits."""

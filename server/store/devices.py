@@ -1,0 +1,163 @@
+"""Devices, and a summary of each one's tables."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import ColumnElement, select, true
+from sqlalchemy.orm import Session
+
+from contract.timings import (
+    Device,
+    DeviceDescription,
+    Runtime,
+    RuntimeSummary,
+    SpaceCompleteness,
+)
+from server.errors import Conflict, NotFound, unknown
+from server.store.inserting import insert_once
+from server.store.spaces import operator_keys
+from server.tables import DeviceRecord, RowRecord, SessionRecord
+
+
+def register(session: Session, name: str, description: DeviceDescription) -> tuple[Device, bool]:
+    """Store or refresh a device's description; True if the device is new.
+
+    Raises:
+        Conflict: the name belongs to a device of another model or SoC.
+    """
+    created = insert_once(
+        session,
+        DeviceRecord,
+        {"name": name, "registered_at": datetime.now(UTC), **description.model_dump()},
+    )
+    record = find_device(session, name)
+    for identity in ("model", "soc"):
+        stored, given = getattr(record, identity), getattr(description, identity)
+        if stored != given:
+            raise Conflict(
+                f"device {name} is registered with {identity} {stored!r}, not {given!r}; "
+                "register this one under another name with `--name`"
+            )
+    for field, value in description:
+        setattr(record, field, value)
+    session.flush()
+    return device(session, name), created
+
+
+def devices(session: Session) -> list[Device]:
+    """Every device, by name."""
+    return _summaries(session, true())
+
+
+def device(session: Session, name: str) -> Device:
+    """One device.
+
+    Raises:
+        NotFound: no such device.
+    """
+    find_device(session, name)
+    return _summaries(session, DeviceRecord.name == name)[0]
+
+
+def set_default_runtime(session: Session, name: str, runtime: Runtime) -> Device:
+    """Serve this runtime's table when none is asked for.
+
+    Raises:
+        NotFound: no such device, or no session measured on it with this runtime.
+    """
+    record = find_device(session, name)
+    measured = session.scalars(
+        select(SessionRecord.runtime)
+        .where(SessionRecord.device == name, SessionRecord.origin == "measured")
+        .distinct()
+    ).all()
+    if runtime.key not in measured:
+        raise unknown(f"session on {name} with runtime", runtime.key, sorted(measured))
+    record.default_runtime = runtime.key
+    session.flush()
+    return device(session, name)
+
+
+def find_device(session: Session, name: str) -> DeviceRecord:
+    """The device's record.
+
+    Raises:
+        NotFound: no such device; the message lists near names.
+    """
+    record = session.get(DeviceRecord, name)
+    if record is None:
+        raise unknown("device", name, _device_names(session))
+    return record
+
+
+def nothing_measured(name: str) -> NotFound:
+    """The refusal for a device that is known but has no table."""
+    return NotFound(
+        f"nothing was measured on {name} yet; run `python -m device_agent.run --device {name}`"
+    )
+
+
+def _device_names(session: Session) -> Sequence[str]:
+    return session.scalars(select(DeviceRecord.name).order_by(DeviceRecord.name)).all()
+
+
+def _summaries(session: Session, which: ColumnElement[bool]) -> list[Device]:
+    """The chosen devices in three queries, however many there are. Measured rows only."""
+    spaces_of: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for name, runtime, space in session.execute(
+        select(SessionRecord.device, SessionRecord.runtime, SessionRecord.space)
+        .join(DeviceRecord, DeviceRecord.name == SessionRecord.device)
+        .where(which, SessionRecord.origin == "measured")
+        .distinct()
+    ):
+        spaces_of[name, runtime].add(space)
+
+    rows_of: dict[tuple[str, str], dict[str, datetime]] = defaultdict(dict)
+    for name, runtime, operator, measured_at in session.execute(
+        select(RowRecord.device, RowRecord.runtime, RowRecord.operator, RowRecord.measured_at)
+        .join(DeviceRecord, DeviceRecord.name == RowRecord.device)
+        .where(which, RowRecord.origin == "measured")
+    ):
+        rows_of[name, runtime][operator] = measured_at
+
+    records = session.scalars(select(DeviceRecord).where(which).order_by(DeviceRecord.name))
+    return [
+        Device(
+            name=record.name,
+            description=DeviceDescription.model_validate(record, from_attributes=True),
+            registered_at=record.registered_at,
+            runtimes=tuple(
+                _summary(
+                    runtime,
+                    is_default=runtime == record.default_runtime,
+                    spaces=spaces,
+                    rows=rows_of[name, runtime],
+                )
+                for (name, runtime), spaces in sorted(spaces_of.items())
+                if name == record.name
+            ),
+        )
+        for record in records
+    ]
+
+
+def _summary(
+    runtime: str, *, is_default: bool, spaces: set[str], rows: dict[str, datetime]
+) -> RuntimeSummary:
+    return RuntimeSummary(
+        runtime=Runtime.parse(runtime),
+        key=runtime,
+        is_default=is_default,
+        rows=len(rows),
+        newest=max(rows.values(), default=None),
+        oldest=min(rows.values(), default=None),
+        spaces=tuple(
+            SpaceCompleteness(
+                space=space,
+                rows=sum(key in rows for key in operator_keys(space)),
+                total=len(operator_keys(space)),
+            )
+            for space in sorted(spaces)
+        ),
+    )

@@ -1,0 +1,23 @@
+"""Search spaces as the store meets them: names from a URL, and the keys behind them."""
+
+from functools import lru_cache
+
+from contract.spaces import SPACE_NAMES, SearchSpace, space
+from server.errors import unknown
+
+
+def find_space(name: str) -> SearchSpace:
+    """The space of that name.
+
+    Raises:
+        NotFound: no such space; the message lists near names.
+    """
+    if name not in SPACE_NAMES:
+        raise unknown("space", name, SPACE_NAMES)
+    return space(name)
+
+
+@lru_cache
+def operator_keys(name: str) -> tuple[str, ...]:
+    """The key of every operator of a space that needs a row, in the space's order."""
+    return tuple(operator.key for operator in space(name).operators)

@@ -1,0 +1,128 @@
+"""ORM classes and the names of their constraints."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from contract.timings import FailureCode, Origin
+
+NAMING_CONVENTION = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An instant: aware and in UTC on both sides, though SQLite keeps no time zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.astimezone(UTC) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    type_annotation_map = {datetime: UtcDateTime}  # noqa: RUF012 - SQLAlchemy's own declaration
+
+
+class DeviceRecord(Base):
+    """A device; `default_runtime` is the key of the table served when none is asked for."""
+
+    __tablename__ = "devices"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    model: Mapped[str] = mapped_column(String(200))
+    soc: Mapped[str] = mapped_column(String(200))
+    cores: Mapped[int]
+    memory_bytes: Mapped[int] = mapped_column(BigInteger)
+    os: Mapped[str] = mapped_column(String(200))
+    registered_at: Mapped[datetime]
+    default_runtime: Mapped[str | None] = mapped_column(String(255))
+
+
+class SessionRecord(Base):
+    """One agent's sitting on one device with one runtime."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    device: Mapped[str] = mapped_column(ForeignKey("devices.name"), index=True)
+    runtime: Mapped[str] = mapped_column(String(255))  # a runtime's key
+    space: Mapped[str] = mapped_column(String(50))
+    origin: Mapped[Origin] = mapped_column(String(20))
+    started_at: Mapped[datetime]
+    agent_version: Mapped[str] = mapped_column(String(50))
+    conditions: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class TimingRecord(Base):
+    """The full history: raw samples by round, or the failure, of one operator in one session."""
+
+    __tablename__ = "timings"
+    __table_args__ = (UniqueConstraint("session", "operator"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    session: Mapped[UUID] = mapped_column(ForeignKey("sessions.id"))
+    operator: Mapped[str] = mapped_column(String(100))
+    measured_at: Mapped[datetime]
+    rounds_us: Mapped[list[list[float]] | None] = mapped_column(JSON(none_as_null=True))
+    failure_code: Mapped[FailureCode | None] = mapped_column(String(50))
+    failure_message: Mapped[str | None] = mapped_column(Text)
+
+
+class CurrentOperator(Base):
+    """What a table tells about an operator now: the key of `rows` and of `failures`."""
+
+    __abstract__ = True
+
+    device: Mapped[str] = mapped_column(ForeignKey("devices.name"), primary_key=True)
+    runtime: Mapped[str] = mapped_column(String(255), primary_key=True)
+    origin: Mapped[Origin] = mapped_column(String(20), primary_key=True)
+    operator: Mapped[str] = mapped_column(String(100), primary_key=True)
+    session: Mapped[UUID] = mapped_column(ForeignKey("sessions.id"))
+    measured_at: Mapped[datetime]
+
+
+class RowRecord(CurrentOperator):
+    """The newest good timing's figures, copied here so that tables never read the history."""
+
+    __tablename__ = "rows"
+
+    median_us: Mapped[float]
+    p90_us: Mapped[float]
+    min_us: Mapped[float]
+    samples: Mapped[int]
+    rounds: Mapped[int]
+
+
+class FailureRecord(CurrentOperator):
+    """The newest failure, forgotten when a good timing is stored."""
+
+    __tablename__ = "failures"
+
+    code: Mapped[FailureCode] = mapped_column(String(50))
+    message: Mapped[str] = mapped_column(Text)

@@ -1,0 +1,83 @@
+"""What the device page shows, gathered from the store."""
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from sqlalchemy.orm import Session as DbSession
+
+from contract.spaces import SPACE_NAMES
+from contract.timings import Device, LatencyTable, RuntimeSummary, Session
+from server.errors import unknown
+from server.grid import Grid, grid
+from server.store.devices import device
+from server.store.lookup import lookup_table, parse_runtime
+from server.store.measurements import find_session
+from server.store.spaces import find_space
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TableView:
+    """One table of a space, laid out, with the session that measured its newest row."""
+
+    summary: RuntimeSummary
+    table: LatencyTable
+    grid: Grid
+    newest_session: Session | None
+    sessions: int
+    other_spaces: tuple[str, ...]  # not profiled, though some rows may be shared
+
+    def url(self, *, format: str) -> str:
+        """Where the same numbers are in that format."""
+        query = {"runtime": self.summary.key, "space": self.table.space, "format": format}
+        return f"/lut/{self.table.device}?{urlencode(query)}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceView:
+    """A device and the table that was chosen; None if nothing was measured on it."""
+
+    device: Device
+    chosen: TableView | None
+
+
+def device_view(session: DbSession, name: str, *, runtime: str, space: str) -> DeviceView:
+    """The page of a device. An empty runtime or space stands for the usual one.
+
+    Raises:
+        NotFound: no such device or space, or nothing was measured under that runtime.
+        Unprocessable: not a runtime's key.
+    """
+    found = device(session, name)
+    if not found.runtimes:
+        return DeviceView(device=found, chosen=None)
+    summary = _summary(found, runtime)
+    wanted = find_space(space or _usual_space(summary))
+    table = lookup_table(session, name, runtime=summary.key, space=wanted.name)
+    newest = max(table.entries, key=lambda row: row.measured_at, default=None)
+    profiled = {completeness.space for completeness in summary.spaces}
+    return DeviceView(
+        device=found,
+        chosen=TableView(
+            summary=summary,
+            table=table,
+            grid=grid(table, wanted),
+            newest_session=find_session(session, newest.session) if newest else None,
+            sessions=len({row.session for row in table.entries}),
+            other_spaces=tuple(name for name in SPACE_NAMES if name not in profiled),
+        ),
+    )
+
+
+def _summary(found: Device, runtime: str) -> RuntimeSummary:
+    if not runtime:
+        return next(summary for summary in found.runtimes if summary.is_default)
+    key = parse_runtime(runtime).key
+    by_key = {summary.key: summary for summary in found.runtimes}
+    if key not in by_key:
+        raise unknown(f"table of {found.name} under runtime", key, list(by_key))
+    return by_key[key]
+
+
+def _usual_space(summary: RuntimeSummary) -> str:
+    """The most complete of the spaces that were profiled."""
+    return max(summary.spaces, key=lambda found: found.rows / found.total).space

@@ -1,0 +1,61 @@
+"""Numbers and runtimes as a person reads them; the templates' filters."""
+
+from datetime import UTC, datetime
+
+from contract.operators import Slot
+from contract.timings import Conditions, Runtime
+
+
+def runtime_words(runtime: Runtime) -> str:
+    """`XNNPACK float32, 1 thread, contiguous, ExecuTorch 1.5.1, ...`."""
+    threads = "1 thread" if runtime.threads == 1 else f"{runtime.threads} threads"
+    cpus = "any CPU" if runtime.affinity == "any" else f"on {runtime.affinity}"
+    return (
+        f"{runtime.backend.upper()} {runtime.dtype}, {threads}, "
+        f"{runtime.memory_format.replace('_', ' ')}, ExecuTorch {runtime.executorch}, "
+        f"{runtime.runner} runner, {cpus}, {runtime.protocol}"
+    )
+
+
+def conditions_words(conditions: Conditions) -> str:
+    """`load 0.3, 2400 MHz, 41 °C`; what could not be read is left out."""
+    parts = []
+    if conditions.load_1min is not None:
+        parts.append(f"load {conditions.load_1min:.1f}")
+    if conditions.clock_mhz is not None:
+        parts.append(f"{conditions.clock_mhz:.0f} MHz")
+    if conditions.temperature_c is not None:
+        parts.append(f"{conditions.temperature_c:.0f} °C")
+    return ", ".join(parts) or "no readings"
+
+
+def slot_words(slot: Slot) -> str:
+    """`24 → 32 ch, 56² → 28²`."""
+    channels = (
+        f"{slot.in_channels} ch"
+        if slot.in_channels == slot.out_channels
+        else f"{slot.in_channels} → {slot.out_channels} ch"
+    )
+    size = (
+        f"{slot.input_size}²" if slot.stride == 1 else f"{slot.input_size}² → {slot.output_size}²"
+    )
+    return f"{channels}, {size}"
+
+
+def microseconds(us: float) -> str:
+    """`12,345.6`, and more digits below ten."""
+    return f"{us:,.1f}" if us >= 10 else f"{us:.3f}"
+
+
+def gibibytes(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB"
+
+
+def age(moment: datetime) -> str:
+    """`3 hours ago`, in the largest unit that fits."""
+    seconds = (datetime.now(UTC) - moment).total_seconds()
+    for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length:
+            count = int(seconds // length)
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"

@@ -1,0 +1,106 @@
+"""`python -m server` as a person starts it."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from contract.client import table_client
+from contract.errors import RequestRefused
+from tests.server.making import PHONE, SPACE, STEM, a_session, a_timing
+
+START_TIMEOUT_S = 60
+
+
+def environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if "PHONEBOOK" not in name}
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    """Where a server of its own listens, as its first line tells."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "server", "--port", "0"],
+        env={**environment(), "PHONEBOOK_DATABASE_URL": f"sqlite:///{tmp_path}/phonebook.db"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.fullmatch(r"Phonebook serves (http://127\.0\.0\.1:\d+) \(database .+\)\n", line)
+        assert found is not None, line
+        yield found[1]
+        process.terminate()
+        process.wait(timeout=START_TIMEOUT_S)
+
+
+def refusal(*arguments: str) -> str:
+    """What `python -m server` says when it refuses to start."""
+    done = subprocess.run(
+        [sys.executable, "-m", "server", *arguments],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=START_TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_it_answers_once_it_has_printed_its_address(address: str) -> None:
+    assert httpx.get(f"{address}/healthz").status_code == 200
+    assert httpx.get(f"{address}/readyz").status_code == 200
+
+
+def test_what_the_client_posts_is_what_it_reads(address: str) -> None:
+    with table_client(address) as client:
+        client.register("phone", PHONE)
+        session = client.add_session(a_session())
+        timing = a_timing(us=40)
+        assert client.add_timing(str(session.id), timing) == client.add_timing(
+            str(session.id), timing
+        )
+        table = client.table("phone", space=SPACE.name)
+        assert table.latencies_us([STEM]) == (41,)
+        assert len(table.missing_of(SPACE.operators)) == len(SPACE.operators) - 1
+        assert client.table("phone", runtime=session.runtime).entries == table.entries
+        assert [device.name for device in client.devices()] == ["phone"]
+        with pytest.raises(RequestRefused, match=r"no device 'fone'; did you mean phone\?"):
+            client.table("fone")
+
+
+def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        said = refusal("--port", port, "--database-url", f"sqlite:///{tmp_path}/phonebook.db")
+    assert f"port {port} on 127.0.0.1 is in use" in said
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.2", "phonebook.example"])
+def test_an_address_that_others_can_reach_is_refused(host: str) -> None:
+    assert f"'{host}' can be reached by others" in refusal("--host", host)
+
+
+def test_an_unusable_database_is_refused() -> None:
+    assert "unable to open" in refusal("--database-url", "sqlite:////no/such/folder/x.db")
+
+
+def test_the_server_does_without_torch_and_the_other_programs() -> None:
+    code = (
+        "import sys, server.__main__, server.schema;"
+        "print([name for name in ('torch', 'search', 'device_agent') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "[]\n"
