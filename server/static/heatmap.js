@@ -3,6 +3,9 @@
 const GAPS = ["free", "no candidate", "missing", "failed"];
 const ROW_HEIGHT_PX = 30;
 const STEPS = [1, 2, 5];
+// Light throughout, so that one ink can be read on every cell, in both schemes.
+const SCALE = ["#e6f5c9", "#b4dfa6", "#7fc9b4", "#72b2d0", "#8f9bd8", "#c08fcb"];
+const INK = "#14181b";
 
 const grid = JSON.parse(document.getElementById("grid").textContent);
 const target = document.getElementById("heatmap");
@@ -33,8 +36,9 @@ function measuredTrace() {
   return {
     type: "heatmap",
     z: perCell((cell) => (cell.median_us === null ? null : Math.log10(cell.median_us))),
-    text: perCell((cell) => cell.text),
+    text: perCell((cell) => (cell.median_us === null ? "" : cell.text)),
     texttemplate: "%{text}",
+    textfont: { color: INK },
     customdata: perCell((cell, layer) => [
       cell.operator, cell.median_us, cell.p90_us, cell.samples, cell.rounds, layer.shape,
     ]),
@@ -42,15 +46,16 @@ function measuredTrace() {
       "<b>%{customdata[0]}</b><br>%{customdata[5]}<br>median %{customdata[1]:,.3f} µs" +
       "<br>p90 %{customdata[2]:,.3f} µs<br>%{customdata[3]} samples in %{customdata[4]} rounds" +
       "<extra></extra>",
-    colorscale: "Viridis",
+    colorscale: SCALE.map((step, index) => [index / (SCALE.length - 1), step]),
     hoverongaps: false,
     xgap: 2,
     ygap: 2,
     colorbar: {
-      title: { text: "µs, log" },
+      title: { text: "µs, log", font: { color: colour("ink") } },
+      tickfont: { color: colour("ink") },
       tickvals: marks.map(Math.log10),
       ticktext: marks.map((us) => us.toLocaleString("en")),
-      thickness: 12,
+      thickness: 10,
       outlinewidth: 0,
     },
   };
@@ -59,16 +64,16 @@ function measuredTrace() {
 function gapTrace() {
   return {
     type: "heatmap",
-    z: perCell((cell) => (GAPS.includes(cell.state) ? GAPS.indexOf(cell.state) : null)),
+    z: perCell((cell) => (cell.median_us === null ? GAPS.indexOf(cell.state) : null)),
     zmin: -0.5,
     zmax: GAPS.length - 0.5,
     colorscale: GAPS.flatMap((state, index) => {
       const fill = colour(state.replace(" ", "-"));
       return [[index / GAPS.length, fill], [(index + 1) / GAPS.length, fill]];
     }),
-    text: perCell((cell) => cell.text),
+    text: perCell((cell) => (cell.median_us === null ? cell.text : "")),
     texttemplate: "%{text}",
-    textfont: { color: colour("quiet") },
+    textfont: { color: colour("ink") },
     customdata: perCell((cell, layer) => [cell.operator || layer.slot, cell.state]),
     hovertemplate: "<b>%{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
     hoverongaps: false,
@@ -83,12 +88,21 @@ function draw() {
   const y = grid.layers.map((layer) => layer.number);
   const layout = {
     height: grid.layers.length * ROW_HEIGHT_PX + 60,
-    margin: { l: 165, r: 10, t: 30, b: 10 },
+    margin: { l: 168, r: 0, t: 26, b: 6 },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
-    font: { color: colour("ink"), family: getComputedStyle(document.body).fontFamily, size: 12 },
-    xaxis: { side: "top", type: "category", showgrid: false, fixedrange: true },
+    font: { family: getComputedStyle(document.body).fontFamily, size: 12 },
+    xaxis: {
+      side: "top",
+      type: "category",
+      tickfont: { color: colour("ink"), size: 11 },
+      ticks: "",
+      showgrid: false,
+      fixedrange: true,
+    },
     yaxis: {
+      tickfont: { color: colour("ink") },
+      ticks: "",
       autorange: "reversed",
       tickvals: y,
       ticktext: grid.layers.map((layer) => `${layer.shape}  <b>${layer.number}</b>`),
