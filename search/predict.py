@@ -1,0 +1,153 @@
+"""`python -m search.predict`: a network's latency by a device's table, layer by layer."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+from contract.cli import command_line, main
+from contract.client import default_server
+from contract.errors import PhonebookError
+from contract.networks import NETWORK_NAMES, Network, published
+from contract.spaces import space as space_named
+from contract.timings import LatencyTable
+from search.measure import Measurement, measure
+from search.result import SearchResult
+from search.screen import comparison, difference_percent, people_us, plain_console
+from search.table import fetch
+
+app = command_line(
+    "python -m search.predict", "Predict a network's latency on a device, layer by layer."
+)
+
+
+@app.default
+def predict(
+    *,
+    listed: Annotated[bool, Parameter(name="--list", negative="")] = False,
+    device: str | None = None,
+    network: str | None = None,
+    space: str | None = None,
+    runtime: str | None = None,
+    server: str | None = None,
+    measured: Annotated[bool, Parameter(name="--measure", negative="")] = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> None:
+    """Predict a network's latency on a device, layer by layer.
+
+    Args:
+        listed: List the networks that have a name, and do nothing else.
+        device: As the server knows it.
+        network: A network's name, or the path of a search's result.json.
+        space: Put a named network's blocks into this space; else its own.
+        runtime: Key of the runtime whose table counts; else the device's default one.
+        server: The server's address; else PHONEBOOK_SERVER, else this computer.
+        measured: Measure the network on the device too, with the device agent.
+        as_json: Print one JSON document.
+    """
+    console = plain_console()
+    if listed:
+        show_networks(console, [named(name, space) for name in NETWORK_NAMES], as_json=as_json)
+        return
+    if device is None or network is None:
+        raise PhonebookError("give --device and --network, or --list to see the networks")
+    if network.endswith(".json"):
+        found = SearchResult.read(Path(network)).network()
+        if space not in (None, found.space):
+            raise PhonebookError(f"{network} is of {found.space}; leave --space {space} out")
+        of_agent = ["--device", device, "--result", network]
+    else:
+        found = named(network, space)
+        of_agent = ["--device", device, "--network", network, "--space", found.space]
+    table = fetch(
+        server or default_server(), device=device, runtime=runtime, space=space_named(found.space)
+    )
+    latencies_us = table.latencies_us(found.operators)
+    if not as_json:
+        show_prediction(console, found, table, latencies_us)
+    measurement = measure([*of_agent, "--runtime", table.runtime.key]) if measured else None
+    if as_json:
+        document = prediction_document(found, table, latencies_us, measurement)
+        console.print(json.dumps(document, indent=2))
+    elif measurement is not None:
+        console.print(comparison(sum(latencies_us), measurement.median_us))
+
+
+def named(name: str, space: str | None) -> Network:
+    """A published network, in its own space unless another is named.
+
+    Raises:
+        PhonebookError: no such network or space; the message lists near names.
+    """
+    return published(name, in_space=space_named(space) if space is not None else None)
+
+
+def show_networks(console: Console, networks: list[Network], *, as_json: bool) -> None:
+    """Every network with its space, counts, head and blocks."""
+    if as_json:
+        described = [
+            {
+                "name": network.name,
+                "space": network.space,
+                "macs": network.macs(),
+                "params": network.params(),
+                "head": network.head_channels,
+                "blocks": network.blocks,
+            }
+            for network in networks
+        ]
+        console.print(json.dumps(described, indent=2))
+        return
+    for network in networks:
+        console.print(
+            f"{network.name} in {network.space}: {network.macs() / 1e6:.1f} M MACs, "
+            f"{network.params() / 1e6:.2f} M weights, head {network.head_channels}"
+        )
+        console.print(f"    {' '.join(network.blocks)}")
+
+
+def show_prediction(
+    console: Console, network: Network, table: LatencyTable, latencies_us: tuple[float, ...]
+) -> None:
+    """The network's operators with their rows, and the sum."""
+    rows = Table("", "operator", title=f"{network.name} in {network.space} on {table.device}")
+    rows.add_column("latency", justify="right")
+    places = ("stem", *map(str, range(1, len(network.layers) + 1)), "head")
+    for place, operator, latency_us in zip(places, network.operators, latencies_us, strict=True):
+        rows.add_row(place, operator.key, people_us(latency_us))
+    console.print(rows)
+    console.print(f"predicted {people_us(sum(latencies_us))} under {table.runtime.key}")
+
+
+def prediction_document(
+    network: Network,
+    table: LatencyTable,
+    latencies_us: tuple[float, ...],
+    measurement: Measurement | None,
+) -> dict[str, Any]:
+    """What --json prints; the measured figures are null where nothing was measured."""
+    predicted_us = sum(latencies_us)
+    measured_us = measurement.median_us if measurement else None
+    return {
+        "device": table.device,
+        "runtime": table.runtime.key,
+        "network": network.name,
+        "space": network.space,
+        "table_snapshot": table.snapshot,
+        "operators": [
+            {"operator": operator.key, "latency_us": latency_us}
+            for operator, latency_us in zip(network.operators, latencies_us, strict=True)
+        ],
+        "predicted_us": predicted_us,
+        "measured_us": measured_us,
+        "difference_percent": (
+            difference_percent(predicted_us, measured_us) if measured_us else None
+        ),
+    }
+
+
+if __name__ == "__main__":
+    main(app)

@@ -1,0 +1,70 @@
+"""What a search leaves behind for other programs: result.json and weights.safetensors."""
+
+import json
+from pathlib import Path
+
+from pydantic import Field, PositiveFloat, ValidationError
+from safetensors.torch import save_file
+from torch import nn
+
+from contract.errors import PhonebookError
+from contract.networks import Network, network
+from contract.spaces import space
+from contract.timings import DeviceName, Runtime, SpaceName
+from contract.values import Value
+from search.derive import Layer, Sampled
+
+
+class SearchResult(Value):
+    """result.json. `measured_us` is null until the device itself has run the network."""
+
+    device: DeviceName
+    runtime: Runtime
+    space: SpaceName
+    seed: int
+    architecture: tuple[str, ...]  # one block per slot
+    predicted_us: PositiveFloat
+    measured_us: PositiveFloat | None
+    macs: int
+    params: int
+    accuracy: float = Field(ge=0, le=1)  # share of the test images
+    table_snapshot: str
+    layers: tuple[Layer, ...]
+    samples: tuple[Sampled, ...]
+
+    def network(self) -> Network:
+        """The network found.
+
+        Raises:
+            PhonebookError: the architecture is none of its space's.
+        """
+        return network(self.architecture, space=space(self.space), name="searched")
+
+    def write(self, path: Path) -> None:
+        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> "SearchResult":
+        """The result in that file.
+
+        Raises:
+            PhonebookError: no such file, or not a result.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise PhonebookError(f"cannot read {path}: {error.strerror}") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "the file"
+            raise PhonebookError(
+                f"{path} is no result of a search ({where}: {first['msg']}); "
+                "give the result.json that `python -m search.run` wrote"
+            ) from error
+
+
+def write_weights(path: Path, module: nn.Module, found: Network) -> None:
+    """The trained network's tensors; the metadata tells which network they fit."""
+    tensors = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
+    metadata = {"space": found.space, "architecture": json.dumps(found.blocks)}
+    save_file(tensors, path, metadata=metadata)
