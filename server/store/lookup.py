@@ -1,10 +1,9 @@
 """Latency tables, read from the current rows alone and never from the history."""
 
 import json
-from collections.abc import Sequence
 from hashlib import sha256
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session as DbSession
 
@@ -21,7 +20,10 @@ from server.store.devices import find_device, nothing_measured
 from server.store.spaces import find_space, operator_keys
 from server.tables import FailureRecord, RowRecord
 
-_ROW_COLUMNS = tuple(getattr(RowRecord, field) for field in Row.model_fields)
+_ROW_FIELDS = tuple(Row.model_fields)
+_ROW_COLUMNS = tuple(getattr(RowRecord, field) for field in _ROW_FIELDS)
+# All rows in one call each way: several times faster than a call per row.
+_ROWS = TypeAdapter(tuple[Row, ...])
 
 
 def lookup_table(
@@ -51,8 +53,7 @@ def lookup_table(
     order = wanted if wanted is not None else sorted(rows)
     entries = tuple(rows[operator] for operator in order if operator in rows)
     missing = tuple(operator for operator in order if operator not in rows)
-    # Everything below comes from columns that were validated when they were written.
-    return LatencyTable.model_construct(
+    return LatencyTable(
         schema_version=1,
         device=device,
         runtime=asked,
@@ -94,7 +95,8 @@ def _rows(session: DbSession, device: str, runtime: Runtime, origin: Origin) -> 
             RowRecord.origin == origin,
         )
     )
-    return {row.operator: Row.model_construct(**row._mapping) for row in found}
+    rows = _ROWS.validate_python([dict(zip(_ROW_FIELDS, row, strict=True)) for row in found])
+    return {row.operator: row for row in rows}
 
 
 def _failures(
@@ -119,7 +121,7 @@ def _failures(
 
 
 def _snapshot(
-    device: str, runtime: Runtime, origin: Origin, space: str | None, entries: Sequence[Row]
+    device: str, runtime: Runtime, origin: Origin, space: str | None, entries: tuple[Row, ...]
 ) -> str:
     """A name for exactly these numbers, which anyone can compute from the table's JSON."""
     content = {
@@ -127,7 +129,7 @@ def _snapshot(
         "runtime": runtime.key,
         "origin": origin,
         "space": space,
-        "entries": [row.model_dump(mode="json") for row in entries],
+        "entries": _ROWS.dump_python(entries, mode="json"),
     }
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return f"sha256:{sha256(canonical.encode()).hexdigest()}"

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from alembic import command
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from contract.timings import DeviceDescription, Session, Timing
 from server.app import create_app
@@ -23,11 +23,13 @@ MAX_BODY_BYTES = 100_000
 
 @pytest.fixture
 def empty_database(tmp_path: Path) -> Iterator[Engine]:
-    """Without a schema: an SQLite file, or the PostgreSQL database of TEST_POSTGRES_URL."""
+    """Without a schema: an SQLite file, or PostgreSQL at TEST_POSTGRES_URL, emptied."""
     postgres = os.environ.get("TEST_POSTGRES_URL")
     engine = open_database(postgres or f"sqlite:///{tmp_path}/test.db")
     if postgres:
-        downgrade(engine, "base")
+        with engine.begin() as connection:
+            connection.execute(text("DROP SCHEMA public CASCADE"))
+            connection.execute(text("CREATE SCHEMA public"))
     yield engine
     engine.dispose()
 
