@@ -10,6 +10,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from server import logs, problems
+from server.answers import Answers
 from server.db import open_database, reading, writing
 from server.middleware import BodyLimit, RequestLog
 from server.routes import assets, devices, health, pages, sessions, tables
@@ -34,6 +35,7 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
     app.state.engine = engine
     app.state.writing = writing(engine)
     app.state.reading = reading(engine)
+    app.state.answers = Answers()
     problems.install(app)
     for part in (devices, sessions, tables, health, pages, assets):
         app.include_router(part.router)

@@ -50,7 +50,11 @@ class Base(DeclarativeBase):
 
 
 class DeviceRecord(Base):
-    """A device; `default_runtime` is the key of the table served when none is asked for."""
+    """A device.
+
+    `default_runtime` is the key of the table served when none is asked for; `revision` counts
+    the changes to all of the device's tables.
+    """
 
     __tablename__ = "devices"
 
@@ -62,6 +66,7 @@ class DeviceRecord(Base):
     os: Mapped[str] = mapped_column(String(200))
     registered_at: Mapped[datetime]
     default_runtime: Mapped[str | None] = mapped_column(String(255))
+    revision: Mapped[int]
 
 
 class SessionRecord(Base):

@@ -10,7 +10,7 @@ from contract.timings import Device, LatencyTable, RuntimeSummary, Session
 from server.errors import unknown
 from server.grid import Grid, grid
 from server.store.devices import device
-from server.store.lookup import lookup_table, parse_runtime
+from server.store.lookup import ask, parse_runtime, read
 from server.store.measurements import find_session
 from server.store.spaces import find_space
 
@@ -52,7 +52,7 @@ def device_view(session: DbSession, name: str, *, runtime: str, space: str) -> D
         return DeviceView(device=found, chosen=None)
     summary = _summary(found, runtime)
     wanted = find_space(space or _usual_space(summary))
-    table = lookup_table(session, name, runtime=summary.key, space=wanted.name)
+    table = read(session, ask(session, name, runtime=summary.key, space=wanted.name))
     newest = max(table.entries, key=lambda row: row.measured_at, default=None)
     profiled = {completeness.space for completeness in summary.spaces}
     return DeviceView(

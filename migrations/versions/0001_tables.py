@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.Column("os", sa.String(200), nullable=False),
         sa.Column("registered_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("default_runtime", sa.String(255), nullable=True),
+        sa.Column("revision", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_devices"),
     )
     op.create_table(

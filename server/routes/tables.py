@@ -4,11 +4,12 @@ import csv
 import io
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header, Request, Response
 
 from contract.timings import LatencyTable, Origin, Problem
+from server.answers import Answer, Answers
 from server.db import ReadSession
-from server.store.lookup import lookup_table
+from server.store import lookup
 
 router = APIRouter(tags=["tables"])
 
@@ -31,9 +32,14 @@ CSV_COLUMNS = (
 @router.get(
     "/lut/{device}",
     response_model=LatencyTable,
-    responses={200: {"content": {"text/csv": {}}}, 404: {"model": Problem}},
+    responses={
+        200: {"content": {"text/csv": {}}},
+        304: {"description": "The client's copy, named in If-None-Match, is current"},
+        404: {"model": Problem},
+    },
 )
 def lut(
+    request: Request,
     device: str,
     session: ReadSession,
     runtime: str | None = None,
@@ -41,24 +47,28 @@ def lut(
     origin: Origin = "measured",
     format: Literal["json", "csv"] | None = None,
     accept: Annotated[str, Header()] = "",
+    if_none_match: Annotated[str, Header()] = "",
 ) -> Response:
     """The current row of each operator, under one runtime: the given or the default one.
 
     A table as CSV, by `format=csv` or `Accept: text/csv`, has one line per row and nothing else.
     """
-    table = lookup_table(session, device, runtime=runtime, space=space, origin=origin)
-    if format == "csv" or (format is None and "text/csv" in accept):
-        content, media_type = as_csv(table), "text/csv"
-    else:
-        content, media_type = table.model_dump_json(), "application/json"
-    return Response(content, media_type=media_type, headers={"Vary": "Accept"})
+    answers: Answers = request.app.state.answers
+    asked = lookup.ask(session, device, runtime=runtime, space=space, origin=origin)
+    encode = as_csv if format == "csv" or (format is None and "text/csv" in accept) else as_json
+    answer = answers.get((asked, encode), lambda: encode(lookup.read(session, asked)))
+    return answer.response(if_none_match)
 
 
-def as_csv(table: LatencyTable) -> str:
+def as_json(table: LatencyTable) -> Answer:
+    return Answer(table.model_dump_json().encode(), media_type="application/json")
+
+
+def as_csv(table: LatencyTable) -> Answer:
     """The table's entries, in the order of the JSON form."""
     lines = io.StringIO()
     writer = csv.DictWriter(lines, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
     whose = {"device": table.device, "runtime": table.runtime.key}
     writer.writerows({**whose, **row.model_dump(mode="json")} for row in table.entries)
-    return lines.getvalue()
+    return Answer(lines.getvalue().encode(), media_type="text/csv")

@@ -29,7 +29,12 @@ def register(session: Session, name: str, description: DeviceDescription) -> tup
     created = insert_once(
         session,
         DeviceRecord,
-        {"name": name, "registered_at": datetime.now(UTC), **description.model_dump()},
+        {
+            "name": name,
+            "registered_at": datetime.now(UTC),
+            "revision": 0,
+            **description.model_dump(),
+        },
     )
     record = find_device(session, name)
     for identity in ("model", "soc"):

@@ -4,7 +4,7 @@ import json
 from hashlib import sha256
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session as DbSession
 
 from contract.timings import (
@@ -15,6 +15,7 @@ from contract.timings import (
     Row,
     Runtime,
 )
+from contract.values import Value
 from server.errors import Unprocessable
 from server.store.devices import find_device, nothing_measured
 from server.store.spaces import find_space, operator_keys
@@ -26,47 +27,64 @@ _ROW_COLUMNS = tuple(getattr(RowRecord, field) for field in _ROW_FIELDS)
 _ROWS = TypeAdapter(tuple[Row, ...])
 
 
-def lookup_table(
+class Asked(Value):
+    """One table at one revision of its device: what answers it once answers it again."""
+
+    device: str
+    revision: int
+    runtime: Runtime
+    space: str | None
+    origin: Origin
+
+
+def ask(
     session: DbSession,
     device: str,
     *,
     runtime: str | None = None,
     space: str | None = None,
     origin: Origin = "measured",
-) -> LatencyTable:
-    """The device's table under the runtime with that key, or under its default one.
-
-    With a space, entries are its operators in its order; without, all, sorted by key.
+) -> Asked:
+    """The table under the runtime with that key, or under the device's default one.
 
     Raises:
         NotFound: no such device or space, or no runtime given and nothing measured yet.
         Unprocessable: not a runtime's key.
     """
     record = find_device(session, device)
-    wanted = operator_keys(find_space(space).name) if space is not None else None
     key = runtime if runtime is not None else record.default_runtime
     if key is None:
         raise nothing_measured(device)
-    asked = parse_runtime(key)
+    return Asked(
+        device=device,
+        revision=record.revision,
+        runtime=parse_runtime(key),
+        space=None if space is None else find_space(space).name,
+        origin=origin,
+    )
 
-    rows = _rows(session, device, asked, origin)
+
+def read(session: DbSession, asked: Asked) -> LatencyTable:
+    """The table's current rows: of a space in its order, or all, sorted by key."""
+    rows = _rows(session, asked)
+    wanted = None if asked.space is None else operator_keys(asked.space)
     order = wanted if wanted is not None else sorted(rows)
     entries = tuple(rows[operator] for operator in order if operator in rows)
     missing = tuple(operator for operator in order if operator not in rows)
     return LatencyTable(
         schema_version=1,
-        device=device,
-        runtime=asked,
-        origin=origin,
-        space=space,
+        device=asked.device,
+        runtime=asked.runtime,
+        origin=asked.origin,
+        space=asked.space,
         complete=None if wanted is None else not missing,
         missing=None if wanted is None else missing,
         failures=tuple(
             failed
-            for failed in _failures(session, device, asked, origin)
+            for failed in _failures(session, asked)
             if failed.operator not in rows and (wanted is None or failed.operator in wanted)
         ),
-        snapshot=_snapshot(device, asked, origin, space, entries),
+        snapshot=_snapshot(asked, entries),
         entries=entries,
     )
 
@@ -86,49 +104,46 @@ def parse_runtime(key: str) -> Runtime:
         raise Unprocessable(str(error)) from error
 
 
-def _rows(session: DbSession, device: str, runtime: Runtime, origin: Origin) -> dict[str, Row]:
+def _rows(session: DbSession, asked: Asked) -> dict[str, Row]:
     """The current row of each operator, by key."""
-    found = session.execute(
-        select(*_ROW_COLUMNS).where(
-            RowRecord.device == device,
-            RowRecord.runtime == runtime.key,
-            RowRecord.origin == origin,
-        )
-    )
+    found = session.execute(select(*_ROW_COLUMNS).where(*_of_table(RowRecord, asked)))
     rows = _ROWS.validate_python([dict(zip(_ROW_FIELDS, row, strict=True)) for row in found])
     return {row.operator: row for row in rows}
 
 
-def _failures(
-    session: DbSession, device: str, runtime: Runtime, origin: Origin
-) -> list[FailedOperator]:
+def _failures(session: DbSession, asked: Asked) -> list[FailedOperator]:
     found = session.scalars(
-        select(FailureRecord).where(
-            FailureRecord.device == device,
-            FailureRecord.runtime == runtime.key,
-            FailureRecord.origin == origin,
-        )
+        select(FailureRecord)
+        .where(*_of_table(FailureRecord, asked))
+        .order_by(FailureRecord.operator)
     )
-    failures = (
+    return [
         FailedOperator(
             operator=record.operator,
             failure=Failure(code=record.code, message=record.message),
             measured_at=record.measured_at,
         )
         for record in found
+    ]
+
+
+def _of_table(
+    record: type[RowRecord] | type[FailureRecord], asked: Asked
+) -> tuple[ColumnElement[bool], ...]:
+    return (
+        record.device == asked.device,
+        record.runtime == asked.runtime.key,
+        record.origin == asked.origin,
     )
-    return sorted(failures, key=lambda failed: failed.operator)
 
 
-def _snapshot(
-    device: str, runtime: Runtime, origin: Origin, space: str | None, entries: tuple[Row, ...]
-) -> str:
+def _snapshot(asked: Asked, entries: tuple[Row, ...]) -> str:
     """A name for exactly these numbers, which anyone can compute from the table's JSON."""
     content = {
-        "device": device,
-        "runtime": runtime.key,
-        "origin": origin,
-        "space": space,
+        "device": asked.device,
+        "runtime": asked.runtime.key,
+        "origin": asked.origin,
+        "space": asked.space,
         "entries": _ROWS.dump_python(entries, mode="json"),
     }
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))

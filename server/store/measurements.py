@@ -156,6 +156,11 @@ def _bring_up_to_date(
     session: DbSession, sitting: Session, new: Timing, figures: Estimate | None
 ) -> None:
     """Replace the operator's row or failure, unless a later measurement made it."""
+    session.execute(
+        update(DeviceRecord)
+        .where(DeviceRecord.name == sitting.device)
+        .values(revision=DeviceRecord.revision + 1)
+    )
     key = {
         "device": sitting.device,
         "runtime": sitting.runtime.key,
