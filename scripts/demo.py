@@ -17,7 +17,7 @@ from pathlib import Path
 OUT = Path("runs/demo")
 DATABASE = f"sqlite:///{OUT / 'phonebook.db'}"
 SPACE = "fbnet-32-0.35"
-SEARCH = "--data digits --epochs 8 --batch-size 64 --theta-learning-rate 0.1"
+SEARCH = "--data digits --epochs 8 --batch-size 64 --paths 2 --theta-lr 0.1 --final-epochs 10"
 START_LIMIT_S = 60
 
 

@@ -1,0 +1,113 @@
+"""The whole of what Phonebook is for, on this computer, with real parts and real faults."""
+
+import json
+import signal
+import sqlite3
+import subprocess
+import time
+from collections import Counter
+from contextlib import closing
+
+import pytest
+
+from contract.client import table_client
+from contract.spaces import space
+from device_agent.session import ROUNDS
+from tests.e2e.conftest import LIMIT_S, World
+
+SPACE = "fbnet-32-0.35"
+OPERATORS = {operator.key for operator in space(SPACE).operators}
+PROFILE = ("device_agent.run --device host", "--space", SPACE)
+
+pytestmark = pytest.mark.timeout(LIMIT_S)
+
+
+def visits(world: World) -> list[tuple[str, int, str]]:
+    if not world.journal.exists():
+        return []
+    with closing(sqlite3.connect(world.journal)) as journal:
+        return journal.execute("SELECT session, round, program FROM visits").fetchall()
+
+
+def wait_for_visits(world: World, agent: subprocess.Popen[str], count: int) -> None:
+    until = time.monotonic() + LIMIT_S
+    while len(visits(world)) < count:
+        assert agent.poll() is None, agent.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.2)
+
+
+def test_a_search_refuses_a_device_that_nobody_measured(world: World) -> None:
+    refused = world.run("search.run --device host", "--space", SPACE, "--epochs", "1")
+    assert refused.code == 3
+    assert "no device 'host'" in refused.errors
+
+
+def test_profiling_survives_kill_and_interrupt_and_measures_each_operator_once(
+    world: World,
+) -> None:
+    killed = world.start(*PROFILE)
+    wait_for_visits(world, killed, 40)
+    killed.kill()
+    killed.communicate()
+
+    interrupted = world.start(*PROFILE)
+    wait_for_visits(world, interrupted, 150)
+    interrupted.send_signal(signal.SIGINT)
+    _, errors = interrupted.communicate(timeout=60)
+    assert interrupted.returncode == 130, errors
+
+    finished = world.run(*PROFILE)
+    assert finished.code == 0, finished.errors
+    assert "resuming the session" in finished.errors
+    assert f"{len(OPERATORS)} timings stored" in finished.errors
+
+    made = visits(world)
+    assert len({session for session, _, _ in made}) == 1
+    assert Counter(made).most_common(1)[0][1] == 1
+    assert len(made) == ROUNDS * len(OPERATORS)
+    with table_client(world.server) as client:
+        table = client.table("host", space=SPACE)
+    assert table.complete
+    assert {row.operator for row in table.entries} == OPERATORS
+    assert {(row.rounds, row.origin) for row in table.entries} == {(ROUNDS, "measured")}
+
+
+def test_a_complete_table_is_left_alone(world: World) -> None:
+    again = world.run(*PROFILE)
+    assert again.code == 0
+    assert "is complete, nothing to measure" in again.errors
+
+
+def test_an_incomplete_table_is_refused_with_the_command_that_fills_it(world: World) -> None:
+    refused = world.run("search.run --device host", "--space", "fbnet-32", "--epochs", "1")
+    assert refused.code == 4
+    assert "python -m device_agent.run --device host --space fbnet-32" in refused.errors
+
+
+def test_the_search_closes_the_loop(world: World) -> None:
+    out = world.folder / "found"
+    found = world.run(
+        *("search.run --device host", "--space", SPACE, "--out", str(out)),
+        *("--epochs", "2", "--batch-size", "64", "--paths", "1", "--final-epochs", "2"),
+    )
+    assert found.code == 0, found.errors
+    result = json.loads((out / "result.json").read_text())
+    assert set(result) >= {
+        *("device", "runtime", "space", "seed", "architecture", "predicted_us", "measured_us"),
+        *("macs", "params", "accuracy", "table_snapshot"),
+    }
+    assert len(result["architecture"]) == 22
+    # The sum of isolated rows and a whole network differ by some percent; not by half.
+    assert 0.5 < result["predicted_us"] / result["measured_us"] < 2
+    for name in ("config.json", "metrics.jsonl", "lut.json", "report.html", "network.pte"):
+        assert (out / name).stat().st_size > 0
+    assert (out / "weights.safetensors").stat().st_size > 10_000
+
+
+def test_a_published_network_is_predicted_and_measured(world: World) -> None:
+    asked = ("search.predict --device host", "--network", "fbnet-a", "--space", SPACE)
+    answer = world.run(*asked, "--measure", "--json")
+    assert answer.code == 0, answer.errors
+    prediction = json.loads(answer.output)
+    assert 0.5 < prediction["predicted_us"] / prediction["measured_us"] < 2
