@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from contract.timings import LatencyTable
 from search.result import SearchResult
 from search.screen import difference_percent, people_us
 from search.train import EpochResult
@@ -43,7 +44,12 @@ def versions() -> dict[str, str]:
 
 
 def write_report(
-    path: Path, result: SearchResult, epochs: Sequence[EpochResult], *, fixed_us: float
+    path: Path,
+    result: SearchResult,
+    epochs: Sequence[EpochResult],
+    *,
+    table: LatencyTable,
+    fixed_us: float,
 ) -> None:
     """Draw the page. `fixed_us` is the latency of stem and head, which nobody chose."""
     environment = Environment(
@@ -60,6 +66,7 @@ def write_report(
     page = environment.get_template("report.html").render(
         result=result,
         difference_percent=difference,
+        table=table,
         fixed_us=fixed_us,
         slowest_us=max(layer.latency_us for layer in result.layers),
         charts=charts(epochs),

@@ -138,7 +138,7 @@ def search_and_measure(job: Job, *, agent: Sequence[str] | None) -> SearchResult
         if agent is not None:
             result = _measured(job, result, agent)
     finally:
-        write_report(folder.report, result, epochs, fixed_us=supernet.fixed_us)
+        write_report(folder.report, result, epochs, table=job.table, fixed_us=supernet.fixed_us)
         console.print(f"report: {folder.report}")
     return result
 

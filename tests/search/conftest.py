@@ -1,7 +1,148 @@
+import json
+import struct
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
+
 import pytest
 import torch
+from torch import Tensor
+
+from contract.operators import Head, Operator, Slot, Stem
+from contract.spaces import SearchSpace
+from contract.timings import LatencyTable, Row, Runtime
+
+RUNTIME = Runtime.parse("xnnpack-float32-t1-contiguous-et1.5.1-python-any-isolated")
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _two_threads() -> None:
-    torch.set_num_threads(2)
+def _one_thread() -> None:
+    torch.set_num_threads(1)  # the tensors are tiny: a second thread would mostly wait
+
+
+@pytest.fixture(scope="session")
+def tiny() -> SearchSpace:
+    """Two slots, one of which may skip, on 8x8 images of three classes."""
+    return SearchSpace(
+        name="tiny",
+        classes=3,
+        stem=Operator(
+            block=Stem(), slot=Slot(in_channels=3, out_channels=4, input_size=8, stride=1)
+        ),
+        slots=(
+            Slot(in_channels=4, out_channels=4, input_size=8, stride=1),
+            Slot(in_channels=4, out_channels=8, input_size=8, stride=2),
+        ),
+        heads=(
+            Operator(
+                block=Head(channels=16),
+                slot=Slot(in_channels=8, out_channels=3, input_size=4, stride=4),
+            ),
+        ),
+    )
+
+
+def table_of(
+    space: SearchSpace,
+    latency_us: Callable[[Operator], float] | None = None,
+    *,
+    without: tuple[str, ...] = (),
+) -> LatencyTable:
+    """A table with test values: by default each row costs 10 us more than the one before."""
+    costs = {operator: 10.0 * number for number, operator in enumerate(space.operators, start=1)}
+    cost_of = latency_us or costs.__getitem__
+    missing = tuple(op.key for op in space.operators if op.key in without)
+    return LatencyTable(
+        schema_version=1,
+        device="test-phone",
+        runtime=RUNTIME,
+        origin="emulated",
+        space=space.name,
+        complete=not missing,
+        missing=missing,
+        failures=(),
+        snapshot="sha256:" + "ab" * 32,
+        entries=tuple(
+            Row(
+                operator=operator.key,
+                median_us=cost_of(operator),
+                p90_us=cost_of(operator),
+                min_us=cost_of(operator),
+                samples=1,
+                rounds=1,
+                measured_at=datetime(2026, 1, 1, tzinfo=UTC),
+                origin="emulated",
+                session=UUID(int=1),
+            )
+            for operator in space.operators
+            if operator.key not in without
+        ),
+    )
+
+
+class TableServer:
+    """Serves one table over HTTP; whatever else is asked for is refused."""
+
+    def __init__(self, table: LatencyTable) -> None:
+        content = table.model_dump_json(by_alias=True).encode()
+        expected = (f"/lut/{table.device}", {"space": [table.space]})
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked = urlsplit(self.path)
+                known = (asked.path, parse_qs(asked.query)) == expected
+                problem = {"type": "about:blank", "title": "?", "status": 404, "detail": self.path}
+                self.send_response(200 if known else 404)
+                self.end_headers()
+                self.wfile.write(content if known else json.dumps(problem).encode())
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Nothing: the tests look at answers."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[LatencyTable], str]]:
+    """Serve a table and get the server's address."""
+    running: list[TableServer] = []
+
+    def start(table: LatencyTable) -> str:
+        running.append(TableServer(table))
+        Thread(target=running[-1].server.serve_forever, args=(0.01,)).start()
+        return running[-1].url
+
+    yield start
+    for started in running:
+        started.server.shutdown()
+        started.server.server_close()
+
+
+def idx(values: Tensor) -> bytes:
+    """A tensor of bytes as an IDX file."""
+    header = bytes((0, 0, 8, values.dim())) + struct.pack(f">{values.dim()}I", *values.shape)
+    return header + bytes(values.flatten().tolist())
+
+
+def write_idx_folder(folder: Path, *, labels: list[int], test_labels: list[int]) -> Path:
+    """A folder with the files of MNIST: 4x4 images at random, these labels."""
+    folder.mkdir()
+    generator = torch.Generator().manual_seed(0)
+    for part, label in (("train", labels), ("t10k", test_labels)):
+        pixels = torch.randint(0, 256, (len(label), 4, 4), generator=generator)
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(idx(pixels))
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx(torch.tensor(label)))
+    return folder
+
+
+@pytest.fixture
+def idx_folder(tmp_path: Path) -> Path:
+    """Twenty images to learn from and six to be judged on, of three classes."""
+    return write_idx_folder(
+        tmp_path / "images", labels=[0, 1, 2, 0, 1] * 4, test_labels=[0, 1, 2] * 2
+    )
