@@ -126,7 +126,7 @@ def serve() -> Iterator[Callable[[LatencyTable], str]]:
 def idx(values: Tensor) -> bytes:
     """A tensor of bytes as an IDX file."""
     header = bytes((0, 0, 8, values.dim())) + struct.pack(f">{values.dim()}I", *values.shape)
-    return header + bytes(values.flatten().tolist())
+    return header + values.to(torch.uint8).numpy().tobytes()
 
 
 def write_idx_folder(folder: Path, *, labels: list[int], test_labels: list[int]) -> Path:

@@ -1,0 +1,150 @@
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from contract.errors import DeviceFailed, PhonebookError
+from contract.networks import published
+from contract.spaces import space
+from search import derive
+from search.blocks import build_network
+from search.measure import MeasurementFailed, measure, parse_measurement
+from search.result import SearchResult, write_weights
+from search.supernet import Supernet
+from tests.search.conftest import table_of
+
+SMALL = space("fbnet-32-0.35")
+ANSWER = {"median_us": 812.5, "p90_us": 900, "min_us": 800, "samples": 30, "rounds": 3}
+
+# An agent that knows one command, and answers as the real one does.
+AGENT = """
+import json, sys
+if sys.argv[1:] != ["--device", "test-phone", "--network", "fbnet-a", "--json"]:
+    print(f"not told: {sys.argv[1:]}", file=sys.stderr)
+    sys.exit(2)
+print("exporting")
+print(json.dumps({**%r, "program": "/tmp/fbnet-a.pte"}))
+"""
+
+
+def result() -> SearchResult:
+    torch.manual_seed(0)
+    table = table_of(SMALL)
+    supernet = Supernet(SMALL, table, paths=9)
+    for number, slot in enumerate(supernet.mixed_slots()):
+        slot.theta_K.data[number % 8] = 5.0
+    found = derive.most_probable(supernet, SMALL)
+    return SearchResult(
+        device="test-phone",
+        runtime=table.runtime,
+        space=SMALL.name,
+        seed=0,
+        architecture=found.blocks,
+        predicted_us=derive.predicted_us(found.operators, table),
+        measured_us=None,
+        macs=found.macs(),
+        params=found.params(),
+        accuracy=0.5,
+        table_snapshot=table.snapshot,
+        layers=derive.layers(supernet, found, table),
+        samples=derive.sample(
+            supernet, SMALL, table, count=4, generator=torch.Generator().manual_seed(0)
+        ),
+    )
+
+
+def test_the_most_probable_network_follows_theta() -> None:
+    found = result()
+    by_number = ["k3_e1", "k3_e1_g2", "k3_e3", "k3_e6", "k5_e1", "k5_e1_g2", "k5_e3", "k5_e6"]
+    assert list(found.architecture) == [by_number[number % 8] for number in range(22)]
+    assert all(layer.probability > 0.9 for layer in found.layers)
+
+
+def test_the_prediction_is_the_sum_of_rows_with_stem_and_head() -> None:
+    found = result()
+    fixed_us = sum(table_of(SMALL).latencies_us((SMALL.stem, SMALL.head)))
+    layers_us = sum(layer.latency_us for layer in found.layers)
+    assert found.predicted_us == pytest.approx(fixed_us + layers_us)
+
+
+def test_samples_follow_the_generator_and_have_their_own_latency() -> None:
+    found = result()
+    assert found.samples == result().samples
+    assert len(found.samples) == 4
+    assert len({sampled.architecture for sampled in found.samples}) > 1
+
+
+def test_a_result_survives_its_file(tmp_path: Path) -> None:
+    found = result()
+    found.write(tmp_path / "result.json")
+    assert SearchResult.read(tmp_path / "result.json") == found
+    assert found.network().params() == found.params
+    written = json.loads((tmp_path / "result.json").read_text())
+    assert set(written) >= {
+        "device",
+        "runtime",
+        "space",
+        "seed",
+        "architecture",
+        "predicted_us",
+        "measured_us",
+        "macs",
+        "params",
+        "accuracy",
+        "table_snapshot",
+    }
+    assert written["measured_us"] is None
+    assert written["runtime"]["threads"] == 1
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", "no json"])
+def test_another_file_is_no_result(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "result.json"
+    path.write_text(content)
+    with pytest.raises(PhonebookError, match="is no result of a search"):
+        SearchResult.read(path)
+
+
+def test_a_missing_result_is_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(PhonebookError, match=r"cannot read .*gone\.json: No such file"):
+        SearchResult.read(tmp_path / "gone.json")
+
+
+def test_the_weights_say_which_network_they_fit(tmp_path: Path) -> None:
+    network = published("fbnet-a", in_space=SMALL)
+    write_weights(tmp_path / "weights.safetensors", build_network(network), network)
+    with safe_open(tmp_path / "weights.safetensors", framework="pt") as file:
+        metadata = file.metadata()
+        names = set(file.keys())
+    assert json.loads(metadata["architecture"]) == list(network.blocks)
+    assert metadata["space"] == SMALL.name
+    assert names == set(build_network(network).state_dict())
+
+
+def test_the_agent_s_last_line_is_the_measurement(tmp_path: Path) -> None:
+    agent = tmp_path / "agent.py"
+    agent.write_text(AGENT % ANSWER)
+    command = (sys.executable, str(agent))
+    measured = measure(["--device", "test-phone", "--network", "fbnet-a"], agent=command)
+    assert (measured.median_us, measured.program) == (812.5, "/tmp/fbnet-a.pte")
+    with pytest.raises(MeasurementFailed, match="ended with 2; its message is above") as caught:
+        measure(["--device", "other"], agent=command)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("output", ["", "Segmentation fault\n", "{}\n", '[1]\n{"median_us": 0}'])
+def test_an_unreadable_measurement_is_shown(output: str) -> None:
+    with pytest.raises(
+        DeviceFailed, match=r"^expected a measurement in the agent's last line, got"
+    ):
+        parse_measurement(output)
+
+
+def test_a_killed_agent_is_told_apart(tmp_path: Path) -> None:
+    agent = tmp_path / "agent.py"
+    agent.write_text("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    with pytest.raises(DeviceFailed, match="was killed by signal 9"):
+        measure([], agent=(sys.executable, str(agent)))
