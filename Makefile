@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test format lock serve migration
+.PHONY: demo test runner format lock serve migration
 
 demo: .venv/.ready
 	@$(BIN)/python scripts/demo.py
@@ -22,6 +22,10 @@ test: .venv/.ready
 	@echo "installing into .venv (about two minutes the first time)"
 	@$(BIN)/pip install -qq -c constraints.txt -e '.[server,agent,search,dev]'
 	@touch $@
+
+# The native runner builds itself on first use; this builds it now and says where, or why not.
+runner: .venv/.ready
+	@$(BIN)/python -m device_agent.runner.build
 
 serve: .venv/.ready
 	$(BIN)/python -m server

@@ -27,7 +27,7 @@ from contract.values import Value
 DeviceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Dtype = Literal["float32"]
 MemoryFormat = Literal["contiguous", "channels_last"]
-Runner = Literal["python"]
+Runner = Literal["native", "python"]
 Protocol = Literal["isolated"]
 Origin = Literal["measured", "imported", "emulated"]
 FailureCode = Literal[
@@ -86,6 +86,11 @@ class Runtime(Value):
             f"{self.backend}-{self.dtype}-t{self.threads}-{self.memory_format}"
             f"-et{self.executorch}-{self.runner}-{self.affinity}-{self.protocol}"
         )
+
+    @property
+    def cpus(self) -> tuple[int, ...]:
+        """The CPUs of `affinity`; none means any."""
+        return tuple(int(number) for number in re.findall(r"[0-9]+", self.affinity))
 
     @classmethod
     def parse(cls, key: str) -> Self:

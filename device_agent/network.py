@@ -65,6 +65,8 @@ def run(
             dtype=wanted.dtype,
             threads=wanted.threads,
             memory_format=wanted.memory_format,
+            runner=wanted.runner,
+            cpus=wanted.cpus,
         ) as opened,
     ):
         if opened.runtime != wanted:

@@ -1,5 +1,6 @@
 """`python -m device_agent.run --device host`: measure what a table is missing, and post it."""
 
+import re
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -16,7 +17,7 @@ from contract.errors import DeviceFailed, PhonebookError, ServerUnreachable
 from contract.operators import Operator
 from contract.spaces import DEFAULT_SPACE
 from contract.spaces import space as space_named
-from contract.timings import Dtype, Failure, MemoryFormat, Session, Timing
+from contract.timings import Dtype, Failure, MemoryFormat, Runner, Session, Timing
 from device_agent import screen
 from device_agent.devices import Device, open_device
 from device_agent.journal import Journal, OpenSession
@@ -47,6 +48,13 @@ def run(
     memory_format: Annotated[
         MemoryFormat, Parameter(help="Of the image that goes into a program.")
     ] = "contiguous",
+    runner: Annotated[
+        Runner | None,
+        Parameter(help="What times the programs [default: native where it can be built]."),
+    ] = None,
+    cpus: Annotated[
+        str | None, Parameter(help="Bind the runner to these CPUs, as in 0,1 [default: any].")
+    ] = None,
     name: Annotated[
         str | None, Parameter(help="The device's name on the server, if not the same.")
     ] = None,
@@ -61,7 +69,12 @@ def run(
         Journal(state_dir() / "journal.db") as journal,
         alone_on(device),
         open_device(
-            device, dtype=dtype, threads=threads, memory_format=memory_format
+            device,
+            dtype=dtype,
+            threads=threads,
+            memory_format=memory_format,
+            runner=runner,
+            cpus=() if cpus is None else _numbers(cpus),
         ) as opened_device,
     ):
         profile(
@@ -120,6 +133,12 @@ def alone_on(device: str) -> AbstractContextManager[object]:
             f"{device}: another agent is measuring there; two at once would disturb each "
             "other. Wait for it, or stop it"
         ) from None
+
+
+def _numbers(cpus: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"[0-9]+(,[0-9]+)*", cpus):
+        raise PhonebookError(f"--cpus {cpus!r}: give numbers with commas between them, as in 0,1")
+    return tuple(int(number) for number in cpus.split(","))
 
 
 def _begin_or_resume(

@@ -76,7 +76,12 @@ class FakeDevice:
         self.visits.append(key)
         ns = round(self.us_by_key[key] * 1000)
         return ProgramTiming(
-            samples_ns=(ns,) * plan.min_runs, first_run_ns=ns, load_ns=1, output=self.output
+            samples_ns=(ns,) * plan.min_runs,
+            first_run_ns=ns,
+            load_ns=1,
+            output=self.output,
+            delegates=("FakeBackend",),
+            events=(),
         )
 
 

@@ -1,6 +1,6 @@
 """What a device promises: to say what it is, and to time a program."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,6 +13,7 @@ from contract.timings import (
     FailureCode,
     MemoryFormat,
     Origin,
+    Runner,
     Runtime,
 )
 from device_agent.programs import ProgramFile
@@ -30,6 +31,18 @@ class Plan:
     max_runs: int
     min_duration_s: float
     deadline_s: float
+    trace: bool = False  # also time each operator inside the program
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """One operator that a delegate ran, and how long each run spent in it.
+
+    XNNPACK tells whole microseconds, and 0 ns for what it did not have to do.
+    """
+
+    name: str
+    samples_ns: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +53,8 @@ class ProgramTiming:
     first_run_ns: int
     load_ns: int
     output: bytes  # of the last run, raw
+    delegates: tuple[str, ...]  # a backend's name for each part of the program that it runs
+    events: tuple[Event, ...]  # in the order of a run, names may repeat; empty without a trace
 
 
 class ProgramFailed(Exception):
@@ -81,16 +96,27 @@ class Device(Protocol):
 
 
 def open_device(
-    kind: str, *, dtype: Dtype, threads: int, memory_format: MemoryFormat
+    kind: str,
+    *,
+    dtype: Dtype,
+    threads: int,
+    memory_format: MemoryFormat,
+    runner: Runner | None = None,
+    cpus: Sequence[int] = (),
 ) -> AbstractContextManager[Device]:
     """The device that `--device` names.
 
+    Without a `runner` it is the native one where that can be had. Without `cpus` the runner
+    may use any.
+
     Raises:
-        PhonebookError: no such kind of device.
+        PhonebookError: no such kind of device, or it cannot do what was asked.
     """
     from device_agent.devices.host import Host
 
     kinds: dict[str, Callable[..., AbstractContextManager[Device]]] = {"host": Host}
     if kind not in kinds:
         raise PhonebookError(f"no device {kind!r}; {near(kind, list(kinds))}")
-    return kinds[kind](dtype=dtype, threads=threads, memory_format=memory_format)
+    return kinds[kind](
+        dtype=dtype, threads=threads, memory_format=memory_format, runner=runner, cpus=cpus
+    )

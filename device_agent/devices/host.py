@@ -1,45 +1,65 @@
 """This computer as a device. Its runner is a child process: a crash costs one program."""
 
-import json
 import os
 import platform
-import selectors
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import psutil
 
-from contract.errors import DeviceFailed
-from contract.timings import Conditions, DeviceDescription, Dtype, MemoryFormat, Origin, Runtime
-from device_agent.devices import Plan, ProgramFailed, ProgramTiming
+from contract.errors import PhonebookError
+from contract.timings import (
+    Conditions,
+    DeviceDescription,
+    Dtype,
+    MemoryFormat,
+    Origin,
+    Runner,
+    Runtime,
+)
+from device_agent import screen
+from device_agent.devices import Plan, ProgramTiming
 from device_agent.programs import ProgramFile
+from device_agent.runner.build import NativeRunnerUnavailable, native_runner
+from device_agent.runner.process import RunnerProcess
+from device_agent.runner.protocol import Job
 
-RUNNER_MODULE = "device_agent.runner.python_runner"
-START_LIMIT_S = 120.0
+PYTHON_RUNNER = "device_agent.runner.python_runner"
 
 
 class Host:
-    """This computer, through ExecuTorch's Python runtime in a child process."""
+    """This computer, through the native runner where it can be built, or else the Python one."""
 
     origin: Origin = "measured"
 
-    def __init__(self, *, dtype: Dtype, threads: int, memory_format: MemoryFormat) -> None:
+    def __init__(
+        self,
+        *,
+        dtype: Dtype,
+        threads: int,
+        memory_format: MemoryFormat,
+        runner: Runner | None = None,
+        cpus: Sequence[int] = (),
+    ) -> None:
+        cpus = sorted(set(cpus))
+        chosen, command = _choose(runner, cpus)
         self.runtime = Runtime(
             dtype=dtype,
             threads=threads,
             memory_format=memory_format,
             executorch=version("executorch"),
-            runner="python",
-            affinity="any",
+            runner=chosen,
+            affinity=f"cpu{'.'.join(map(str, cpus))}" if cpus else "any",
             protocol="isolated",
         )
-        self._runner: _Runner | None = None
+        self._command = [*command, "--threads", str(threads)]
+        self._runner: RunnerProcess | None = None
         self._scratch = tempfile.TemporaryDirectory(prefix="phonebook-")
 
     def __enter__(self) -> Self:
@@ -51,7 +71,8 @@ class Host:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stop()
+        if self._runner is not None:
+            self._runner.close()
         self._scratch.cleanup()
 
     def describe(self) -> DeviceDescription:
@@ -75,98 +96,46 @@ class Host:
         )
 
     def time_program(self, file: ProgramFile, plan: Plan) -> ProgramTiming:
-        if self._runner is None:
-            self._runner = _Runner(self.runtime, Path(self._scratch.name))
-        output = Path(self._scratch.name) / "output"
-        job = {
-            "program": str(file.path),
-            "output": str(output),
-            "warmup_runs": plan.warmup_runs,
-            "min_runs": plan.min_runs,
-            "max_runs": plan.max_runs,
-            "min_duration_ns": round(plan.min_duration_s * 1e9),
-        }
-        try:
-            answer = self._runner.ask(job, limit_s=plan.deadline_s)
-        except ProgramFailed:
-            self._stop()
-            raise
-        if "error" in answer:
-            raise ProgramFailed(answer["error"], answer["message"])
+        scratch = Path(self._scratch.name)
+        if self._runner is None or self._runner.is_closed:
+            self._runner = RunnerProcess(self._command, log=scratch / "runner.log")
+        output = scratch / "output"
+        timed = self._runner.time_program(
+            Job(
+                program=str(file.path),
+                output=str(output),
+                memory_format=self.runtime.memory_format,
+                warmup_runs=plan.warmup_runs,
+                min_runs=plan.min_runs,
+                max_runs=plan.max_runs,
+                min_duration_ns=round(plan.min_duration_s * 1e9),
+                deadline_ns=round(plan.deadline_s * 1e9),
+                trace=plan.trace,
+            )
+        )
         return ProgramTiming(
-            samples_ns=tuple(answer["samples_ns"]),
-            first_run_ns=answer["first_run_ns"],
-            load_ns=answer["load_ns"],
+            samples_ns=timed.samples_ns,
+            first_run_ns=timed.first_run_ns,
+            load_ns=timed.load_ns,
             output=output.read_bytes(),
+            delegates=timed.delegates,
+            events=timed.events,
         )
 
-    def _stop(self) -> None:
-        if self._runner is not None:
-            self._runner.stop()
-            self._runner = None
 
-
-class _Runner:
-    """The child process: one JSON job a line in, one JSON answer a line out."""
-
-    def __init__(self, runtime: Runtime, scratch: Path) -> None:
-        self._log = scratch / "runner.log"
-        with self._log.open("wb") as log:
-            # A session of its own: Ctrl-C reaches the agent, which stops the runner itself.
-            self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", RUNNER_MODULE),
-                    *("--threads", str(runtime.threads)),
-                    *("--memory-format", runtime.memory_format),
-                ],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,
-            )
-        assert self._process.stdout is not None
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._process.stdout, selectors.EVENT_READ)
-        self._unread = b""
+def _choose(runner: Runner | None, cpus: Sequence[int]) -> tuple[Runner, list[str]]:
+    """The runner and the command that starts it, without its number of threads."""
+    if runner != "python":
         try:
-            self._answer(START_LIMIT_S)
-        except ProgramFailed as failed:
-            self.stop()
-            raise DeviceFailed(f"host: the runner did not start: {failed.message}") from failed
-
-    def ask(self, job: dict[str, Any], *, limit_s: float) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps(job).encode() + b"\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            raise self._crashed() from None
-        return self._answer(limit_s)
-
-    def stop(self) -> None:
-        self._selector.close()
-        self._process.kill()
-        self._process.communicate()
-
-    def _answer(self, limit_s: float) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        until = time.monotonic() + limit_s
-        while b"\n" not in self._unread:
-            if not self._selector.select(timeout=max(0.0, until - time.monotonic())):
-                raise ProgramFailed("timed_out", f"no answer within {limit_s:g} s; stopped")
-            piece = os.read(self._process.stdout.fileno(), 1 << 20)
-            if not piece:
-                raise self._crashed()
-            self._unread += piece
-        line, _, self._unread = self._unread.partition(b"\n")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def _crashed(self) -> ProgramFailed:
-        code = self._process.wait()
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        last_words = self._log.read_text(errors="replace").strip()[-500:]
-        return ProgramFailed("crashed", f"the runner ended with {how}: {last_words}".strip(" :"))
+            options = ["--cpus", ",".join(map(str, cpus))] if cpus else []
+            return "native", [str(native_runner()), *options]
+        except NativeRunnerUnavailable as unavailable:
+            if runner == "native" or cpus:
+                raise
+            screen.console.print(f"using the Python runner: {unavailable}", markup=False)
+    if cpus:
+        raise PhonebookError("only the native runner can be bound to CPUs; leave out --cpus")
+    return "python", [sys.executable, "-m", PYTHON_RUNNER]
 
 
 def _model() -> str | None:

@@ -1,89 +1,207 @@
-"""The runner through ExecuTorch's Python runtime: JSON jobs on stdin, JSON answers on stdout.
+"""The runner through ExecuTorch's Python runtime, for where the native one cannot be built.
 
-First line out: {"ready": true}. A job names a program and how long to run it; its answer is
-{"samples_ns": [...], "first_run_ns": N, "load_ns": N}, or {"error": CODE, "message": TEXT}.
-The output of the last run goes to the job's `output` file, raw.
+Jobs on stdin, answers on stdout, as `protocol.py` has them.
 """
 
 import argparse
 import gc
 import json
+import os
 import sys
+import tempfile
 import time
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
+from executorch.exir._serialize._program import deserialize_pte_binary
 from executorch.extension.pybindings import portable_lib
 
+from contract.timings import FailureCode
 from device_agent.inputs import pseudo_random
+from device_agent.runner.protocol import Job
+
+HEARTBEAT_NS = 1_000_000_000
+
+Answer = dict[str, Any]
+Say = Callable[[Answer], None]
 
 
-def run(job: dict[str, Any], memory_format: torch.memory_format) -> dict[str, Any]:
-    """Load, warm up and time one program, as `Device.time_program` promises."""
-    began = time.perf_counter_ns()
+class _Failure(Exception):
+    """Why a job has no timing."""
+
+    def __init__(self, code: FailureCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class _Watch:
+    """Between runs: the job's deadline, and a sign of life about once a second."""
+
+    def __init__(self, say: Say, deadline_ns: int) -> None:
+        self._say = say
+        self._began_ns = self._spoke_ns = time.perf_counter_ns()
+        self._deadline_ns = deadline_ns
+
+    def elapsed_ns(self) -> int:
+        return time.perf_counter_ns() - self._began_ns
+
+    def look(self, samples: int) -> None:
+        now_ns = time.perf_counter_ns()
+        if now_ns - self._began_ns >= self._deadline_ns:
+            raise _Failure("timed_out", f"stopped at its deadline, after {samples} timed runs")
+        if now_ns - self._spoke_ns >= HEARTBEAT_NS:
+            self._say({"alive": True})
+            self._spoke_ns = now_ns
+
+
+def answer(line: str, say: Say) -> Answer:
+    """Do the job of that line: load, warm up and time one program."""
     try:
-        program = portable_lib._load_program(job["program"])
-        method = program.load_method("forward")
-    except RuntimeError as error:
-        return {"error": "load_failed", "message": str(error)}
-    load_ns = time.perf_counter_ns() - began
+        job = Job.parse(line)
+    except ValueError as error:
+        return {"error": "run_failed", "message": f"the job line is malformed: {error}"}
     try:
-        shape = method.method_meta().input_tensor_meta(0).sizes()
-        image_BCHW = torch.from_numpy(pseudo_random(shape)).contiguous(memory_format=memory_format)
-        timing = _time(method, [image_BCHW], job)
-        output = method.get_outputs()[0].contiguous()
+        return _time_program(job, say)
+    except _Failure as failure:
+        return {"error": failure.code, "message": str(failure)}
+
+
+def _time_program(job: Job, say: Say) -> Answer:
+    watch = _Watch(say, job.deadline_ns)
+    program, method = _load(job)
+    load_ns = watch.elapsed_ns()
+    timed = _time(method, _image(method, job), job, watch)
+    _write_output(method, job.output)
+    events = _events(program, warmup_runs=max(1, job.warmup_runs)) if job.trace else []
+    return {**timed, "load_ns": load_ns, "delegates": _delegates(job.program), "events": events}
+
+
+def _load(job: Job) -> tuple[Any, Any]:
+    try:
+        program = portable_lib._load_program(
+            job.program,
+            enable_etdump=job.trace,
+            program_verification=portable_lib.Verification.InternalConsistency,
+        )
+        return program, program.load_method("forward")
     except RuntimeError as error:
-        return {"error": "run_failed", "message": str(error)}
-    Path(job["output"]).write_bytes(output.numpy().tobytes())
-    return {"load_ns": load_ns, **timing}
+        raise _Failure("load_failed", str(error)) from error
 
 
-def _time(method: Any, inputs: list[torch.Tensor], job: dict[str, Any]) -> dict[str, Any]:
-    first_run_ns = _run_once(method, inputs)
-    for _ in range(job["warmup_runs"] - 1):
-        _run_once(method, inputs)
+def _image(method: Any, job: Job) -> torch.Tensor:
+    meta = method.method_meta()
+    for count, which in ((meta.num_inputs(), "input"), (meta.num_outputs(), "output")):
+        if count != 1:
+            raise _Failure("load_failed", f"the program must have one {which}, it has {count}")
+    image = torch.from_numpy(pseudo_random(meta.input_tensor_meta(0).sizes()))
+    if job.memory_format == "channels_last":
+        return image.contiguous(memory_format=torch.channels_last)
+    return image
+
+
+def _time(method: Any, image: torch.Tensor, job: Job, watch: _Watch) -> Answer:
     samples_ns: list[int] = []
-    elapsed_ns = 0
-    while len(samples_ns) < job["max_runs"] and (
-        len(samples_ns) < job["min_runs"] or elapsed_ns < job["min_duration_ns"]
-    ):
-        samples_ns.append(_run_once(method, inputs))
-        elapsed_ns += samples_ns[-1]
+
+    def run_once() -> int:
+        watch.look(len(samples_ns))
+        # Input buffers are planned memory that a run may overwrite: set the input before each
+        # run, outside the timed span.
+        method.set_inputs([image])
+        began_ns = time.perf_counter_ns()
+        method.execute()
+        return time.perf_counter_ns() - began_ns
+
+    try:
+        first_run_ns = run_once()
+        for _ in range(1, job.warmup_runs):
+            run_once()
+        timed_ns = 0
+        while len(samples_ns) < job.max_runs and (
+            len(samples_ns) < job.min_runs or timed_ns < job.min_duration_ns
+        ):
+            sample_ns = run_once()
+            if sample_ns <= 0:
+                raise _Failure("bad_samples", f"a run took {sample_ns} ns by the clock")
+            samples_ns.append(sample_ns)
+            timed_ns += sample_ns
+    except RuntimeError as error:
+        raise _Failure("run_failed", str(error)) from error
     return {"samples_ns": samples_ns, "first_run_ns": first_run_ns}
 
 
-def _run_once(method: Any, inputs: list[torch.Tensor]) -> int:
-    # Input buffers are planned memory that a run may overwrite: set them before each run,
-    # outside the timed span.
-    method.set_inputs(inputs)
-    began = time.perf_counter_ns()
-    method.execute()
-    return time.perf_counter_ns() - began
+def _write_output(method: Any, path: str) -> None:
+    output = method.get_outputs()[0].contiguous()
+    try:
+        Path(path).write_bytes(output.numpy().tobytes())
+    except OSError as error:
+        raise _Failure("run_failed", f"writing the output failed: {error}") from error
+
+
+def _events(program: Any, *, warmup_runs: int) -> list[Answer]:
+    """What the delegates logged in each run after the warm-up, from ExecuTorch's dump."""
+    from executorch.devtools.etdump.serialize import deserialize_from_etdump_flatcc
+
+    with tempfile.NamedTemporaryFile() as file:
+        program.write_etdump_result_to_file(file.name)
+        dump = deserialize_from_etdump_flatcc(Path(file.name).read_bytes())
+    runs = [
+        [
+            (profile.delegate_debug_id_str, profile.end_time - profile.start_time)
+            for event in block.events or []
+            if (profile := event.profile_event) and profile.delegate_debug_id_str is not None
+        ]
+        for block in dump.run_data
+        if block.name == "Execute"
+    ]
+    names = [name for name, _ in runs[0]]
+    if any([name for name, _ in run] != names for run in runs):
+        raise _Failure("bad_samples", "a run logged other delegate events than the first one")
+    timed = runs[warmup_runs:]
+    return [
+        {"name": name, "samples_ns": [run[index][1] for run in timed]}
+        for index, name in enumerate(names)
+    ]
+
+
+@lru_cache(maxsize=1024)
+def _delegates(path: str) -> list[str]:
+    """The backend of each delegate: the Python runtime does not tell, the file does."""
+    file = deserialize_pte_binary(Path(path).read_bytes())
+    return [delegate.id for delegate in file.program.execution_plan[0].delegates]
+
+
+def _clock_step_ns() -> int:
+    """The smallest difference between two readings of the clock that is not zero."""
+    readings = [time.perf_counter_ns() for _ in range(1000)]
+    return min(after - before for before, after in pairwise(readings) if after > before)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--memory-format", choices=("contiguous", "channels_last"), required=True)
-    arguments = parser.parse_args()
-    memory_format = {
-        "contiguous": torch.contiguous_format,
-        "channels_last": torch.channels_last,
-    }[arguments.memory_format]
+    threads = parser.parse_args().threads
+    # Whatever a library prints must not come between the answers.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def say(answer: Answer) -> None:
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
     torch.set_num_threads(1)  # torch's own pool only copies tensors; it must not compete
-    portable_lib._unsafe_reset_threadpool(arguments.threads)
+    portable_lib._unsafe_reset_threadpool(threads)
+    threads = portable_lib._threadpool_get_thread_count()
     gc.disable()
-    answers, sys.stdout = sys.stdout, sys.stderr  # nothing else may write between answers
-    _say(answers, {"ready": True})
-    for line in sys.stdin:
-        _say(answers, run(json.loads(line), memory_format))
-        gc.collect()
-
-
-def _say(answers: TextIO, answer: dict[str, Any]) -> None:
-    answers.write(json.dumps(answer) + "\n")
-    answers.flush()
+    step_ns = _clock_step_ns()
+    say({"ready": True, "runner": "python", "threads": threads, "clock_step_ns": step_ns})
+    with os.fdopen(sys.stdin.fileno(), errors="replace") as jobs:
+        for line in jobs:
+            say(answer(line.removesuffix("\n"), say))
+            gc.collect()
 
 
 if __name__ == "__main__":

@@ -4,122 +4,145 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import psutil
 import pytest
 
-from contract.operators import Head, MBConv, Operator, Slot, Stem
+from contract.errors import PhonebookError
+from contract.timings import Runner, Runtime
 from device_agent.devices import Plan, ProgramFailed, open_device
-from device_agent.devices.host import RUNNER_MODULE, Host
-from device_agent.programs import Program, ProgramCache, ProgramFile, export_to_pte
+from device_agent.devices.host import Host
+from device_agent.runner.build import NativeRunnerUnavailable
 from device_agent.session import check_output
+from tests.device_agent.conftest import RUNNERS, Programs
+from tests.device_agent.test_runner import LINUX_ONLY, the_child
 
 PLAN = Plan(warmup_runs=2, min_runs=10, max_runs=50, min_duration_s=0.01, deadline_s=60.0)
-OPERATORS = (
-    Operator(block=Stem(), slot=Slot(in_channels=3, out_channels=8, input_size=16, stride=2)),
-    Operator(
-        block=MBConv(kernel_size=5, expansion=3, groups=2),
-        slot=Slot(in_channels=8, out_channels=8, input_size=8, stride=1),
-    ),
-    Operator(
-        block=Head(channels=32), slot=Slot(in_channels=8, out_channels=10, input_size=8, stride=8)
-    ),
-)
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> list[ProgramFile]:
-    programs = [
-        Program(content=operator, dtype="float32", memory_format=memory_format)
-        for operator in OPERATORS
-        for memory_format in ("contiguous", "channels_last")
-    ]
-    cache = ProgramCache(tmp_path_factory.mktemp("cache"))
-    failed = [e.error for e in cache.export(programs, export_to_pte) if e.error]
-    assert failed == []
-    return [cache.file(program) for program in programs]
+def open_host(runner: Runner | None = None, cpus: Sequence[int] = ()) -> Host:
+    return Host(dtype="float32", threads=1, memory_format="contiguous", runner=runner, cpus=cpus)
 
 
-@pytest.fixture
-def host() -> Iterator[Host]:
-    with Host(dtype="float32", threads=1, memory_format="contiguous") as host:
+@pytest.fixture(params=RUNNERS)
+def host(request: pytest.FixtureRequest) -> Iterator[Host]:
+    with open_host(request.param) as host:
         yield host
 
 
 def test_real_programs_are_timed_and_their_outputs_are_eagers(
-    host: Host, files: list[ProgramFile]
+    host: Host, programs: Programs
 ) -> None:
-    for file in files[::2]:
+    for file in programs.operators["contiguous"]:
         timing = host.time_program(file, PLAN)
         check_output(timing, file)
         assert 10 <= len(timing.samples_ns) <= 50
         assert min(timing.samples_ns) > 0
+        assert timing.delegates == ("XnnpackBackend",)
 
 
-def test_channels_last_and_two_threads_give_the_same_outputs(files: list[ProgramFile]) -> None:
+def test_a_trace_says_what_the_samples_consist_of(programs: Programs) -> None:
+    with open_host() as host:
+        timing = host.time_program(programs.operator, replace(PLAN, trace=True))
+    check_output(timing, programs.operator)
+    assert [len(event.samples_ns) for event in timing.events] == [len(timing.samples_ns)] * len(
+        timing.events
+    )
+    assert len(timing.events) >= 3
+
+
+def test_channels_last_and_two_threads_give_the_same_outputs(programs: Programs) -> None:
     with open_device("host", dtype="float32", threads=2, memory_format="channels_last") as host:
         assert host.runtime.threads == 2
-        for file in files[1::2]:
+        for file in programs.operators["channels_last"]:
             check_output(host.time_program(file, PLAN), file)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "not a program", "missing"])
-def test_a_damaged_program_is_refused_and_the_next_one_runs(
-    host: Host, files: list[ProgramFile], tmp_path: Path, damage: str
-) -> None:
-    damaged = ProgramFile(tmp_path / "damaged.pte")
-    if damage != "missing":
-        whole = files[0].path.read_bytes()
-        damaged.path.write_bytes(whole[: len(whole) // 2] if damage == "truncated" else b"hello")
-    with pytest.raises(ProgramFailed) as failed:
-        host.time_program(damaged, PLAN)
-    assert failed.value.code in ("load_failed", "crashed")
-    check_output(host.time_program(files[0], PLAN), files[0])
-
-
-def test_a_runner_that_is_killed_costs_one_program(host: Host, files: list[ProgramFile]) -> None:
-    host.time_program(files[0], PLAN)
-    killer = threading.Timer(0.5, lambda: os.kill(the_runner().pid, signal.SIGSEGV))
+def test_a_runner_that_is_killed_costs_one_program(host: Host, programs: Programs) -> None:
+    host.time_program(programs.operator, PLAN)
+    killer = threading.Timer(0.5, lambda: os.kill(the_child().pid, signal.SIGSEGV))
     killer.start()
     with pytest.raises(ProgramFailed, match="signal 11") as failed:
-        host.time_program(files[0], replace(PLAN, max_runs=10**9, min_duration_s=60.0))
+        host.time_program(programs.operator, replace(PLAN, max_runs=10**9, min_duration_s=60.0))
     assert failed.value.code == "crashed"
-    check_output(host.time_program(files[0], PLAN), files[0])
+    check_output(host.time_program(programs.operator, PLAN), programs.operator)
 
 
-def test_a_program_that_takes_too_long_is_stopped(host: Host, files: list[ProgramFile]) -> None:
-    host.time_program(files[0], PLAN)
+def test_a_program_that_takes_too_long_is_stopped(programs: Programs) -> None:
     endless = replace(PLAN, max_runs=10**9, min_duration_s=60.0, deadline_s=0.5)
-    with pytest.raises(ProgramFailed, match=r"no answer within 0.5 s") as failed:
-        host.time_program(files[0], endless)
-    assert failed.value.code == "timed_out"
-    check_output(host.time_program(files[0], PLAN), files[0])
+    with open_host() as host:
+        with pytest.raises(ProgramFailed, match="stopped at its deadline") as failed:
+            host.time_program(programs.operator, endless)
+        assert failed.value.code == "timed_out"
+        check_output(host.time_program(programs.operator, PLAN), programs.operator)
 
 
-def test_nothing_is_left_running(files: list[ProgramFile]) -> None:
-    with Host(dtype="float32", threads=1, memory_format="contiguous") as host:
-        host.time_program(files[0], PLAN)
-        runner = the_runner()
+def test_nothing_is_left_running(programs: Programs) -> None:
+    with open_host() as host:
+        host.time_program(programs.operator, PLAN)
+        runner = the_child()
     until = time.monotonic() + 5
     while runner.is_running() and time.monotonic() < until:
         time.sleep(0.05)
     assert not runner.is_running()
 
 
+@pytest.mark.parametrize(
+    ("runner", "cpus", "part_of_key"),
+    [
+        (None, (), "-et1.5.1-native-any-isolated"),
+        ("native", (), "-et1.5.1-native-any-isolated"),
+        ("python", (), "-et1.5.1-python-any-isolated"),
+        (None, (1, 0, 1), "-et1.5.1-native-cpu0.1-isolated"),
+    ],
+)
+def test_the_runtime_says_which_runner_and_which_cpus(
+    runner: Runner | None, cpus: tuple[int, ...], part_of_key: str
+) -> None:
+    with open_host(runner, cpus) as host:
+        assert host.runtime.key.endswith(part_of_key)
+        assert Runtime.parse(host.runtime.key) == host.runtime
+
+
+@LINUX_ONLY
+def test_a_runtime_bound_to_cpus_is_opened_again_from_its_key(programs: Programs) -> None:
+    cpu = min(os.sched_getaffinity(0))
+    bound = Runtime.parse(f"xnnpack-float32-t1-contiguous-et1.5.1-native-cpu{cpu}-isolated")
+    assert bound.cpus == (cpu,)
+    with open_device(
+        "host",
+        dtype=bound.dtype,
+        threads=bound.threads,
+        memory_format=bound.memory_format,
+        runner=bound.runner,
+        cpus=bound.cpus,
+    ) as host:
+        assert host.runtime == bound
+        host.time_program(programs.operator, PLAN)
+        assert the_child().cpu_affinity() == [cpu]
+
+
+def test_without_a_compiler_the_python_runner_stands_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with open_host() as host:
+        assert host.runtime.runner == "python"
+    with pytest.raises(NativeRunnerUnavailable, match="needs cmake"):
+        open_host("native")
+    with pytest.raises(NativeRunnerUnavailable, match="needs cmake"):
+        open_host(cpus=(0,))
+
+
+def test_the_python_runner_cannot_be_bound() -> None:
+    with pytest.raises(PhonebookError, match="only the native runner can be bound to CPUs"):
+        open_host("python", cpus=(0,))
+
+
 def test_the_description_is_this_computers() -> None:
-    with Host(dtype="float32", threads=1, memory_format="contiguous") as host:
+    with open_host() as host:
         description, conditions = host.describe(), host.conditions()
     assert description.cores == os.cpu_count()
     assert description.memory_bytes == psutil.virtual_memory().total
     assert len(description.soc) > 3
     assert conditions.load_1min is not None
-
-
-def the_runner() -> psutil.Process:
-    (runner,) = (
-        child for child in psutil.Process().children() if RUNNER_MODULE in child.cmdline()
-    )
-    return runner

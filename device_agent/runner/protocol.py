@@ -1,0 +1,87 @@
+"""What the agent and a runner say to each other: a job a line in, JSON lines out.
+
+Both runners keep to it. After `Ready`, each job gets any number of `Alive` lines while it runs,
+and then one `Timed` or `Failed`.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import NonNegativeInt, PositiveInt, StringConstraints, TypeAdapter, ValidationError
+
+from contract.timings import FailureCode, MemoryFormat, Runner
+from contract.values import Value
+from device_agent.devices import Event
+
+_Path = Annotated[str, StringConstraints(pattern=r"^[^\t\n]+$")]
+
+
+class Job(Value):
+    """One visit to a program. `device_agent/runner/runner.h` says what each member means."""
+
+    program: _Path
+    output: _Path
+    memory_format: MemoryFormat
+    warmup_runs: NonNegativeInt
+    min_runs: NonNegativeInt
+    max_runs: NonNegativeInt
+    min_duration_ns: NonNegativeInt
+    deadline_ns: NonNegativeInt
+    trace: bool
+
+    def line(self) -> str:
+        """`program=/path/op.pte<tab>output=...<tab>trace=0`, without a line end."""
+        values = {**self.model_dump(), "trace": int(self.trace)}
+        return "\t".join(f"{key}={value}" for key, value in values.items())
+
+    @classmethod
+    def parse(cls, line: str) -> Self:
+        """The job that `line()` wrote.
+
+        Raises:
+            ValueError: no job; the message says why.
+        """
+        pairs = [piece.partition("=") for piece in line.split("\t")]
+        values = {key: value for key, _, value in pairs}
+        if len(values) < len(pairs):
+            raise ValueError("a key comes twice")
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"{first['loc'][0]}: {first['msg']}") from error
+
+
+class Ready(Value):
+    """The runner's first line."""
+
+    ready: Literal[True]
+    runner: Runner
+    threads: PositiveInt
+    clock_step_ns: PositiveInt
+
+
+class Alive(Value):
+    """Between runs, about once a second: the runner makes progress."""
+
+    alive: Literal[True]
+
+
+class Timed(Value):
+    """The job was done, and its output is in the job's file."""
+
+    samples_ns: tuple[PositiveInt, ...]
+    first_run_ns: NonNegativeInt
+    load_ns: NonNegativeInt
+    delegates: tuple[str, ...]
+    events: tuple[Event, ...]
+
+
+class Failed(Value):
+    """The job could not be done; the runner is ready for the next one."""
+
+    error: FailureCode
+    message: str
+
+
+Answer = Ready | Alive | Timed | Failed
+ANSWERS: TypeAdapter[Answer] = TypeAdapter(Answer)

@@ -1,0 +1,112 @@
+"""Real programs, exported once: operators, a small whole network, and two odd ones."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from contract.networks import network
+from contract.operators import Head, MBConv, Operator, Slot, Stem
+from contract.spaces import space
+from contract.timings import MemoryFormat, Runner
+from device_agent.devices.host import PYTHON_RUNNER
+from device_agent.programs import Program, ProgramCache, ProgramFile, export_to_pte
+from device_agent.runner.build import native_runner
+
+OPERATORS = (
+    Operator(block=Stem(), slot=Slot(in_channels=3, out_channels=8, input_size=16, stride=2)),
+    Operator(
+        block=MBConv(kernel_size=5, expansion=3, groups=2),
+        slot=Slot(in_channels=8, out_channels=8, input_size=8, stride=1),
+    ),
+    Operator(
+        block=Head(channels=32), slot=Slot(in_channels=8, out_channels=10, input_size=8, stride=8)
+    ),
+)
+MEMORY_FORMATS: dict[MemoryFormat, tuple[Operator, ...]] = {
+    "contiguous": OPERATORS,
+    "channels_last": OPERATORS[:2],
+}
+SPACE = space("fbnet-32-0.35")
+NETWORK = network(
+    ["k5_e1_g2", *("skip" if slot.keeps_shape else "k3_e1" for slot in SPACE.slots[1:])],
+    space=SPACE,
+)
+RUNNERS: tuple[Runner, ...] = ("native", "python")
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Exported programs, each with the output that eager PyTorch gave."""
+
+    operators: dict[MemoryFormat, list[ProgramFile]]
+    network: ProgramFile
+    overwriting: ProgramFile  # runs wrongly where its input is not set anew
+    two_inputs: ProgramFile
+
+    @property
+    def operator(self) -> ProgramFile:
+        return self.operators["contiguous"][1]
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
+    folder = tmp_path_factory.mktemp("programs")
+    cache = ProgramCache(folder)
+    whole = Program(content=NETWORK, dtype="float32", memory_format="contiguous")
+    operators: dict[MemoryFormat, list[Program]] = {
+        memory_format: [
+            Program(content=operator, dtype="float32", memory_format=memory_format)
+            for operator in some
+        ]
+        for memory_format, some in MEMORY_FORMATS.items()
+    }
+    wanted = [whole, *operators["contiguous"], *operators["channels_last"]]
+    failed = [done.error for done in cache.export(wanted, export_with_oddities) if done.error]
+    assert failed == []
+    return Programs(
+        operators={key: [cache.file(program) for program in operators[key]] for key in operators},
+        network=cache.file(whole),
+        overwriting=ProgramFile(folder / "programs" / "overwriting.pte"),
+        two_inputs=ProgramFile(folder / "programs" / "two_inputs.pte"),
+    )
+
+
+def export_with_oddities(program: Program, file: ProgramFile) -> None:
+    """As the product does, and beside the network the odd programs; runs in worker processes."""
+    export_to_pte(program, file)
+    if program.content == NETWORK:
+        from tests.device_agent.oddities import export_oddities
+
+        export_oddities(file.path.parent)
+
+
+def command(runner: Runner, *, threads: int = 1) -> list[str]:
+    """What starts that runner."""
+    start = [str(native_runner())] if runner == "native" else [sys.executable, "-m", PYTHON_RUNNER]
+    return [*start, "--threads", str(threads)]
+
+
+def damaged(file: ProgramFile, damage: str, folder: Path) -> ProgramFile:
+    """A copy of the program that must not load."""
+    whole = file.path.read_bytes()
+    content = {
+        "truncated": whole[: len(whole) // 2],
+        "cut after the header": whole[:64],
+        "empty": b"",
+        "not a program": b"hello",
+        # Bytes 4 to 7 of a .pte are its identifier: ET, and the version of the format.
+        "another identifier": whole[:4] + b"XX12" + whole[8:],
+        "another version": whole[:4] + b"ET99" + whole[8:],
+    }
+    copy = ProgramFile(folder / "damaged.pte")
+    if damage != "missing":
+        copy.path.write_bytes(content[damage])
+    return copy
+
+
+DAMAGES = (
+    *("missing", "empty", "not a program", "truncated", "cut after the header"),
+    *("another identifier", "another version"),
+)
