@@ -26,7 +26,7 @@ def send(journal: Journal, client: TableClient, *, patience_s: float = 20.0) -> 
     the ids made at measuring, so one whose answer was lost is stored once all the same.
 
     Raises:
-        ServerUnreachable: still no answer after `patience_s` of retries; the rest stays in the outbox.
+        ServerUnreachable: no answer for `patience_s`; the rest stays in the outbox.
     """
     accepted = 0
     refused: list[str] = []

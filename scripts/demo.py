@@ -37,7 +37,7 @@ def main() -> int:
         say(
             f"\nDone in {minutes} min {seconds} s. The result: {OUT / 'result.json'}, "
             f"the report: {OUT / 'report.html'}\n"
-            f"The table's page was at {address}/devices/host; to see it, keep the server running:\n"
+            f"The table's page is {address}/devices/host; to see it, start the server:\n"
             f"  .venv/bin/python -m server --database-url {DATABASE} --port {port_of(address)}"
         )
     return 0
