@@ -28,7 +28,7 @@ DeviceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,6
 Dtype = Literal["float32"]
 MemoryFormat = Literal["contiguous", "channels_last"]
 Runner = Literal["native", "python"]
-Protocol = Literal["isolated"]
+Protocol = Literal["in_situ", "isolated"]
 Origin = Literal["measured", "imported", "emulated"]
 FailureCode = Literal[
     "export_failed",
@@ -37,6 +37,7 @@ FailureCode = Literal[
     "crashed",
     "timed_out",
     "wrong_output",
+    "wrong_events",
     "bad_samples",
 ]
 

@@ -36,10 +36,10 @@ CREATE TABLE IF NOT EXISTS visits (
 );
 CREATE TABLE IF NOT EXISTS failures (
     session TEXT NOT NULL REFERENCES sessions(id),
-    operator TEXT NOT NULL,
+    program TEXT NOT NULL,
     body TEXT NOT NULL,
     made TEXT NOT NULL,
-    PRIMARY KEY (session, operator)
+    PRIMARY KEY (session, program)
 );
 CREATE TABLE IF NOT EXISTS outbox (
     id TEXT PRIMARY KEY,
@@ -120,20 +120,20 @@ class Journal:
         )
         return frozenset((round_number, program) for round_number, program in rows)
 
-    def add_failure(self, session: UUID, operator: str, failure: Failure) -> None:
+    def add_failure(self, session: UUID, program: str, failure: Failure) -> None:
         self._db.execute(
             "INSERT OR IGNORE INTO failures VALUES (?, ?, ?, ?)",
-            (str(session), operator, failure.model_dump_json(), _now()),
+            (str(session), program, failure.model_dump_json(), _now()),
         )
 
     def failures(self, session: UUID) -> dict[str, tuple[Failure, datetime]]:
-        """The session's failures by operator key, with the time of each."""
+        """The session's failures by program, with the time of each."""
         rows = self._db.execute(
-            "SELECT operator, body, made FROM failures WHERE session = ?", (str(session),)
+            "SELECT program, body, made FROM failures WHERE session = ?", (str(session),)
         )
         return {
-            operator: (Failure.model_validate_json(body), datetime.fromisoformat(made))
-            for operator, body, made in rows
+            program: (Failure.model_validate_json(body), datetime.fromisoformat(made))
+            for program, body, made in rows
         }
 
     def samples_us(

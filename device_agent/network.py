@@ -16,13 +16,14 @@ from contract.timings import Estimate, Runtime, estimate
 from device_agent import screen
 from device_agent.devices import Device, Plan, ProgramFailed, open_device
 from device_agent.places import cache_dir
+from device_agent.profile import alone_on
 from device_agent.programs import Program, ProgramCache, ProgramFile, export_to_pte
-from device_agent.run import alone_on
-from device_agent.session import ROUNDS, check_output
+from device_agent.session import check_output
 
 NETWORK_PLAN = Plan(
     warmup_runs=5, min_runs=20, max_runs=1000, min_duration_s=0.3, deadline_s=120.0
 )
+ROUNDS = 10
 WEIGHTS = "weights.safetensors"
 PROGRAM = "network.pte"
 
@@ -65,6 +66,7 @@ def run(
             dtype=wanted.dtype,
             threads=wanted.threads,
             memory_format=wanted.memory_format,
+            protocol=wanted.protocol,
             runner=wanted.runner,
             cpus=wanted.cpus,
         ) as opened,

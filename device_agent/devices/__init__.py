@@ -1,9 +1,9 @@
 """What a device promises: to say what it is, and to time a program."""
 
+import typing
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
 
 from contract.errors import PhonebookError, near
 from contract.timings import (
@@ -13,6 +13,7 @@ from contract.timings import (
     FailureCode,
     MemoryFormat,
     Origin,
+    Protocol,
     Runner,
     Runtime,
 )
@@ -70,7 +71,7 @@ class ProgramFailed(Exception):
         self.message = message
 
 
-class Device(Protocol):
+class Device(typing.Protocol):
     """Implementations: `host.Host`; in tests, `FakeDevice`.
 
     A device is a context manager: entering it starts its runner, leaving it leaves nothing
@@ -101,6 +102,7 @@ def open_device(
     dtype: Dtype,
     threads: int,
     memory_format: MemoryFormat,
+    protocol: Protocol,
     runner: Runner | None = None,
     cpus: Sequence[int] = (),
 ) -> AbstractContextManager[Device]:
@@ -118,5 +120,10 @@ def open_device(
     if kind not in kinds:
         raise PhonebookError(f"no device {kind!r}; {near(kind, list(kinds))}")
     return kinds[kind](
-        dtype=dtype, threads=threads, memory_format=memory_format, runner=runner, cpus=cpus
+        dtype=dtype,
+        threads=threads,
+        memory_format=memory_format,
+        protocol=protocol,
+        runner=runner,
+        cpus=cpus,
     )

@@ -20,6 +20,7 @@ from contract.timings import (
     Dtype,
     MemoryFormat,
     Origin,
+    Protocol,
     Runner,
     Runtime,
 )
@@ -44,6 +45,7 @@ class Host:
         dtype: Dtype,
         threads: int,
         memory_format: MemoryFormat,
+        protocol: Protocol = "in_situ",
         runner: Runner | None = None,
         cpus: Sequence[int] = (),
     ) -> None:
@@ -56,7 +58,7 @@ class Host:
             executorch=version("executorch"),
             runner=chosen,
             affinity=f"cpu{'.'.join(map(str, cpus))}" if cpus else "any",
-            protocol="isolated",
+            protocol=protocol,
         )
         self._command = [*command, "--threads", str(threads)]
         self._runner: RunnerProcess | None = None

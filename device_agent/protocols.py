@@ -1,0 +1,89 @@
+"""The two ways to time operators: in situ, inside whole networks; isolated, each alone."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from contract.networks import Network
+from contract.operators import Operator
+from contract.spaces import SearchSpace
+from contract.timings import Runtime
+from device_agent.booking import book
+from device_agent.devices import Plan, ProgramTiming
+from device_agent.in_situ import designed
+from device_agent.programs import Program
+
+Booking = Mapping[str, Sequence[float]]  # samples in us, by operator key
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Work:
+    """A program to visit in each round, and the operators that its timing is booked to."""
+
+    program: Program
+    operators: tuple[Operator, ...]
+    book: Callable[[ProgramTiming], Booking]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Protocol:
+    """How often each program is visited, how long a visit lasts, and how many rounds there are."""
+
+    rounds: int
+    plan: Plan
+    work: Callable[[SearchSpace, Sequence[Operator], Runtime], list[Work]]
+
+
+def _isolated_work(
+    space: SearchSpace, missing: Sequence[Operator], runtime: Runtime
+) -> list[Work]:
+    """One program per missing operator: every sample is its own."""
+    return [
+        Work(
+            program=_program(operator, runtime),
+            operators=(operator,),
+            book=partial(_whole, operator.key),
+        )
+        for operator in missing
+    ]
+
+
+def _in_situ_work(space: SearchSpace, missing: Sequence[Operator], runtime: Runtime) -> list[Work]:
+    """The whole design, however little is missing: rows of one session add up."""
+    return [
+        Work(
+            program=_program(network, runtime),
+            operators=tuple(op for op in dict.fromkeys(network.operators) if not op.is_free),
+            book=partial(book, network),
+        )
+        for network in designed(space)
+    ]
+
+
+def _whole(key: str, timing: ProgramTiming) -> Booking:
+    return {key: [ns / 1000 for ns in timing.samples_ns]}
+
+
+def _program(content: Operator | Network, runtime: Runtime) -> Program:
+    return Program(content=content, dtype=runtime.dtype, memory_format=runtime.memory_format)
+
+
+PROTOCOLS: Mapping[str, Protocol] = {
+    "in_situ": Protocol(
+        rounds=40,
+        plan=Plan(
+            warmup_runs=3,
+            min_runs=10,
+            max_runs=200,
+            min_duration_s=0.05,
+            deadline_s=60.0,
+            trace=True,
+        ),
+        work=_in_situ_work,
+    ),
+    "isolated": Protocol(
+        rounds=5,
+        plan=Plan(warmup_runs=5, min_runs=20, max_runs=1000, min_duration_s=0.05, deadline_s=60.0),
+        work=_isolated_work,
+    ),
+}
