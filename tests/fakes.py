@@ -1,13 +1,11 @@
 """Fakes that behave, record, and refuse what they were not told."""
 
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 
-from contract.operators import Operator
 from contract.timings import Conditions, DeviceDescription, Origin, Runtime
 from device_agent.devices import Plan, ProgramFailed, ProgramTiming
 from device_agent.programs import Program, ProgramFile
@@ -83,12 +81,3 @@ class FakeDevice:
             delegates=("FakeBackend",),
             events=(),
         )
-
-
-def exported(operators: Iterable[Operator], folder: Path) -> dict[Operator, ProgramFile]:
-    """Fake programs for these operators."""
-    files = {operator: ProgramFile(folder / f"{operator.key}.pte") for operator in operators}
-    for operator, file in files.items():
-        program = Program(content=operator, dtype="float32", memory_format="contiguous")
-        fake_export(program, file)
-    return files

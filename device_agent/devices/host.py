@@ -45,7 +45,7 @@ class Host:
         dtype: Dtype,
         threads: int,
         memory_format: MemoryFormat,
-        protocol: Protocol = "in_situ",
+        protocol: Protocol,
         runner: Runner | None = None,
         cpus: Sequence[int] = (),
     ) -> None:

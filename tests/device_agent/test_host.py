@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -12,18 +13,26 @@ import pytest
 
 from contract.errors import PhonebookError
 from contract.timings import Runner, Runtime
+from device_agent.booking import book
 from device_agent.devices import Plan, ProgramFailed, open_device
 from device_agent.devices.host import Host
 from device_agent.runner.build import NativeRunnerUnavailable
 from device_agent.session import check_output
-from tests.device_agent.conftest import RUNNERS, Programs
+from tests.device_agent.conftest import NETWORK, RUNNERS, Programs
 from tests.device_agent.test_runner import LINUX_ONLY, the_child
 
 PLAN = Plan(warmup_runs=2, min_runs=10, max_runs=50, min_duration_s=0.01, deadline_s=60.0)
 
 
 def open_host(runner: Runner | None = None, cpus: Sequence[int] = ()) -> Host:
-    return Host(dtype="float32", threads=1, memory_format="contiguous", runner=runner, cpus=cpus)
+    return Host(
+        dtype="float32",
+        threads=1,
+        memory_format="contiguous",
+        protocol="isolated",
+        runner=runner,
+        cpus=cpus,
+    )
 
 
 @pytest.fixture(params=RUNNERS)
@@ -43,6 +52,18 @@ def test_real_programs_are_timed_and_their_outputs_are_eagers(
         assert timing.delegates == ("XnnpackBackend",)
 
 
+def test_a_real_networks_events_are_booked_to_its_operators_and_add_up(
+    host: Host, programs: Programs
+) -> None:
+    timing = host.time_program(programs.network, replace(PLAN, trace=True))
+    booked = book(NETWORK, timing)
+    assert set(booked) == {operator.key for operator in NETWORK.operators if not operator.is_free}
+    copies = Counter(operator.key for operator in NETWORK.operators)
+    for run, whole_ns in enumerate(timing.samples_ns):
+        added_us = sum(samples_us[run] * copies[key] for key, samples_us in booked.items())
+        assert added_us == pytest.approx(whole_ns / 1000, rel=1e-3)
+
+
 def test_a_trace_says_what_the_samples_consist_of(programs: Programs) -> None:
     with open_host() as host:
         timing = host.time_program(programs.operator, replace(PLAN, trace=True))
@@ -54,7 +75,9 @@ def test_a_trace_says_what_the_samples_consist_of(programs: Programs) -> None:
 
 
 def test_channels_last_and_two_threads_give_the_same_outputs(programs: Programs) -> None:
-    with open_device("host", dtype="float32", threads=2, memory_format="channels_last") as host:
+    with open_device(
+        "host", dtype="float32", threads=2, memory_format="channels_last", protocol="isolated"
+    ) as host:
         assert host.runtime.threads == 2
         for file in programs.operators["channels_last"]:
             check_output(host.time_program(file, PLAN), file)
@@ -116,6 +139,7 @@ def test_a_runtime_bound_to_cpus_is_opened_again_from_its_key(programs: Programs
         dtype=bound.dtype,
         threads=bound.threads,
         memory_format=bound.memory_format,
+        protocol=bound.protocol,
         runner=bound.runner,
         cpus=bound.cpus,
     ) as host:

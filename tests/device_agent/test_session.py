@@ -13,12 +13,16 @@ from contract.errors import DeviceFailed
 from contract.spaces import space
 from contract.timings import Conditions, Session, Timing
 from device_agent.journal import Journal, OpenSession
-from device_agent.session import ROUNDS, isolated, measure
-from tests.fakes import RUNTIME, FakeDevice, exported
+from device_agent.programs import ProgramFile
+from device_agent.protocols import PROTOCOLS
+from device_agent.session import close, measure
+from tests.fakes import RUNTIME, FakeDevice, fake_export
 
 OPERATORS = space("fbnet-32").operators[:6]
 US = {operator.key: 10.0 + index for index, operator in enumerate(OPERATORS)}
 SERVER = "http://server"
+ISOLATED = PROTOCOLS["isolated"]
+ROUNDS = ISOLATED.rounds
 
 
 @pytest.fixture
@@ -45,9 +49,14 @@ def opened(journal: Journal) -> OpenSession:
 def run(
     opened: OpenSession, device: FakeDevice, journal: Journal, folder: Path
 ) -> dict[str, Timing]:
-    files = exported(OPERATORS, folder)
-    work = [isolated(operator, file) for operator, file in files.items()]
-    timings = measure(opened, work, device=device, journal=journal, on_visit=lambda: None)
+    work = ISOLATED.work(space("fbnet-32"), OPERATORS, RUNTIME)
+    files = {ProgramFile(folder / f"{item.program.name}.pte"): item for item in work}
+    for file, item in files.items():
+        fake_export(item.program, file)
+    measure(
+        opened, files, protocol=ISOLATED, device=device, journal=journal, on_visit=lambda: None
+    )
+    timings = close(opened, {file.name: item for file, item in files.items()}, journal)
     return {timing.operator.key: timing for timing in timings}
 
 

@@ -1,0 +1,103 @@
+"""Booking: every event of a network to its operator, or nothing at all."""
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from contract.networks import Network, network
+from contract.spaces import SPACE_NAMES, space
+from device_agent.booking import book, owners
+from device_agent.devices import Event, ProgramFailed, ProgramTiming
+from device_agent.in_situ import designed
+
+SPACE = space("fbnet-224")
+DENSE, DEPTHWISE = "Fully Connected (NC, F32) GEMM #1", "Convolution (NHWC, F32) DWConv #1"
+INDIRECT, ADD, MOVE = "Convolution (NHWC, F32) IGEMM #1", "Add (ND) #1", "Transpose (ND, X32) #1"
+HEAD = [DENSE, "Mean (ND) Reduce2 #1", MOVE, "Static Reshape (NC) #1", DENSE]
+
+
+def only(block: str, layer: int) -> Network:
+    """A network of skips and k3_e1, but for one layer."""
+    blocks = ["skip" if slot.keeps_shape else "k3_e1" for slot in SPACE.slots]
+    blocks[layer - 1] = block
+    return network(blocks, space=SPACE, name="tested")
+
+
+def events_of(tested: Network) -> list[str]:
+    """The events that XNNPACK 1.5.1 reports, as a trace of FBNet-A shows them."""
+    names = [MOVE, INDIRECT]
+    for operator in tested.layers:
+        if operator.block.name == "skip":
+            continue
+        if "_g2" in operator.block.name:
+            names += [INDIRECT, MOVE, "Static Reshape (NC) #2", MOVE, DEPTHWISE, INDIRECT]
+        else:
+            names += [DENSE, DEPTHWISE, DENSE]
+        names += [ADD] * operator.slot.keeps_shape
+    return names + HEAD
+
+
+def timing(names: list[str], *, event_ns: int, whole_ns: int) -> ProgramTiming:
+    return ProgramTiming(
+        samples_ns=(whole_ns, 2 * whole_ns),
+        first_run_ns=whole_ns,
+        load_ns=1,
+        output=b"",
+        delegates=("XnnpackBackend",),
+        events=tuple(Event(name=name, samples_ns=(event_ns, 2 * event_ns)) for name in names),
+    )
+
+
+@pytest.mark.parametrize("block", ["k3_e1", "k5_e6", "k5_e1_g2", "skip"])
+def test_each_event_finds_its_operator(block: str) -> None:
+    tested = only(block, layer=3)
+    counts = Counter(owners(tested, events_of(tested)))
+    expected = {"k3_e1": 4, "k5_e6": 4, "k5_e1_g2": 7, "skip": 0}[block]
+    assert counts[3] == expected
+    assert (counts[0], counts[len(tested.operators) - 1]) == (2, 5)
+    assert counts[2] == 3  # layer 2 changes the shape: nothing is added
+
+
+def test_the_booked_times_add_up_to_the_whole_run() -> None:
+    tested = only("k5_e1_g2", layer=3)
+    names = events_of(tested)
+    booked = book(tested, timing(names, event_ns=10_000, whole_ns=11_000 * len(names)))
+    copies = Counter(operator.key for operator in tested.operators)
+    for run, factor in enumerate((1, 2)):
+        whole_us = sum(samples[run] * copies[key] for key, samples in booked.items())
+        assert whole_us == pytest.approx(factor * 11 * len(names))
+    # Seven events of 10 us, and seven shares of the 1 us that a run spends between two.
+    assert booked[tested.layers[2].key][0] == pytest.approx(77)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda names: names[:-1], "7 events end before head1504"),
+        (lambda names: [*names[:2], "Softmax (NC, F32) #1", *names[3:]], "unknown event 'Softmax"),
+        (lambda names: [*names[:3], DENSE, *names[4:]], "event 4 is 'Fully Connected.*depthwise"),
+        (lambda names: [*names[:3], MOVE, *names[3:]], "event 4 is 'Transpose.*depthwise"),
+        (lambda names: [*names, DENSE], "expected no more events"),
+        (lambda names: [], "0 events end before stem"),
+    ],
+)
+def test_events_that_do_not_fit_are_an_error(
+    spoil: Callable[[list[str]], list[str]], message: str
+) -> None:
+    tested = only("k3_e1", layer=3)
+    with pytest.raises(ProgramFailed, match=message.replace("7 events", r"\d+ events")) as failed:
+        owners(tested, spoil(events_of(tested)))
+    assert failed.value.code == "wrong_events"
+
+
+@pytest.mark.parametrize("name", SPACE_NAMES)
+def test_every_candidate_of_every_slot_is_designed_in_twice(name: str) -> None:
+    tested = space(name)
+    networks = designed(tested)
+    for layer, slot in enumerate(tested.slots):
+        counts = Counter(network.layers[layer] for network in networks)
+        assert set(counts) == set(tested.candidates(slot))
+        assert min(counts.values()) >= 2
+    assert {network.head for network in networks} == set(tested.heads)
+    assert networks == designed(tested)
