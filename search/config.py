@@ -29,7 +29,8 @@ class SearchConfig:
     batch_size: int = 192
     "Images per step, at most."
     paths: int = 9
-    "Candidates of each slot that run per step: 9 is the paper's way, 1 or 2 are much faster."
+    """Candidates of each slot that run per step: 9 is the paper's way; fewer take less time and
+    memory per step, but many more steps until the weights have learned anything."""
 
     weight_lr: float = 0.1
     "Learning rate of the weights (SGD), lowered to 0 by a cosine."
