@@ -113,6 +113,21 @@ class Runtime(Value):
         return cls.model_validate({**match.groupdict(), "threads": int(match["threads"])})
 
 
+def runtime_of(key: str) -> Runtime:
+    """The runtime that a person named by its key.
+
+    Raises:
+        PhonebookError: not a runtime's key.
+    """
+    try:
+        return Runtime.parse(key)
+    except ValueError as error:
+        raise PhonebookError(
+            f"--runtime: {key!r} is no runtime; one looks like "
+            "xnnpack-float32-t1-contiguous-et1.5.1-native-any-in_situ"
+        ) from error
+
+
 class Conditions(Value):
     """The device's state when a session began; None where it cannot be read."""
 

@@ -12,7 +12,7 @@ from contract.cli import command_line, main
 from contract.errors import DeviceFailed, PhonebookError
 from contract.networks import Network, network, published
 from contract.spaces import space as space_named
-from contract.timings import Estimate, Runtime, estimate
+from contract.timings import Estimate, estimate, runtime_of
 from device_agent import screen
 from device_agent.devices import Device, Plan, ProgramFailed, open_device
 from device_agent.places import cache_dir
@@ -58,7 +58,7 @@ def run(
     else:
         chosen = published(network or "", in_space=space_named(space) if space else None)
 
-    wanted = _parse_runtime(runtime)
+    wanted = runtime_of(runtime)
     with (
         alone_on(device),
         open_device(
@@ -134,13 +134,6 @@ def _from_result(path: Path) -> Network:
             "give the result.json that `python -m search.run` wrote"
         ) from error
     return network(blocks, space=space_named(space), name=path.parent.name or "result")
-
-
-def _parse_runtime(key: str) -> Runtime:
-    try:
-        return Runtime.parse(key)
-    except ValueError as error:
-        raise PhonebookError(str(error)) from error
 
 
 if __name__ == "__main__":

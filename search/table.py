@@ -1,9 +1,8 @@
 """The table a search or a prediction reads."""
 
 from contract.client import table_client
-from contract.errors import PhonebookError
 from contract.spaces import SearchSpace
-from contract.timings import LatencyTable, Runtime
+from contract.timings import LatencyTable, runtime_of
 
 
 def fetch(server: str, *, device: str, runtime: str | None, space: SearchSpace) -> LatencyTable:
@@ -12,16 +11,6 @@ def fetch(server: str, *, device: str, runtime: str | None, space: SearchSpace) 
     Raises:
         PhonebookError: the runtime's key is none, or the server refused or did not answer.
     """
-    wanted = _parse(runtime) if runtime is not None else None
+    wanted = runtime_of(runtime) if runtime is not None else None
     with table_client(server) as client:
         return client.table(device, runtime=wanted, space=space.name)
-
-
-def _parse(key: str) -> Runtime:
-    try:
-        return Runtime.parse(key)
-    except ValueError as error:
-        raise PhonebookError(
-            f"--runtime: {key!r} is no runtime; one looks like "
-            "xnnpack-float32-t1-contiguous-et1.5.1-python-any-isolated"
-        ) from error

@@ -1,12 +1,13 @@
 """Fakes that behave, record, and refuse what they were not told."""
 
 from collections.abc import Callable
-from types import TracebackType
+from datetime import UTC, datetime
 from typing import Self
+from uuid import uuid4
 
 import numpy as np
 
-from contract.timings import Conditions, DeviceDescription, Origin, Runtime
+from contract.timings import Conditions, DeviceDescription, Origin, Runtime, Session
 from device_agent.devices import Plan, ProgramFailed, ProgramTiming
 from device_agent.programs import Program, ProgramFile
 
@@ -24,6 +25,20 @@ RUNTIME = Runtime(
 DESCRIPTION = DeviceDescription(
     model="Test bench", soc="Test core", cores=2, memory_bytes=2**30, os="Test OS 1"
 )
+
+
+def fake_session() -> Session:
+    """A session of the bench, begun now."""
+    return Session(
+        id=uuid4(),
+        device="bench",
+        runtime=RUNTIME,
+        space="fbnet-32",
+        origin="emulated",
+        started_at=datetime.now(UTC),
+        agent_version="1",
+        conditions=Conditions(load_1min=None, clock_mhz=None, temperature_c=None),
+    )
 
 
 def fake_export(program: Program, file: ProgramFile) -> None:
@@ -52,12 +67,7 @@ class FakeDevice:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         return
 
     def describe(self) -> DeviceDescription:

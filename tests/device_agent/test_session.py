@@ -2,21 +2,19 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import pytest
 
 from contract.errors import DeviceFailed
 from contract.spaces import space
-from contract.timings import Conditions, Session, Timing
+from contract.timings import Timing
 from device_agent.journal import Journal, OpenSession
 from device_agent.programs import ProgramFile
 from device_agent.protocols import PROTOCOLS
 from device_agent.session import close, measure
-from tests.fakes import RUNTIME, FakeDevice, fake_export
+from tests.fakes import RUNTIME, FakeDevice, fake_export, fake_session
 
 OPERATORS = space("fbnet-32").operators[:6]
 US = {operator.key: 10.0 + index for index, operator in enumerate(OPERATORS)}
@@ -33,17 +31,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 @pytest.fixture
 def opened(journal: Journal) -> OpenSession:
-    session = Session(
-        id=uuid4(),
-        device="bench",
-        runtime=RUNTIME,
-        space="fbnet-32",
-        origin="emulated",
-        started_at=datetime.now(UTC),
-        agent_version="1",
-        conditions=Conditions(load_1min=None, clock_mhz=None, temperature_c=None),
-    )
-    return journal.begin(SERVER, session, OPERATORS)
+    return journal.begin(SERVER, fake_session(), OPERATORS)
 
 
 def run(

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid5
 
 import httpx
 import pytest
@@ -12,22 +12,13 @@ import pytest
 from contract.client import TableClient
 from contract.errors import ServerUnreachable
 from contract.spaces import space
-from contract.timings import Conditions, Session, StoredTiming, Timing, estimate
+from contract.timings import StoredTiming, Timing, estimate
 from device_agent.journal import Journal
 from device_agent.upload import send
-from tests.fakes import RUNTIME
+from tests.fakes import fake_session
 
 SERVER = "http://server"
-SESSION = Session(
-    id=uuid4(),
-    device="bench",
-    runtime=RUNTIME,
-    space="fbnet-32",
-    origin="emulated",
-    started_at=datetime.now(UTC),
-    agent_version="1",
-    conditions=Conditions(load_1min=None, clock_mhz=None, temperature_c=None),
-)
+SESSION = fake_session()
 TIMINGS = [
     Timing(
         id=uuid5(SESSION.id, operator.key),
