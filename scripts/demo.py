@@ -17,7 +17,10 @@ from pathlib import Path
 OUT = Path("runs/demo")
 DATABASE = f"sqlite:///{OUT / 'phonebook.db'}"
 SPACE = "fbnet-32-0.35"
-SEARCH = "--data digits --epochs 8 --batch-size 64 --paths 2 --theta-lr 0.1 --final-epochs 10"
+SEARCH = (
+    "--data digits --epochs 3 --batch-size 32 --weight-lr 0.03 --theta-lr 0.1 "
+    "--temperature-decay 0.01 --final-epochs 6 --final-lr 0.05"
+)
 START_LIMIT_S = 60
 
 
