@@ -2,6 +2,8 @@
 
 XNNPACK runs a network of a space as one delegate whose events follow the operators in order.
 The booking walks events and operators together and accepts nothing that does not fit.
+
+Shape suffixes: E events of a run, N runs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +15,8 @@ from numpy.typing import NDArray
 from contract.networks import Network
 from contract.operators import Head, MBConv, Operator, Skip, Stem
 from device_agent.devices import ProgramFailed, ProgramTiming
+
+CUT_OFF_NS = 500.0  # on average, of an event that XNNPACK tells in whole microseconds
 
 Kind = Literal["dense", "depthwise", "add", "mean", "move"]
 
@@ -72,19 +76,26 @@ def owners(network: Network, names: Sequence[str]) -> list[int]:
     return owner
 
 
-def book(network: Network, timing: ProgramTiming) -> Mapping[str, list[float]]:
-    """Each operator's time in us, run by run, so that all of them add up to the whole run.
+def book(
+    network: Network, traced: ProgramTiming, plain: ProgramTiming
+) -> Mapping[str, list[float]]:
+    """Each operator's time in us, by traced run, so that they add up to the plain whole.
 
-    What a run spends between events, and what XNNPACK's whole microseconds cut off, is shared
-    equally among its events. An operator that the network holds several times gets their mean.
+    `traced` has the events, `plain` is the same program without the tracer, whose own cost
+    must not be booked. What a plain run spends beyond the events is shared equally among
+    them. An operator that the network holds several times gets their mean.
 
     Raises:
         ProgramFailed: the events are not this network's.
     """
-    owner = np.array(owners(network, [event.name for event in timing.events]))
-    event_EN = np.array([event.samples_ns for event in timing.events], dtype=np.float64)
-    whole_N = np.array(timing.samples_ns, dtype=np.float64)
-    event_EN += (whole_N - event_EN.sum(axis=0)) / len(owner)
+    owner = np.array(owners(network, [event.name for event in traced.events]))
+    event_EN = np.array([event.samples_ns for event in traced.events], dtype=np.float64)
+    event_EN += CUT_OFF_NS
+    plain_ns, events_ns = np.median(plain.samples_ns), np.median(event_EN.sum(axis=0))
+    if plain_ns >= events_ns:
+        event_EN += (plain_ns - events_ns) / len(owner)
+    else:  # the device was slower while it was traced
+        event_EN *= plain_ns / events_ns
     per_key: dict[str, list[NDArray[np.float64]]] = {}
     for index, operator in enumerate(network.operators):
         if not operator.is_free:

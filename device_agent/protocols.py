@@ -1,7 +1,7 @@
 """The two ways to time operators: in situ, inside whole networks; isolated, each alone."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from contract.networks import Network
@@ -18,19 +18,22 @@ Booking = Mapping[str, Sequence[float]]  # samples in us, by operator key
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Work:
-    """A program to visit in each round, and the operators that its timing is booked to."""
+    """A program to visit in each round, and the operators that its timings are booked to.
+
+    A visit times the program once per plan of its protocol; `book` gets these timings in order.
+    """
 
     program: Program
     operators: tuple[Operator, ...]
-    book: Callable[[ProgramTiming], Booking]
+    book: Callable[..., Booking]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Protocol:
-    """How often each program is visited, how long a visit lasts, and how many rounds there are."""
+    """How many rounds there are, and how each visit times its program."""
 
     rounds: int
-    plan: Plan
+    plans: tuple[Plan, ...]
     work: Callable[[SearchSpace, Sequence[Operator], Runtime], list[Work]]
 
 
@@ -68,22 +71,19 @@ def _program(content: Operator | Network, runtime: Runtime) -> Program:
     return Program(content=content, dtype=runtime.dtype, memory_format=runtime.memory_format)
 
 
+_IN_SITU_PLAN = Plan(warmup_runs=3, min_runs=10, max_runs=40, min_duration_s=0.03, deadline_s=60.0)
+
 PROTOCOLS: Mapping[str, Protocol] = {
     "in_situ": Protocol(
-        rounds=40,
-        plan=Plan(
-            warmup_runs=3,
-            min_runs=10,
-            max_runs=200,
-            min_duration_s=0.05,
-            deadline_s=60.0,
-            trace=True,
-        ),
+        rounds=25,
+        plans=(replace(_IN_SITU_PLAN, trace=True), _IN_SITU_PLAN),
         work=_in_situ_work,
     ),
     "isolated": Protocol(
         rounds=5,
-        plan=Plan(warmup_runs=5, min_runs=20, max_runs=1000, min_duration_s=0.05, deadline_s=60.0),
+        plans=(
+            Plan(warmup_runs=5, min_runs=20, max_runs=1000, min_duration_s=0.05, deadline_s=60.0),
+        ),
         work=_isolated_work,
     ),
 }

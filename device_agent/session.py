@@ -86,9 +86,10 @@ def close(opened: OpenSession, work: Mapping[str, Work], journal: Journal) -> li
 
 
 def _visit(work: Work, file: ProgramFile, protocol: Protocol, device: Device) -> Booking:
-    timing = device.time_program(file, protocol.plan)
-    check_output(timing, file)
-    booked = work.book(timing)
+    timings = [device.time_program(file, plan) for plan in protocol.plans]
+    for timing in timings:
+        check_output(timing, file)
+    booked = work.book(*timings)
     for key, samples_us in booked.items():
         if not samples_us or not all(math.isfinite(us) and us > 0 for us in samples_us):
             raise ProgramFailed("bad_samples", f"{key}: durations must be positive numbers")
