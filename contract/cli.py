@@ -34,6 +34,6 @@ def main(app: App) -> NoReturn:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201  # the one place that tells a person
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)  # noqa: T201
+        print("interrupted", file=sys.stderr)  # noqa: T201  # as above
         sys.exit(INTERRUPTED)
     sys.exit(0)

@@ -11,14 +11,14 @@ from filelock import FileLock, Timeout
 from contract.client import TableClient
 from contract.errors import DeviceFailed, PhonebookError, ServerUnreachable
 from contract.spaces import space as space_named
-from contract.timings import Failure, Session
+from contract.timings import Session
 from device_agent import screen
 from device_agent.devices import Device
 from device_agent.journal import Journal, OpenSession
 from device_agent.places import state_dir
 from device_agent.programs import Exporter, ProgramCache, ProgramFile
 from device_agent.protocols import PROTOCOLS, Protocol, Work
-from device_agent.session import close, measure
+from device_agent.session import close, failure_of, measure
 from device_agent.upload import send
 
 
@@ -123,7 +123,7 @@ def _export(
                 ready[file] = work[file]
                 cached += exported.was_cached
             else:
-                failure = Failure(code="export_failed", message=exported.error[-4000:])
+                failure = failure_of("export_failed", exported.error)
                 journal.add_failure(opened.session.id, file.name, failure)
             bar.advance(task)
     screen.console.print(f"{len(ready)} programs, {cached} of them from the cache")

@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 
 import numpy as np
 
-from contract.timings import Failure, Timing
+from contract.timings import Failure, FailureCode, Timing
 from device_agent.devices import Device, ProgramFailed, ProgramTiming
 from device_agent.journal import Journal, OpenSession
 from device_agent.programs import ProgramFile
@@ -46,12 +46,18 @@ def measure(
                 try:
                     samples_us = _visit(work[file], file, protocol, device)
                 except ProgramFailed as failure:
-                    what = Failure(code=failure.code, message=failure.message[-4000:])
+                    what = failure_of(failure.code, failure.message)
                     journal.add_failure(session, file.name, what)
                     failed.add(file.name)
                 else:
                     journal.add_visit(session, round_number, file.name, samples_us)
             on_visit()
+
+
+def failure_of(code: FailureCode, message: str) -> Failure:
+    """A failure as the table keeps it: the end of a long message, and no NUL, which some
+    databases refuse."""
+    return Failure(code=code, message=message.replace("\0", "")[-4000:])
 
 
 def close(opened: OpenSession, work: Mapping[str, Work], journal: Journal) -> list[Timing]:
