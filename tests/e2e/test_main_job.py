@@ -29,6 +29,8 @@ def visits(world: World) -> list[tuple[str, int, str]]:
     if not world.journal.exists():
         return []
     with closing(sqlite3.connect(world.journal)) as journal:
+        if not journal.execute("SELECT 1 FROM sqlite_master WHERE name = 'visits'").fetchall():
+            return []
         return journal.execute("SELECT session, round, program FROM visits").fetchall()
 
 
