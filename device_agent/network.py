@@ -91,7 +91,7 @@ def run(
 
 
 def time_network(device: Device, file: ProgramFile) -> Estimate:
-    """Visit the program as often as a session visits an operator.
+    """Visit the program ten times, loading it anew each time.
 
     Raises:
         DeviceFailed: it did not run, or computed something else than eager PyTorch.

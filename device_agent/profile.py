@@ -91,7 +91,7 @@ def _begin_or_resume(
     if not missing:
         return None
     if device.runtime.protocol == "in_situ":
-        missing = space_named(space).operators  # rows of one session add up
+        missing = space_named(space).operators  # all rows come from one session
     session = Session(
         id=uuid4(),
         device=name,

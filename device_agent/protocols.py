@@ -52,7 +52,7 @@ def _isolated_work(
 
 
 def _in_situ_work(space: SearchSpace, missing: Sequence[Operator], runtime: Runtime) -> list[Work]:
-    """The whole design, however little is missing: rows of one session add up."""
+    """The whole design, however little is missing, so that all rows come from one session."""
     return [
         Work(
             program=_program(network, runtime),
