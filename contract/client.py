@@ -9,16 +9,8 @@ import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from contract.errors import RequestRefused, ServerAnsweredNonsense, ServerUnreachable
-from contract.timings import (
-    Device,
-    DeviceDescription,
-    LatencyTable,
-    Problem,
-    Runtime,
-    Session,
-    StoredTiming,
-    Timing,
-)
+from contract.tables import Device, LatencyTable
+from contract.timings import DeviceDescription, Problem, Runtime, Session, StoredTiming, Timing
 
 DEFAULT_SERVER = "http://127.0.0.1:8420"
 SERVER_VARIABLE = "PHONEBOOK_SERVER"

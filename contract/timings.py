@@ -1,9 +1,7 @@
 """What crosses the wire: devices, sessions, timings, tables, problems. Durations are in us."""
 
 import re
-from collections.abc import Sequence
 from functools import cached_property
-from statistics import median, quantiles
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
@@ -14,22 +12,23 @@ from pydantic import (
     Field,
     NonNegativeFloat,
     PositiveFloat,
-    PositiveInt,
     StringConstraints,
     model_validator,
 )
 
-from contract.errors import IncompleteTable, PhonebookError, listing
+from contract.errors import PhonebookError
+from contract.estimates import Estimate
 from contract.operators import Operator
 from contract.spaces import space as space_named
 from contract.values import Value
 
 DeviceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-Dtype = Literal["float32"]
+Dtype = Literal["float32", "int8"]
 MemoryFormat = Literal["contiguous", "channels_last"]
 Runner = Literal["native", "python"]
 Protocol = Literal["in_situ", "isolated"]
 Origin = Literal["measured", "imported", "emulated"]
+Effort = Literal["quick", "standard", "thorough"]
 FailureCode = Literal[
     "export_failed",
     "load_failed",
@@ -129,7 +128,7 @@ def runtime_of(key: str) -> Runtime:
 
 
 class Conditions(Value):
-    """The device's state when a session began; None where it cannot be read."""
+    """The device's state before or after a session; None where it cannot be read."""
 
     load_1min: NonNegativeFloat | None
     clock_mhz: PositiveFloat | None
@@ -137,16 +136,22 @@ class Conditions(Value):
 
 
 class Session(Value):
-    """One agent's sitting on one device with one runtime. The client makes `id`."""
+    """One agent's sitting on one device with one runtime. The client makes `id`.
+
+    `ended_at` and `conditions_after` are null while it lasts.
+    """
 
     id: UUID
     device: DeviceName
     runtime: Runtime
     space: SpaceName
     origin: Origin
+    effort: Effort
     started_at: AwareDatetime
     agent_version: str = Field(min_length=1, max_length=50)
     conditions: Conditions
+    ended_at: AwareDatetime | None = None
+    conditions_after: Conditions | None = None
 
 
 class Failure(Value):
@@ -156,57 +161,35 @@ class Failure(Value):
     message: str = Field(max_length=4000)
 
 
+Rounds = tuple[Annotated[tuple[PositiveFloat, ...], Field(min_length=1)], ...]
+
+
 class Timing(Value):
     """One operator in one session: its raw samples by round, or why there are none.
 
-    The client makes `id` when the measurement is made, so that a repeated post stores it once.
+    `drift` has a factor for each sample: how many times longer than on the calm device a probe
+    beside it took; it is empty where no probe ran. The client makes `id` when the measurement is
+    made, so that a repeated post stores it once.
     """
 
     id: UUID
     operator: Operator
     measured_at: AwareDatetime
-    rounds_us: tuple[Annotated[tuple[PositiveFloat, ...], Field(min_length=1)], ...] = ()
+    rounds_us: Rounds = ()
+    drift: Rounds = ()
     failure: Failure | None = None
 
     @model_validator(mode="after")
     def _samples_or_failure(self) -> Self:
         if bool(self.rounds_us) == (self.failure is not None):
             raise ValueError(f"{self.operator.key}: give either samples or a failure")
+        if self.drift and [len(each) for each in self.drift] != [
+            len(each) for each in self.rounds_us
+        ]:
+            raise ValueError(f"{self.operator.key}: give a drift factor for each sample, or none")
         if self.operator.is_free:
             raise ValueError(f"{self.operator.key} costs 0 us by definition and is never measured")
         return self
-
-
-class Estimate(Value):
-    """A row's figures, derived from raw samples."""
-
-    median_us: PositiveFloat
-    p90_us: PositiveFloat
-    min_us: PositiveFloat
-    samples: PositiveInt
-    rounds: PositiveInt
-
-
-def estimate(rounds_us: Sequence[Sequence[float]]) -> Estimate:
-    """The median over rounds of each round's median; p90 and minimum over all samples.
-
-    A round is one visit in a shuffled order, so that slow drift shifts rounds, not operators.
-    """
-    everything = [sample for samples in rounds_us for sample in samples]
-    return Estimate(
-        median_us=round(median(median(samples) for samples in rounds_us), 4),
-        p90_us=round(percentile(everything, 90), 4),
-        min_us=min(everything),
-        samples=len(everything),
-        rounds=len(rounds_us),
-    )
-
-
-def percentile(samples: Sequence[float], percent: int) -> float:
-    """Linear interpolation between order statistics, as numpy's default."""
-    if len(samples) == 1:
-        return samples[0]
-    return quantiles(samples, n=100, method="inclusive")[percent - 1]
 
 
 class StoredTiming(Value):
@@ -217,100 +200,6 @@ class StoredTiming(Value):
     operator: str
     estimate: Estimate | None
     failure: Failure | None
-
-
-class Row(Estimate):
-    """One operator of a table."""
-
-    operator: str
-    measured_at: AwareDatetime
-    origin: Origin
-    session: UUID
-
-
-class FailedOperator(Value):
-    """An operator whose last measurement failed and that has no row."""
-
-    operator: str
-    failure: Failure
-    measured_at: AwareDatetime
-
-
-class LatencyTable(Value):
-    """The current row of each operator, for one device and one runtime.
-
-    `space`, `complete` and `missing` are null unless the table was asked for by space.
-    """
-
-    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
-
-    schema_version: Literal[1] = Field(alias="schema")
-    device: DeviceName
-    runtime: Runtime
-    origin: Origin
-    space: str | None
-    complete: bool | None
-    missing: tuple[str, ...] | None
-    failures: tuple[FailedOperator, ...]
-    snapshot: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
-    entries: tuple[Row, ...]
-
-    @cached_property
-    def _median_us(self) -> dict[str, float]:
-        return {row.operator: row.median_us for row in self.entries}
-
-    def missing_of(self, operators: Sequence[Operator]) -> tuple[Operator, ...]:
-        """Those that need a row and have none, each once."""
-        return tuple(
-            operator
-            for operator in dict.fromkeys(operators)
-            if not operator.is_free and operator.key not in self._median_us
-        )
-
-    def latencies_us(self, operators: Sequence[Operator]) -> tuple[float, ...]:
-        """Each operator's latency in us, 0 for a skip.
-
-        Raises:
-            IncompleteTable: rows are missing; the message names the command that measures them.
-        """
-        missing = [operator.key for operator in self.missing_of(operators)]
-        if missing:
-            where = f" --space {self.space}" if self.space else ""
-            raise IncompleteTable(
-                f"no timing on {self.device} under {self.runtime.key} for {listing(missing)}; "
-                f"run `python -m device_agent.run --device {self.device}{where}` to measure them",
-                missing=missing,
-            )
-        return tuple(0.0 if op.is_free else self._median_us[op.key] for op in operators)
-
-
-class SpaceCompleteness(Value):
-    """How much of a space that some session profiled has rows."""
-
-    space: str
-    rows: int
-    total: int
-
-
-class RuntimeSummary(Value):
-    """One table of a device."""
-
-    runtime: Runtime
-    key: str
-    is_default: bool
-    rows: int
-    newest: AwareDatetime | None
-    oldest: AwareDatetime | None
-    spaces: tuple[SpaceCompleteness, ...]
-
-
-class Device(Value):
-    """A registered device and its tables."""
-
-    name: DeviceName
-    description: DeviceDescription
-    registered_at: AwareDatetime
-    runtimes: tuple[RuntimeSummary, ...]
 
 
 class Problem(Value):

@@ -10,9 +10,10 @@ from cyclopts import Parameter
 
 from contract.cli import command_line, main
 from contract.errors import DeviceFailed, PhonebookError
+from contract.estimates import Estimate, estimate
 from contract.networks import Network, network, published
 from contract.spaces import space as space_named
-from contract.timings import Estimate, estimate, runtime_of
+from contract.timings import runtime_of
 from device_agent import screen
 from device_agent.devices import Device, Plan, ProgramFailed, open_device
 from device_agent.places import cache_dir

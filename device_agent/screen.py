@@ -6,7 +6,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from contract.timings import Timing, estimate
+from contract.estimates import estimate
+from contract.timings import Timing
 
 SLOWEST = 8
 

@@ -7,7 +7,7 @@ import torch
 from contract.networks import Network, network
 from contract.operators import Operator
 from contract.spaces import SearchSpace
-from contract.timings import LatencyTable
+from contract.tables import LatencyTable
 from contract.values import Value
 from search.supernet import Supernet
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from contract.errors import PhonebookError
-from contract.timings import LatencyTable
+from contract.tables import LatencyTable
 from search.final import FinalEpoch
 from search.train import EpochResult
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from contract.errors import DeviceFailed, PhonebookError
-from contract.timings import Estimate
+from contract.estimates import Estimate
 
 AGENT = (sys.executable, "-m", "device_agent.network")
 TIMEOUT_S = 3600.0

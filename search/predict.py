@@ -13,7 +13,7 @@ from contract.client import default_server
 from contract.errors import PhonebookError
 from contract.networks import NETWORK_NAMES, Network, published
 from contract.spaces import space as space_named
-from contract.timings import LatencyTable
+from contract.tables import LatencyTable
 from search.measure import Measurement, measure
 from search.result import SearchResult
 from search.screen import comparison, difference_percent, people_us, plain_console

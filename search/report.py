@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from contract.timings import LatencyTable
+from contract.tables import LatencyTable
 from search.result import SearchResult
 from search.screen import difference_percent, people_us
 from search.train import EpochResult

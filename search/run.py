@@ -17,7 +17,7 @@ from contract.cli import command_line, main
 from contract.client import default_server
 from contract.networks import Network
 from contract.spaces import SearchSpace
-from contract.timings import LatencyTable
+from contract.tables import LatencyTable
 from search import data as datasets
 from search import derive, final
 from search.blocks import build_network

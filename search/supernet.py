@@ -15,7 +15,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from contract.operators import Operator
 from contract.spaces import SearchSpace
-from contract.timings import LatencyTable
+from contract.tables import LatencyTable
 from search.blocks import build
 
 

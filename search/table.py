@@ -2,7 +2,8 @@
 
 from contract.client import table_client
 from contract.spaces import SearchSpace
-from contract.timings import LatencyTable, runtime_of
+from contract.tables import LatencyTable
+from contract.timings import runtime_of
 
 
 def fetch(server: str, *, device: str, runtime: str | None, space: SearchSpace) -> LatencyTable:

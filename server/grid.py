@@ -4,7 +4,7 @@ from typing import Literal
 
 from contract.operators import Operator
 from contract.spaces import FBNET_BLOCKS, SearchSpace
-from contract.timings import LatencyTable
+from contract.tables import LatencyTable
 from contract.values import Value
 from server.words import microseconds, slot_words
 

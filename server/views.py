@@ -6,7 +6,8 @@ from urllib.parse import urlencode
 from sqlalchemy.orm import Session as DbSession
 
 from contract.spaces import SPACE_NAMES
-from contract.timings import Device, LatencyTable, RuntimeSummary, Session
+from contract.tables import Device, LatencyTable, RuntimeSummary
+from contract.timings import Session
 from server.errors import unknown
 from server.grid import Grid, grid
 from server.store.devices import device

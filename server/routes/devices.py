@@ -2,7 +2,8 @@
 
 from fastapi import APIRouter, Response
 
-from contract.timings import Device, DeviceDescription, DeviceName, Problem, Runtime
+from contract.tables import Device
+from contract.timings import DeviceDescription, DeviceName, Problem, Runtime
 from server.db import ReadSession, WriteSession
 from server.store import devices
 

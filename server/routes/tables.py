@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Request, Response
 
-from contract.timings import LatencyTable, Origin, Problem
+from contract.tables import LatencyTable
+from contract.timings import Origin, Problem
 from server.answers import Answer, Answers
 from server.db import ReadSession
 from server.store import lookup

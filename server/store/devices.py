@@ -7,13 +7,8 @@ from datetime import UTC, datetime
 from sqlalchemy import ColumnElement, select, true
 from sqlalchemy.orm import Session
 
-from contract.timings import (
-    Device,
-    DeviceDescription,
-    Runtime,
-    RuntimeSummary,
-    SpaceCompleteness,
-)
+from contract.tables import Device, RuntimeSummary, SpaceCompleteness
+from contract.timings import DeviceDescription, Runtime
 from server.errors import Conflict, NotFound, unknown
 from server.store.inserting import insert_once
 from server.store.spaces import operator_keys

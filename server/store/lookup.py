@@ -7,14 +7,8 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session as DbSession
 
-from contract.timings import (
-    FailedOperator,
-    Failure,
-    LatencyTable,
-    Origin,
-    Row,
-    Runtime,
-)
+from contract.tables import FailedOperator, LatencyTable, Row
+from contract.timings import Failure, Origin, Runtime
 from contract.values import Value
 from server.errors import Unprocessable
 from server.store.devices import find_device, nothing_measured

@@ -9,15 +9,8 @@ from pydantic import ValidationError
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session as DbSession
 
-from contract.timings import (
-    Conditions,
-    Estimate,
-    Runtime,
-    Session,
-    StoredTiming,
-    Timing,
-    estimate,
-)
+from contract.estimates import Estimate, estimate
+from contract.timings import Conditions, Runtime, Session, StoredTiming, Timing
 from server.errors import Conflict, NotFound, Unprocessable
 from server.store.devices import find_device
 from server.store.inserting import insert_once, keep_newest

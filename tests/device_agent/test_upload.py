@@ -11,8 +11,9 @@ import pytest
 
 from contract.client import TableClient
 from contract.errors import ServerUnreachable
+from contract.estimates import estimate
 from contract.spaces import space
-from contract.timings import StoredTiming, Timing, estimate
+from contract.timings import StoredTiming, Timing
 from device_agent.journal import Journal
 from device_agent.upload import send
 from tests.fakes import fake_session

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from contract.operators import Head, Operator, Slot, Stem
 from contract.spaces import SearchSpace
-from contract.timings import LatencyTable, Row, Runtime
+from contract.tables import LatencyTable, Row
+from contract.timings import Runtime
 
 RUNTIME = Runtime.parse("xnnpack-float32-t1-contiguous-et1.5.1-python-any-isolated")
 

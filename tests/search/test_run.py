@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from contract.errors import IncompleteTable, PhonebookError
 from contract.spaces import space
-from contract.timings import LatencyTable
+from contract.tables import LatencyTable
 from search import predict, run
 from search.config import SearchConfig
 from search.folder import RunFolder

@@ -8,9 +8,9 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Connection, Engine, event, func, select
 
+from contract.estimates import estimate
 from contract.operators import Operator, Skip
 from contract.spaces import space
-from contract.timings import estimate
 from server.tables import TimingRecord
 from tests.server.conftest import Agent
 from tests.server.making import NOON, SPACE, TWO_THREADS, a_failure, a_session, a_timing

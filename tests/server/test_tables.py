@@ -10,8 +10,9 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, delete, event
 
+from contract.estimates import estimate
 from contract.spaces import space
-from contract.timings import LatencyTable, estimate
+from contract.tables import LatencyTable
 from server.app import create_app
 from server.settings import Settings
 from server.tables import TimingRecord

@@ -1,0 +1,189 @@
+"""An audit: whole networks measured on the device, against the sum of their rows.
+
+It is what keeps a table honest: the networks serve for nothing else, and nothing is fitted to
+their times before the figures are taken.
+"""
+
+import math
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Annotated, Self
+from uuid import UUID
+
+from pydantic import (
+    AwareDatetime,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    StringConstraints,
+    model_validator,
+)
+
+from contract.estimates import Estimate, quantile
+from contract.timings import Conditions, DeviceName, Origin, Runtime, SpaceName
+from contract.values import Value
+
+LEAST_NETWORKS = 3  # that rank correlation and a cross-validated line make sense for
+
+Snapshot = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+class AuditedNetwork(Value):
+    """One network of an audit.
+
+    `predicted_us` is the sum of the table's rows; `fresh_us` the sum of rows that were measured
+    anew in the audit's own session, without which a difference could be that of two days.
+    """
+
+    name: str = Field(min_length=1, max_length=100)
+    blocks: tuple[str, ...]
+    predicted_us: PositiveFloat
+    fresh_us: PositiveFloat
+    measured: Estimate
+
+
+class Audit(Value):
+    """One audit of one table. The client makes `id`."""
+
+    id: UUID
+    device: DeviceName
+    runtime: Runtime
+    space: SpaceName
+    origin: Origin
+    snapshot: Snapshot  # of the table that was audited
+    seed: int = Field(ge=0, lt=2**31)  # of the random networks
+    started_at: AwareDatetime
+    ended_at: AwareDatetime
+    agent_version: str = Field(min_length=1, max_length=50)
+    conditions: Conditions
+    conditions_after: Conditions
+    networks: Annotated[tuple[AuditedNetwork, ...], Field(min_length=LEAST_NETWORKS)]
+
+    @model_validator(mode="after")
+    def _names_once(self) -> Self:
+        names = [network.name for network in self.networks]
+        if len(set(names)) < len(names):
+            raise ValueError("a network comes twice")
+        return self
+
+
+class Errors(Value):
+    """How far predictions lie from measurements; all but the ranks are fractions of the latter.
+
+    `bias` is the mean of predicted / measured - 1, `mape` the mean of its absolute value.
+    """
+
+    bias: float
+    mape: NonNegativeFloat
+    p95: NonNegativeFloat
+    worst: NonNegativeFloat
+    kendall_tau: float
+    spearman: float
+    within_5_percent: NonNegativeFloat  # the share of networks
+    within_10_percent: NonNegativeFloat
+
+
+class AuditFigures(Value):
+    """What an audit found.
+
+    `table` is the sum of the table's rows against the measured network, `fresh` that of the rows
+    of the same session. `fitted` is the table's sum after a line `a + b * sum` that was fitted
+    without the network at hand (leave one out): what a calibration could gain at best.
+    """
+
+    networks: PositiveInt
+    table: Errors
+    fresh: Errors
+    fitted: Errors
+
+
+class AuditSummary(AuditFigures):
+    """The figures, and where they came from."""
+
+    id: UUID
+    space: SpaceName
+    snapshot: Snapshot
+    ended_at: AwareDatetime
+
+
+def summary(audit: Audit) -> AuditSummary:
+    """The audit's figures."""
+    measured = [network.measured.latency_us for network in audit.networks]
+    predicted = [network.predicted_us for network in audit.networks]
+    return AuditSummary(
+        id=audit.id,
+        space=audit.space,
+        snapshot=audit.snapshot,
+        ended_at=audit.ended_at,
+        networks=len(audit.networks),
+        table=errors(predicted, measured),
+        fresh=errors([network.fresh_us for network in audit.networks], measured),
+        fitted=errors(_leave_one_out(predicted, measured), measured),
+    )
+
+
+def errors(predicted_us: Sequence[float], measured_us: Sequence[float]) -> Errors:
+    """The errors of predictions, network by network in the same order."""
+    off = [
+        predicted / measured - 1
+        for predicted, measured in zip(predicted_us, measured_us, strict=True)
+    ]
+    sizes = sorted(abs(error) for error in off)
+    return Errors(
+        bias=fmean(off),
+        mape=fmean(sizes),
+        p95=quantile(sizes, 0.95),
+        worst=sizes[-1],
+        kendall_tau=kendall_tau(predicted_us, measured_us),
+        spearman=_correlation(_ranks(predicted_us), _ranks(measured_us)),
+        within_5_percent=sum(size <= 0.05 for size in sizes) / len(sizes),
+        within_10_percent=sum(size <= 0.10 for size in sizes) / len(sizes),
+    )
+
+
+def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float:
+    """Kendall's tau-b: 1 where both rank alike, -1 where in reverse, 0 if one is flat."""
+    signs = [
+        (_sign(first[i] - first[j]), _sign(second[i] - second[j]))
+        for i in range(len(first))
+        for j in range(i)
+    ]
+    untied = math.sqrt(sum(a != 0 for a, _ in signs) * sum(b != 0 for _, b in signs))
+    return sum(a * b for a, b in signs) / untied if untied else 0.0
+
+
+def _sign(difference: float) -> int:
+    return (difference > 0) - (difference < 0)
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    """1 for the least; equal values share the mean of their ranks."""
+    return [
+        sum(other < value for other in values) + (sum(other == value for other in values) + 1) / 2
+        for value in values
+    ]
+
+
+def _correlation(first: Sequence[float], second: Sequence[float]) -> float:
+    mean_first, mean_second = fmean(first), fmean(second)
+    pairs = [(a - mean_first, b - mean_second) for a, b in zip(first, second, strict=True)]
+    spread = math.sqrt(sum(a * a for a, _ in pairs) * sum(b * b for _, b in pairs))
+    return sum(a * b for a, b in pairs) / spread if spread else 0.0
+
+
+def _leave_one_out(predicted: Sequence[float], measured: Sequence[float]) -> list[float]:
+    """Each network's prediction after a least squares line through all the others."""
+    fitted = []
+    for left_out, value in enumerate(predicted):
+        x = [other for index, other in enumerate(predicted) if index != left_out]
+        y = [other for index, other in enumerate(measured) if index != left_out]
+        mean_x, mean_y = fmean(x), fmean(y)
+        spread = sum((a - mean_x) ** 2 for a in x)
+        slope = (
+            sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / spread
+            if spread
+            else 0.0
+        )
+        fitted.append(mean_y + slope * (value - mean_x))
+    return fitted

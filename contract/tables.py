@@ -1,0 +1,111 @@
+"""What the service answers: latency tables, and which devices have them. Durations are in us."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, ConfigDict, Field
+
+from contract.audits import AuditSummary, Snapshot
+from contract.errors import IncompleteTable, listing
+from contract.estimates import Estimate
+from contract.operators import Operator
+from contract.timings import DeviceDescription, DeviceName, Failure, Origin, Runtime
+from contract.values import Value
+
+
+class Row(Estimate):
+    """One operator of a table."""
+
+    operator: str
+    measured_at: AwareDatetime
+    origin: Origin
+    session: UUID
+
+
+class FailedOperator(Value):
+    """An operator whose last measurement failed and that has no row."""
+
+    operator: str
+    failure: Failure
+    measured_at: AwareDatetime
+
+
+class LatencyTable(Value):
+    """The current row of each operator, for one device and one runtime.
+
+    `space`, `complete` and `missing` are null unless the table was asked for by space. `audit`
+    is the latest one: of that space, or of any.
+    """
+
+    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
+
+    schema_version: Literal[1] = Field(alias="schema")
+    device: DeviceName
+    runtime: Runtime
+    origin: Origin
+    space: str | None
+    complete: bool | None
+    missing: tuple[str, ...] | None
+    failures: tuple[FailedOperator, ...]
+    snapshot: Snapshot
+    audit: AuditSummary | None
+    entries: tuple[Row, ...]
+
+    @cached_property
+    def _latency_us(self) -> dict[str, float]:
+        return {row.operator: row.latency_us for row in self.entries}
+
+    def missing_of(self, operators: Sequence[Operator]) -> tuple[Operator, ...]:
+        """Those that need a row and have none, each once."""
+        return tuple(
+            operator
+            for operator in dict.fromkeys(operators)
+            if not operator.is_free and operator.key not in self._latency_us
+        )
+
+    def latencies_us(self, operators: Sequence[Operator]) -> tuple[float, ...]:
+        """Each operator's latency in us, 0 for a skip.
+
+        Raises:
+            IncompleteTable: rows are missing; the message names the command that measures them.
+        """
+        missing = [operator.key for operator in self.missing_of(operators)]
+        if missing:
+            where = f" --space {self.space}" if self.space else ""
+            raise IncompleteTable(
+                f"no timing on {self.device} under {self.runtime.key} for {listing(missing)}; "
+                f"run `python -m device_agent.run --device {self.device}{where}` to measure them",
+                missing=missing,
+            )
+        return tuple(0.0 if op.is_free else self._latency_us[op.key] for op in operators)
+
+
+class SpaceCompleteness(Value):
+    """How much of a space that some session profiled has rows."""
+
+    space: str
+    rows: int
+    total: int
+
+
+class RuntimeSummary(Value):
+    """One table of a device."""
+
+    runtime: Runtime
+    key: str
+    is_default: bool
+    rows: int
+    newest: AwareDatetime | None
+    oldest: AwareDatetime | None
+    spaces: tuple[SpaceCompleteness, ...]
+
+
+class Device(Value):
+    """A registered device and its tables."""
+
+    name: DeviceName
+    description: DeviceDescription
+    registered_at: AwareDatetime
+    runtimes: tuple[RuntimeSummary, ...]
