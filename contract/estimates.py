@@ -45,6 +45,11 @@ class Estimate(Value):
     calm: NonNegativeInt
     rounds: PositiveInt
 
+    @property
+    def half_width(self) -> float:
+        """Half of the interval, as a fraction of the latency."""
+        return (self.high_us - self.low_us) / 2 / self.latency_us
+
 
 def estimate(
     rounds_us: Sequence[Sequence[float]], drift: Sequence[Sequence[float]] = ()

@@ -76,14 +76,11 @@ def owners(network: Network, names: Sequence[str]) -> list[int]:
     return owner
 
 
-def book(
-    network: Network, traced: ProgramTiming, plain: ProgramTiming
-) -> Mapping[str, list[float]]:
-    """Each operator's time in us, by traced run, so that they add up to the plain whole.
+def book(network: Network, traced: ProgramTiming) -> Mapping[str, list[float]]:
+    """Each operator's time in us, by traced run: the sum of its events.
 
-    `traced` has the events, `plain` is the same program without the tracer, whose own cost
-    must not be booked. What a plain run spends beyond the events is shared equally among
-    them. An operator that the network holds several times gets their mean.
+    An operator that the network holds several times gets their mean. What a run spends outside
+    its events is in none; `in_situ.scale` says how much that is.
 
     Raises:
         ProgramFailed: the events are not this network's.
@@ -91,11 +88,6 @@ def book(
     owner = np.array(owners(network, [event.name for event in traced.events]))
     event_EN = np.array([event.samples_ns for event in traced.events], dtype=np.float64)
     event_EN += CUT_OFF_NS
-    plain_ns, events_ns = np.median(plain.samples_ns), np.median(event_EN.sum(axis=0))
-    if plain_ns >= events_ns:
-        event_EN += (plain_ns - events_ns) / len(owner)
-    else:  # the device was slower while it was traced
-        event_EN *= plain_ns / events_ns
     per_key: dict[str, list[NDArray[np.float64]]] = {}
     for index, operator in enumerate(network.operators):
         if not operator.is_free:

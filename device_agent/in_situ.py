@@ -2,10 +2,13 @@
 
 Isolated operators, however well timed, add up several percent low: a network's caches are
 neither as warm as a loop over one operator nor cold. So a designed set of networks runs with
-the event tracer, and each event is booked to its operator.
+the event tracer, and each event is booked to its operator. One factor per session, from the same
+networks without the tracer, makes the booked times add up to whole networks.
 """
 
 import random
+from collections.abc import Mapping, Sequence
+from statistics import median
 
 from contract.networks import Network, network
 from contract.operators import Head
@@ -38,3 +41,26 @@ def designed(space: SearchSpace, *, seed: int = 0, count: int = NETWORKS) -> tup
         )
         for number in range(count)
     )
+
+
+def scale(networks: Sequence[Network], latency_us: Mapping[str, float]) -> float:
+    """By how much the networks take longer than their operators' events, as a factor.
+
+    `latency_us` has what the events of each operator took, by key, and what each network took
+    whole and untraced, by name. The factor holds what belongs to no event, what XNNPACK's clock
+    cuts off, and that calm moments of single operators are a little calmer than those of whole
+    networks; the tracer's own cost is not in it. It is the median over the networks.
+
+    Raises:
+        statistics.StatisticsError: no network was measured.
+    """
+    return median(
+        latency_us[network.name] / latency_of(network, latency_us)
+        for network in networks
+        if network.name in latency_us
+    )
+
+
+def latency_of(network: Network, latency_us: Mapping[str, float]) -> float:
+    """The sum over the network's operators, in us; a skip that is free adds nothing."""
+    return sum(latency_us[op.key] for op in network.operators if not op.is_free)

@@ -7,34 +7,54 @@ from functools import partial
 from contract.networks import Network
 from contract.operators import Operator
 from contract.spaces import SearchSpace
-from contract.timings import Runtime
+from contract.timings import Effort, Protocol, Runtime
 from device_agent.booking import book
 from device_agent.devices import Plan, ProgramTiming
 from device_agent.in_situ import designed
 from device_agent.programs import Program
 
-Booking = Mapping[str, Sequence[float]]  # samples in us, by operator key
+Booking = Mapping[str, Sequence[float]]  # samples in us, by name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Work:
-    """A program to visit in each round, and the operators that its timings are booked to.
+    """A program to visit in each round.
 
-    A visit times the program once per plan of its protocol; `book` gets these timings in order.
+    A visit times the program once per plan; the `book` beside the plan says whose time that
+    was. `operators` are those that get a timing from it, or a failure.
     """
 
     program: Program
-    operators: tuple[Operator, ...]
-    book: Callable[..., Booking]
+    plans: tuple[tuple[Plan, Callable[[ProgramTiming], Booking]], ...]
+    operators: tuple[Operator, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Protocol:
-    """How many rounds there are, and how each visit times its program."""
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many rounds a session makes, and how many more while rows are graded C."""
 
     rounds: int
-    plans: tuple[Plan, ...]
-    work: Callable[[SearchSpace, Sequence[Operator], Runtime], list[Work]]
+    more_rounds: int
+
+
+EFFORTS: Mapping[Effort, Bounds] = {
+    "quick": Bounds(rounds=12, more_rounds=6),
+    "standard": Bounds(rounds=60, more_rounds=30),
+    "thorough": Bounds(rounds=200, more_rounds=100),
+}
+
+# Short, so that a session has many: the device is calm or disturbed for tenths of a second, and
+# what counts is how many of its states a row has seen.
+WHOLE_PLAN = Plan(warmup_runs=2, min_runs=5, max_runs=8, min_duration_s=0.02, deadline_s=60.0)
+_OPERATOR_PLAN = replace(WHOLE_PLAN, warmup_runs=3, max_runs=100, min_duration_s=0.01)
+
+
+def whole(network: Network, runtime: Runtime) -> Work:
+    """The network, timed as it runs."""
+    return Work(
+        program=_program(network, runtime),
+        plans=((WHOLE_PLAN, partial(_as_one, network.name)),),
+    )
 
 
 def _isolated_work(
@@ -44,8 +64,8 @@ def _isolated_work(
     return [
         Work(
             program=_program(operator, runtime),
+            plans=((_OPERATOR_PLAN, partial(_as_one, operator.key)),),
             operators=(operator,),
-            book=partial(_whole, operator.key),
         )
         for operator in missing
     ]
@@ -56,34 +76,25 @@ def _in_situ_work(space: SearchSpace, missing: Sequence[Operator], runtime: Runt
     return [
         Work(
             program=_program(network, runtime),
+            plans=(
+                (replace(WHOLE_PLAN, trace=True), partial(book, network)),
+                (WHOLE_PLAN, partial(_as_one, network.name)),
+            ),
             operators=tuple(op for op in dict.fromkeys(network.operators) if not op.is_free),
-            book=partial(book, network),
         )
         for network in designed(space)
     ]
 
 
-def _whole(key: str, timing: ProgramTiming) -> Booking:
-    return {key: [ns / 1000 for ns in timing.samples_ns]}
+def _as_one(name: str, timing: ProgramTiming) -> Booking:
+    return {name: [ns / 1000 for ns in timing.samples_ns]}
 
 
 def _program(content: Operator | Network, runtime: Runtime) -> Program:
     return Program(content=content, dtype=runtime.dtype, memory_format=runtime.memory_format)
 
 
-_IN_SITU_PLAN = Plan(warmup_runs=3, min_runs=10, max_runs=40, min_duration_s=0.03, deadline_s=60.0)
-
-PROTOCOLS: Mapping[str, Protocol] = {
-    "in_situ": Protocol(
-        rounds=25,
-        plans=(replace(_IN_SITU_PLAN, trace=True), _IN_SITU_PLAN),
-        work=_in_situ_work,
-    ),
-    "isolated": Protocol(
-        rounds=5,
-        plans=(
-            Plan(warmup_runs=5, min_runs=20, max_runs=1000, min_duration_s=0.05, deadline_s=60.0),
-        ),
-        work=_isolated_work,
-    ),
+PROTOCOLS: Mapping[Protocol, Callable[[SearchSpace, Sequence[Operator], Runtime], list[Work]]] = {
+    "in_situ": _in_situ_work,
+    "isolated": _isolated_work,
 }

@@ -1,11 +1,13 @@
 """What a person sees while the agent works, and at the end."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from contract.audits import Errors
 from contract.estimates import estimate
 from contract.timings import Timing
 
@@ -27,27 +29,61 @@ def progress() -> Progress:
 
 
 def summary(timings: Sequence[Timing], *, device: str, space: str) -> None:
-    """The slowest operators, and every failure with its reason."""
+    """The slowest operators, how certain all are, and every failure with its reason."""
     measured = sorted(
-        ((estimate(timing.rounds_us), timing) for timing in timings if not timing.failure),
-        key=lambda pair: -pair[0].median_us,
+        (
+            (estimate(timing.rounds_us, timing.drift), timing)
+            for timing in timings
+            if not timing.failure
+        ),
+        key=lambda pair: -pair[0].latency_us,
     )
     table = Table(title=f"{device}, {space}: the slowest of {len(measured)} operators measured")
     table.add_column("operator")
-    for column in ("median us", "p90 us", "min us", "samples"):
+    for column in ("latency us", "+-", "grade", "median us", "calm of all samples"):
         table.add_column(column, justify="right")
     for figures, timing in measured[:SLOWEST]:
         table.add_row(
             timing.operator.key,
+            f"{figures.latency_us:,.1f}",
+            f"{figures.half_width:.1%}",
+            figures.grade,
             f"{figures.median_us:,.1f}",
-            f"{figures.p90_us:,.1f}",
-            f"{figures.min_us:,.1f}",
-            f"{figures.samples} in {figures.rounds} rounds",
+            f"{figures.calm:,} of {figures.samples:,} in {figures.rounds} visits",
         )
     console.print(table)
+    grades: Counter[str] = Counter(figures.grade for figures, _ in measured)
+    counts = ", ".join(f"{grades[grade]} {grade}" for grade in "ABC")
+    calm = sum(figures.calm for figures, _ in measured)
+    everything = sum(figures.samples for figures, _ in measured)
+    if everything:
+        console.print(
+            f"grades: {counts}; the device was calm for {calm / everything:.0%} of the samples"
+        )
     for timing in timings:
         if timing.failure:
             console.print(
                 f"[red]failed[/red] {timing.operator.key}: {timing.failure.code}: ", end=""
             )
             console.print(timing.failure.message, markup=False, highlight=False)
+
+
+def errors(title: str, figures: Mapping[str, Errors]) -> None:
+    """How far predictions lie from measurements, a line per kind of prediction."""
+    table = Table(title=title)
+    table.add_column("sum of")
+    for column in ("bias", "MAPE", "p95", "worst", "tau", "Spearman", "within 5 %", "within 10 %"):
+        table.add_column(column, justify="right")
+    for name, each in figures.items():
+        table.add_row(
+            name,
+            f"{each.bias:+.2%}",
+            f"{each.mape:.2%}",
+            f"{each.p95:.2%}",
+            f"{each.worst:.2%}",
+            f"{each.kendall_tau:.3f}",
+            f"{each.spearman:.3f}",
+            f"{each.within_5_percent:.0%}",
+            f"{each.within_10_percent:.0%}",
+        )
+    console.print(table)

@@ -1,11 +1,14 @@
 """Sending the outbox: retried while the server is away, and kept where it does not come back."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
 import stamina
 
+from contract.audits import Audit
 from contract.client import TableClient
 from contract.errors import RequestRefused, ServerUnreachable
+from contract.timings import Session, Timing
 from device_agent.journal import Journal
 
 _PASSING = frozenset({408, 425, 429})
@@ -16,13 +19,13 @@ class Sent:
     """What became of the outbox."""
 
     accepted: int
-    refused: tuple[str, ...]  # one message per timing that the server will never take
+    refused: tuple[str, ...]  # one message per result that the server will never take
 
 
 def send(journal: Journal, client: TableClient, *, patience_s: float = 20.0) -> Sent:
-    """Post every waiting timing of this client's server, sessions first.
+    """Post every waiting timing and audit of this client's server, a timing's session first.
 
-    A timing leaves the outbox only when the server has answered that it is stored. Posts carry
+    A result leaves the outbox only when the server has answered that it is stored. Posts carry
     the ids made at measuring, so one whose answer was lost is stored once all the same.
 
     Raises:
@@ -30,26 +33,37 @@ def send(journal: Journal, client: TableClient, *, patience_s: float = 20.0) -> 
     """
     accepted = 0
     refused: list[str] = []
-    known = set()
-    for session, timing in journal.unsent(client.server):
+    known: set[UUID] = set()
+    for session, result in journal.unsent(client.server):
         try:
             for attempt in stamina.retry_context(
                 on=_is_passing, timeout=patience_s, attempts=None
             ):
                 with attempt:
-                    if session.id not in known:
-                        client.add_session(session)
-                        known.add(session.id)
-                    client.add_timing(str(session.id), timing)
+                    _post(client, session, result, known)
         except RequestRefused as refusal:
             if _is_passing(refusal):
                 raise ServerUnreachable(str(refusal)) from refusal
-            journal.refused(timing.id, str(refusal))
-            refused.append(f"{timing.operator.key}: {refusal}")
+            journal.refused(result.id, str(refusal))
+            refused.append(f"{_name(result)}: {refusal}")
         else:
-            journal.sent(timing.id)
+            journal.sent(result.id)
             accepted += 1
     return Sent(accepted, tuple(refused))
+
+
+def _post(client: TableClient, session: Session, result: Timing | Audit, known: set[UUID]) -> None:
+    if isinstance(result, Audit):
+        client.add_audit(result)
+        return
+    if session.id not in known:
+        client.add_session(session)
+        known.add(session.id)
+    client.add_timing(str(session.id), result)
+
+
+def _name(result: Timing | Audit) -> str:
+    return result.operator.key if isinstance(result, Timing) else f"the audit of {result.space}"
 
 
 def _is_passing(error: Exception) -> bool:

@@ -73,7 +73,7 @@ def predict(
         document = prediction_document(found, table, latencies_us, measurement)
         console.print(json.dumps(document, indent=2))
     elif measurement is not None:
-        console.print(comparison(sum(latencies_us), measurement.median_us))
+        console.print(comparison(sum(latencies_us), measurement.latency_us))
 
 
 def named(name: str, space: str | None) -> Network:
@@ -130,7 +130,7 @@ def prediction_document(
 ) -> dict[str, Any]:
     """What --json prints; the measured figures are null where nothing was measured."""
     predicted_us = sum(latencies_us)
-    measured_us = measurement.median_us if measurement else None
+    measured_us = measurement.latency_us if measurement else None
     return {
         "device": table.device,
         "runtime": table.runtime.key,

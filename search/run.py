@@ -198,9 +198,9 @@ def _measured(job: Job, result: SearchResult, agent: Sequence[str]) -> SearchRes
     job.console.print(f"measuring the network found on {result.device}")
     arguments = ["--device", result.device, "--result", str(job.folder.result)]
     measurement = measure([*arguments, "--runtime", result.runtime.key], agent=agent)
-    measured = result.model_copy(update={"measured_us": measurement.median_us})
+    measured = result.model_copy(update={"measured_us": measurement.latency_us})
     measured.write(job.folder.result)
-    job.console.print(comparison(result.predicted_us, measurement.median_us))
+    job.console.print(comparison(result.predicted_us, measurement.latency_us))
     job.console.print(f"program: {measurement.program}")
     return measured
 

@@ -1,5 +1,6 @@
 """What a device promises: to say what it is, and to time a program."""
 
+import re
 import typing
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -85,6 +86,13 @@ class Device(typing.Protocol):
 
     def conditions(self) -> Conditions: ...
 
+    def others_cpus(self) -> float | None:
+        """How many CPUs' worth of work others did since the last call, or a moment ago.
+
+        The device's runner and its agent do not count. None where it cannot be told.
+        """
+        ...
+
     def time_program(self, file: ProgramFile, plan: Plan) -> ProgramTiming:
         """Load `file`, warm up, and time its runs; the input is set anew before each run.
 
@@ -94,6 +102,19 @@ class Device(typing.Protocol):
             DeviceFailed: the device itself is gone.
         """
         ...
+
+
+def cpu_numbers(cpus: str | None) -> tuple[int, ...]:
+    """What `--cpus` names: `0,1`, or none for any.
+
+    Raises:
+        PhonebookError: no list of numbers.
+    """
+    if cpus is None:
+        return ()
+    if not re.fullmatch(r"[0-9]+(,[0-9]+)*", cpus):
+        raise PhonebookError(f"--cpus {cpus!r}: give numbers with commas between them, as in 0,1")
+    return tuple(int(number) for number in cpus.split(","))
 
 
 def open_device(

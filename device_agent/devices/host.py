@@ -25,6 +25,7 @@ from contract.timings import (
 )
 from device_agent import screen
 from device_agent.devices import Plan, ProgramTiming
+from device_agent.devices.others import OthersWork
 from device_agent.programs import ProgramFile
 from device_agent.runner.build import NativeRunnerUnavailable, native_runner
 from device_agent.runner.process import RunnerProcess
@@ -61,6 +62,7 @@ class Host:
         )
         self._command = [*command, "--threads", str(threads)]
         self._runner: RunnerProcess | None = None
+        self._work = OthersWork()
         self._scratch = tempfile.TemporaryDirectory(prefix="phonebook-")
 
     def __enter__(self) -> Self:
@@ -90,6 +92,10 @@ class Host:
             clock_mhz=clock.current or None if clock else None,
             temperature_c=max(temperatures, default=None),
         )
+
+    def others_cpus(self) -> float:
+        own = [os.getpid(), *([self._runner.pid] if self._runner else [])]
+        return self._work.cpus(own)
 
     def time_program(self, file: ProgramFile, plan: Plan) -> ProgramTiming:
         scratch = Path(self._scratch.name)

@@ -69,6 +69,10 @@ class RunnerProcess:
             raise self._failed("crashed", f"the runner answered a job with {answer!r}")
         return answer
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def close(self) -> None:
         if not self.is_closed:
             self.is_closed = True

@@ -2,20 +2,17 @@
 
 from collections import Counter
 from collections.abc import Callable
-from statistics import median
 
 import pytest
 
 from contract.networks import Network, network
 from contract.spaces import SPACE_NAMES, space
-from device_agent.booking import book, owners
+from device_agent.booking import CUT_OFF_NS, book, owners
 from device_agent.devices import Event, ProgramFailed, ProgramTiming
 from device_agent.in_situ import designed
+from tests.device_agent.simulated import DENSE, MOVE, event_names
 
 SPACE = space("fbnet-224")
-DENSE, DEPTHWISE = "Fully Connected (NC, F32) GEMM #1", "Convolution (NHWC, F32) DWConv #1"
-INDIRECT, ADD, MOVE = "Convolution (NHWC, F32) IGEMM #1", "Add (ND) #1", "Transpose (ND, X32) #1"
-HEAD = [DENSE, "Mean (ND) Reduce2 #1", MOVE, "Static Reshape (NC) #1", DENSE]
 
 
 def only(block: str, layer: int) -> Network:
@@ -26,28 +23,7 @@ def only(block: str, layer: int) -> Network:
 
 
 def events_of(tested: Network) -> list[str]:
-    """The events that XNNPACK 1.5.1 reports, as a trace of FBNet-A shows them."""
-    names = [MOVE, INDIRECT]
-    for operator in tested.layers:
-        if operator.block.name == "skip":
-            continue
-        if "_g2" in operator.block.name:
-            names += [INDIRECT, MOVE, "Static Reshape (NC) #2", MOVE, DEPTHWISE, INDIRECT]
-        else:
-            names += [DENSE, DEPTHWISE, DENSE]
-        names += [ADD] * operator.slot.keeps_shape
-    return names + HEAD
-
-
-def timing(names: list[str], *, event_ns: int, whole_ns: int) -> ProgramTiming:
-    return ProgramTiming(
-        samples_ns=(whole_ns, whole_ns),
-        first_run_ns=whole_ns,
-        load_ns=1,
-        output=b"",
-        delegates=("XnnpackBackend",),
-        events=tuple(Event(name=name, samples_ns=(event_ns, event_ns)) for name in names),
-    )
+    return [name for operator in tested.operators for name in event_names(operator)]
 
 
 @pytest.mark.parametrize("block", ["k3_e1", "k5_e6", "k5_e1_g2", "skip"])
@@ -60,27 +36,47 @@ def test_each_event_finds_its_operator(block: str) -> None:
     assert counts[2] == 3  # layer 2 changes the shape: nothing is added
 
 
-@pytest.mark.parametrize(
-    ("plain_us", "seven_events_us"),
-    [
-        # Seven events of 10 us, and seven shares of the 1 us that a plain run spends beyond each.
-        (11.0, 77.0),
-        # A device that was slower while it was traced: everything in proportion.
-        (9.0, 63.0),
-    ],
-)
-def test_the_booked_times_add_up_to_the_whole_without_the_tracer(
-    plain_us: float, seven_events_us: float
-) -> None:
+def test_an_operator_gets_its_own_events_and_half_a_tick_for_each() -> None:
     tested = only("k5_e1_g2", layer=3)
     names = events_of(tested)
-    traced = timing(names, event_ns=10_000, whole_ns=14_000 * len(names))
-    plain = timing([], event_ns=0, whole_ns=round(plain_us * 1000) * len(names))
-    booked = book(tested, traced, plain)
+    traced = ProgramTiming(
+        samples_ns=(1, 1),
+        probes_ns=(1, 1, 1),
+        first_run_ns=1,
+        load_ns=1,
+        output=b"",
+        delegates=("XnnpackBackend",),
+        events=tuple(
+            Event(name=name, samples_ns=(10_000 * (number + 1), 0))
+            for number, name in enumerate(names)
+        ),
+    )
+    booked = book(tested, traced)
+    own = [number for number, owner in enumerate(owners(tested, names)) if owner == 3]
+    assert len(own) == 7
+    first_run_us = sum(10.0 * (number + 1) for number in own) + 7 * CUT_OFF_NS / 1000
+    assert booked[tested.layers[2].key] == pytest.approx([first_run_us, 3.5])
+
+
+def test_an_operator_that_a_network_holds_twice_gets_the_mean() -> None:
+    tested = only("k3_e1", layer=3)
+    names = events_of(tested)
     copies = Counter(operator.key for operator in tested.operators)
-    whole_us = sum(median(samples) * copies[key] for key, samples in booked.items())
-    assert whole_us == pytest.approx(plain_us * len(names))
-    assert booked[tested.layers[2].key] == pytest.approx([seven_events_us] * 2)
+    key, count = copies.most_common(1)[0]
+    traced = ProgramTiming(
+        samples_ns=(1,),
+        probes_ns=(1, 1),
+        first_run_ns=1,
+        load_ns=1,
+        output=b"",
+        delegates=("XnnpackBackend",),
+        events=tuple(
+            Event(name=name, samples_ns=(1000 * number,)) for number, name in enumerate(names)
+        ),
+    )
+    everything = sum(us * copies[name] for name, (us,) in book(tested, traced).items())
+    assert count >= 2, key
+    assert everything == pytest.approx(sum(range(len(names))) + len(names) * CUT_OFF_NS / 1000)
 
 
 @pytest.mark.parametrize(

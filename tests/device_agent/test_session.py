@@ -12,15 +12,15 @@ from contract.spaces import space
 from contract.timings import Timing
 from device_agent.journal import Journal, OpenSession
 from device_agent.programs import ProgramFile
-from device_agent.protocols import PROTOCOLS
-from device_agent.session import close, measure
+from device_agent.protocols import EFFORTS, PROTOCOLS
+from device_agent.session import Sitting, close
+from device_agent.visits import Series, Visit
 from tests.fakes import RUNTIME, FakeDevice, fake_export, fake_session
 
 OPERATORS = space("fbnet-32").operators[:6]
 US = {operator.key: 10.0 + index for index, operator in enumerate(OPERATORS)}
 SERVER = "http://server"
-ISOLATED = PROTOCOLS["isolated"]
-ROUNDS = ISOLATED.rounds
+ROUNDS = EFFORTS["quick"].rounds
 
 
 @pytest.fixture
@@ -31,20 +31,20 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 @pytest.fixture
 def opened(journal: Journal) -> OpenSession:
-    return journal.begin(SERVER, fake_session(), OPERATORS)
+    return journal.begin(SERVER, fake_session(effort="quick"), OPERATORS)
 
 
 def run(
     opened: OpenSession, device: FakeDevice, journal: Journal, folder: Path
 ) -> dict[str, Timing]:
-    work = ISOLATED.work(space("fbnet-32"), OPERATORS, RUNTIME)
+    work = PROTOCOLS["isolated"](space("fbnet-32"), OPERATORS, RUNTIME)
     files = {ProgramFile(folder / f"{item.program.name}.pte"): item for item in work}
     for file, item in files.items():
         fake_export(item.program, file)
-    measure(
-        opened, files, protocol=ISOLATED, device=device, journal=journal, on_visit=lambda: None
+    Sitting(opened, files, device=device, journal=journal).measure(
+        before_round=lambda: None, on_visit=lambda: None, on_more=lambda *_: None
     )
-    timings = close(opened, {file.name: item for file, item in files.items()}, journal)
+    timings = close(opened, {file.name: item for file, item in files.items()}, journal, device)
     return {timing.operator.key: timing for timing in timings}
 
 
@@ -139,7 +139,8 @@ def test_a_clock_that_stands_still_gives_no_timing(
 def test_samples_of_a_program_that_was_exported_anew_are_not_mixed(
     opened: OpenSession, journal: Journal, tmp_path: Path
 ) -> None:
-    journal.add_visit(opened.session.id, 0, "of-an-older-exporter", {OPERATORS[0].key: [999.0]})
+    old = Series(samples_us={OPERATORS[0].key: (999.0,)}, probes_us=(54.0, 54.0))
+    journal.add_visit(opened.session.id, 0, "of-an-older-exporter", Visit(series=(old,)))
     timings = run(opened, FakeDevice(US), journal, tmp_path)
     assert len(timings[OPERATORS[0].key].rounds_us) == ROUNDS
     assert all(us == 10.0 for samples in timings[OPERATORS[0].key].rounds_us for us in samples)

@@ -66,7 +66,7 @@ class Server:
 def journal(tmp_path: Path) -> Iterator[Journal]:
     with Journal(tmp_path / "journal.db") as journal:
         journal.begin(SERVER, SESSION, [timing.operator for timing in TIMINGS])
-        journal.close(SESSION.id, TIMINGS)
+        journal.close(SESSION, TIMINGS)
         yield journal
 
 

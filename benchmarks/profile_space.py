@@ -1,0 +1,156 @@
+"""`python benchmarks/profile_space.py --space fbnet-224`: how long a whole table takes.
+
+Profiles this computer twice into a fresh folder, against a server of its own: at first with nothing
+exported, then with everything. Prints wall time, the share of it that the device spent in visits
+(loading, warm-up and timed runs), programs exported and cached, and how well the two sessions
+repeat each other. Run it alone: whatever else runs is measured too.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.table import Table
+
+from contract.cli import command_line, main
+from contract.client import table_client
+from contract.timings import Dtype, Effort, MemoryFormat
+from device_agent import compare, screen
+from device_agent.devices import Device, Plan, ProgramTiming, open_device
+from device_agent.journal import Journal
+from device_agent.profile import profile
+from device_agent.programs import (
+    Exported,
+    Exporter,
+    Program,
+    ProgramCache,
+    ProgramFile,
+    export_to_pte,
+)
+from device_agent.workplace import Workplace
+
+NAME = "benchmark"
+
+app = command_line("python benchmarks/profile_space.py", __doc__ or "")
+
+
+class TimedDevice:
+    """A device whose visits are counted and clocked."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self.visits_s = 0.0
+        self.visits = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._device, name)
+
+    def time_program(self, file: ProgramFile, plan: Plan) -> ProgramTiming:
+        began = time.monotonic()
+        try:
+            return self._device.time_program(file, plan)
+        finally:
+            self.visits_s += time.monotonic() - began
+            self.visits += 1
+
+
+class CountingCache(ProgramCache):
+    """A cache that remembers what it had to export, and for how long."""
+
+    exported = cached = 0
+    export_s = 0.0
+
+    def export(self, programs: list[Program], exporter: Exporter) -> Iterator[Exported]:
+        began = time.monotonic()
+        for each in super().export(programs, exporter):
+            self.cached += each.was_cached
+            self.exported += not each.was_cached
+            yield each
+        self.export_s += time.monotonic() - began
+
+
+@app.default
+def run(
+    *,
+    space: Annotated[str, Parameter(help="Which search space.")] = "fbnet-224",
+    dtype: Annotated[Dtype, Parameter(help="Of weights and activations.")] = "float32",
+    threads: Annotated[int, Parameter(help="Of ExecuTorch's pool.")] = 1,
+    memory_format: Annotated[MemoryFormat, Parameter(help="Of the image.")] = "contiguous",
+    effort: Annotated[Effort, Parameter(help="How many rounds.")] = "standard",
+    sessions: Annotated[int, Parameter(help="How many whole tables to measure.")] = 2,
+) -> None:
+    """Profile this computer and print where the time went."""
+    table = Table(title=f"{space}, {dtype}, {threads} threads, {memory_format}, {effort} effort")
+    for column in ("wall s", "in visits", "export s", "exported", "cached", "visits", "load"):
+        table.add_column(column, justify="right")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        served(Path(folder)) as address,
+        table_client(address) as client,
+        Journal(Path(folder) / "journal.db") as journal,
+    ):
+        for _ in range(sessions):
+            cache = CountingCache(Path(folder))
+            began, load = time.monotonic(), os.getloadavg()[0]
+            with open_device(
+                "host",
+                dtype=dtype,
+                threads=threads,
+                memory_format=memory_format,
+                protocol="in_situ",
+            ) as host:
+                device = TimedDevice(host)
+                place = Workplace(
+                    device=device,
+                    name=NAME,
+                    client=client,
+                    journal=journal,
+                    cache=cache,
+                    exporter=export_to_pte,
+                    effort=effort,
+                )
+                profile(place, space, again=True)
+            wall_s = time.monotonic() - began
+            table.add_row(
+                f"{wall_s:.0f}",
+                f"{device.visits_s / wall_s:.0%}",
+                f"{cache.export_s:.0f}",
+                str(cache.exported),
+                str(cache.cached),
+                str(device.visits),
+                f"{load:.1f} to {os.getloadavg()[0]:.1f}",
+            )
+        screen.console.print(table)
+        reports = [client.session_report(str(each.id)) for each in client.sessions(NAME)]
+    for second, first in zip(reports, reports[1:], strict=False):
+        compare.show(compare.repeatability(first, second))
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a server on loopback that lasts as long as the benchmark."""
+    database = f"sqlite:///{folder / 'phonebook.db'}"
+    command = [sys.executable, "-m", "server", "--port", "0", "--database-url", database]
+    with (folder / "server.log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+    try:
+        assert server.stdout is not None
+        found = re.search(r"http://\S+", server.stdout.readline())
+        if found is None:
+            raise SystemExit((folder / "server.log").read_text())
+        yield found[0]
+    finally:
+        server.terminate()
+        server.wait()
+
+
+if __name__ == "__main__":
+    main(app)

@@ -1,0 +1,50 @@
+"""Other programs on the device: a session waits for them to leave, and says so."""
+
+import time
+
+from contract.errors import DeviceFailed
+from device_agent import screen
+from device_agent.devices import Device
+
+PATIENCE_S = 600.0
+LOOK_S = 5.0
+LEAST_LIMIT = 0.25  # CPUs' worth of others' work that no session minds
+
+
+class Crowd:
+    """Looks at the device before each round.
+
+    A device is too busy where its other programs leave fewer CPUs idle than the runtime has
+    threads. What shorter disturbances do to single runs is the drift factor's matter.
+    """
+
+    def __init__(self, device: Device, *, patience_s: float = PATIENCE_S) -> None:
+        self._device = device
+        self._cores = device.describe().cores
+        self._limit = max(LEAST_LIMIT, self._cores - device.runtime.threads - LEAST_LIMIT)
+        self._patience_s = patience_s
+
+    def wait(self) -> None:
+        """Return once the device has room.
+
+        Raises:
+            DeviceFailed: it had none for as long as patience lasts.
+        """
+        others = self._device.others_cpus()
+        if others is None or others <= self._limit:
+            return
+        screen.console.print(f"{self._busy(others)}; waiting until they stop")
+        until = time.monotonic() + self._patience_s
+        while time.monotonic() < until:
+            time.sleep(min(LOOK_S, self._patience_s))
+            others = self._device.others_cpus()
+            if others is None or others <= self._limit:
+                screen.console.print("going on")
+                return
+        raise DeviceFailed(
+            f"{self._busy(others)}, for {self._patience_s / 60:.0f} minutes by now. Every visit "
+            "so far is kept: stop them, then run the same command to go on"
+        )
+
+    def _busy(self, others: float) -> str:
+        return f"other programs use {others:.1f} of {self._cores} CPUs, which disturbs timings"

@@ -1,0 +1,236 @@
+"""Where an agent works: a device, its name on a server, and what is kept on this computer.
+
+Profiling and auditing are both a session here; they differ in what they visit and send.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Annotated
+from uuid import uuid4
+
+from cyclopts import Parameter, validators
+from filelock import FileLock, Timeout
+
+from contract.client import TableClient, default_server, table_client
+from contract.errors import DeviceFailed, PhonebookError, ServerUnreachable
+from contract.operators import Operator
+from contract.timings import (
+    Dtype,
+    Effort,
+    MemoryFormat,
+    Protocol,
+    Runner,
+    Session,
+)
+from device_agent import screen
+from device_agent.crowd import PATIENCE_S, Crowd
+from device_agent.devices import Device, cpu_numbers, open_device
+from device_agent.journal import Journal, OpenSession
+from device_agent.places import cache_dir, state_dir
+from device_agent.programs import Exporter, ProgramCache, ProgramFile, export_to_pte
+from device_agent.protocols import Work
+from device_agent.session import Sitting, failure_of
+from device_agent.upload import send
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """What `run` and `audit` have in common: the device, its runtime, and the server."""
+
+    device: Annotated[str, Parameter(help="Which device: host is this computer.")]
+    dtype: Annotated[Dtype, Parameter(help="Of weights and activations.")] = "float32"
+    threads: Annotated[
+        int, Parameter(help="Of ExecuTorch's pool.", validator=validators.Number(gte=1))
+    ] = 1
+    memory_format: Annotated[
+        MemoryFormat, Parameter(help="Of the image that goes into a program.")
+    ] = "contiguous"
+    runner: Annotated[
+        Runner | None,
+        Parameter(help="What times the programs [default: native where it can be built]."),
+    ] = None
+    cpus: Annotated[
+        str | None, Parameter(help="Bind the runner to these CPUs, as in 0,1 [default: any].")
+    ] = None
+    protocol: Annotated[
+        Protocol,
+        Parameter(help="Operators inside whole networks (in_situ), or each alone (isolated)."),
+    ] = "in_situ"
+    name: Annotated[
+        str | None, Parameter(help="The device's name on the server, if not the same.")
+    ] = None
+    server: Annotated[
+        str | None, Parameter(help="Its address [default: $PHONEBOOK_SERVER or port 8420 here].")
+    ] = None
+    effort: Annotated[
+        Effort, Parameter(help="How many rounds: 12, 60 or 200, and more for uncertain rows.")
+    ] = "standard"
+    patience: Annotated[
+        float,
+        Parameter(
+            help="Minutes to wait while other programs use the device's CPUs.",
+            validator=validators.Number(gte=0),
+        ),
+    ] = PATIENCE_S / 60
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workplace:
+    """An agent's device, server and files; `open_workplace` makes one from the options."""
+
+    device: Device
+    name: str
+    client: TableClient
+    journal: Journal
+    cache: ProgramCache
+    exporter: Exporter
+    effort: Effort = "standard"
+    patience_s: float = PATIENCE_S
+
+    def unfinished(self, space: str, purpose: str) -> OpenSession | None:
+        """The session of that purpose which was begun and not finished."""
+        return self.journal.open_session(
+            self.client.server, self.name, self.device.runtime, space, purpose=purpose
+        )
+
+    def begin(self, space: str, operators: Sequence[Operator], purpose: str) -> OpenSession:
+        session = Session(
+            id=uuid4(),
+            device=self.name,
+            runtime=self.device.runtime,
+            space=space,
+            origin=self.device.origin,
+            effort=self.effort,
+            started_at=datetime.now(UTC),
+            agent_version=version("phonebook"),
+            conditions=self.device.conditions(),
+        )
+        return self.journal.begin(self.client.server, session, operators, purpose=purpose)
+
+    def measure(self, opened: OpenSession, planned: Sequence[Work]) -> dict[str, Work]:
+        """Export and measure what the session has not yet measured.
+
+        Returns:
+            All the work by program name, also what failed.
+
+        Raises:
+            DeviceFailed: the device is gone, or too busy; visits so far are kept.
+        """
+        work = {self.cache.file(item.program): item for item in planned}
+        ready = self._export(opened, work)
+        sitting = Sitting(opened, ready, device=self.device, journal=self.journal)
+        crowd = Crowd(self.device, patience_s=self.patience_s)
+        with screen.progress() as bar:
+            task = bar.add_task("measuring", total=sitting.rounds * len(ready))
+
+            def on_more(visits: int, programs: int) -> None:
+                bar.update(
+                    task,
+                    total=(bar.tasks[task].total or 0) + visits,
+                    description=f"again, for rows graded C in {programs} programs",
+                )
+
+            sitting.measure(
+                before_round=crowd.wait, on_visit=lambda: bar.advance(task), on_more=on_more
+            )
+        return {file.name: item for file, item in work.items()}
+
+    def send(self) -> None:
+        """Send what waits in the outbox.
+
+        Raises:
+            ServerUnreachable: it stays in the outbox for the next run.
+            PhonebookError: the server refused something, which stays in the journal.
+        """
+        waiting = len(self.journal.unsent(self.client.server))
+        if not waiting:
+            return
+        try:
+            sent = send(self.journal, self.client)
+        except ServerUnreachable as error:
+            raise ServerUnreachable(
+                f"{error}. {len(self.journal.unsent(self.client.server))} results wait in the "
+                "outbox; run the same command again once the server is back"
+            ) from error
+        screen.console.print(f"{sent.accepted} results stored by {self.client.server}")
+        if sent.refused:
+            raise PhonebookError(
+                f"the server refused {len(sent.refused)} results, kept in "
+                f"{self.journal.path}: {sent.refused[0]}"
+            )
+
+    def _export(
+        self, opened: OpenSession, work: dict[ProgramFile, Work]
+    ) -> dict[ProgramFile, Work]:
+        """What can be measured; an export that failed is recorded with the session."""
+        ready: dict[ProgramFile, Work] = {}
+        cached = 0
+        with screen.progress() as bar:
+            task = bar.add_task("exporting", total=len(work))
+            programs = [item.program for item in work.values()]
+            for exported in self.cache.export(programs, self.exporter):
+                file = self.cache.file(exported.program)
+                if exported.error is None:
+                    ready[file] = work[file]
+                    cached += exported.was_cached
+                else:
+                    failure = failure_of("export_failed", exported.error)
+                    self.journal.add_failure(opened.session.id, file.name, failure)
+                bar.advance(task)
+        screen.console.print(f"{len(ready)} programs, {cached} of them from the cache")
+        return {file: item for file, item in work.items() if file in ready}
+
+
+@contextmanager
+def open_workplace(options: Options) -> Iterator[Workplace]:
+    """The workplace on this computer; nobody else has the device meanwhile.
+
+    Raises:
+        DeviceFailed: another agent measures there now.
+        PhonebookError: no such device, or it cannot do what was asked.
+    """
+    with (
+        table_client(options.server or default_server()) as client,
+        Journal(state_dir() / "journal-2.db") as journal,
+        alone_on(options.device),
+        open_device(
+            options.device,
+            dtype=options.dtype,
+            threads=options.threads,
+            memory_format=options.memory_format,
+            protocol=options.protocol,
+            runner=options.runner,
+            cpus=cpu_numbers(options.cpus),
+        ) as device,
+    ):
+        yield Workplace(
+            device=device,
+            name=options.name or options.device,
+            client=client,
+            journal=journal,
+            cache=ProgramCache(cache_dir()),
+            exporter=export_to_pte,
+            effort=options.effort,
+            patience_s=options.patience * 60,
+        )
+
+
+def alone_on(device: str) -> AbstractContextManager[object]:
+    """A lock on the device, on this computer.
+
+    Raises:
+        DeviceFailed: another agent measures there now.
+    """
+    path = state_dir() / f"{device.replace('/', '_')}.lock"
+    lock = FileLock(path, timeout=0)
+    try:
+        return lock.acquire()
+    except Timeout:
+        raise DeviceFailed(
+            f"{device}: another agent is measuring there; two at once would disturb each "
+            "other. Wait for it, or stop it"
+        ) from None

@@ -1,0 +1,56 @@
+"""A busy device: waited for, told of, and refused in the end."""
+
+import os
+import time
+
+import pytest
+
+from contract.errors import DeviceFailed
+from device_agent.crowd import Crowd
+from device_agent.devices.others import OthersWork
+from tests.fakes import FakeDevice
+
+
+class CrowdedDevice(FakeDevice):
+    """Two cores, and a list of what others do with them."""
+
+    def __init__(self, others: list[float | None]) -> None:
+        super().__init__({})
+        self._others = others
+
+    def others_cpus(self) -> float | None:
+        return self._others.pop(0) if len(self._others) > 1 else self._others[0]
+
+
+@pytest.mark.parametrize("others", [None, 0.0, 0.7])
+def test_a_device_with_room_is_not_waited_for(
+    others: float | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Crowd(CrowdedDevice([others]), patience_s=0.0).wait()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_busy_device_is_waited_for_and_the_screen_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Crowd(CrowdedDevice([1.9, 1.2, 0.1]), patience_s=0.05).wait()
+    said = " ".join(capsys.readouterr().err.split())
+    assert "other programs use 1.9 of 2 CPUs" in said
+    assert said.endswith("going on")
+
+
+def test_a_device_that_stays_busy_is_refused_with_what_to_do() -> None:
+    crowd = Crowd(CrowdedDevice([1.9]), patience_s=0.05)
+    with pytest.raises(DeviceFailed, match=r"use 1\.9 of 2 CPUs.*run the same command to go on"):
+        crowd.wait()
+
+
+def test_what_the_agent_does_itself_is_not_others_work() -> None:
+    own = [os.getpid()]
+    without, with_own = OthersWork(), OthersWork()
+    without.cpus(own)
+    with_own.cpus([])
+    until = time.monotonic() + 1.0
+    while time.monotonic() < until:
+        pass
+    assert with_own.cpus([]) - without.cpus(own) > 0.5

@@ -1,0 +1,134 @@
+"""A table and its audit, on a device that others disturb: real server, simulated device."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from contract.audits import summary
+from contract.client import TableClient, table_client
+from contract.errors import DeviceFailed, IncompleteTable, PhonebookError
+from contract.networks import NETWORK_NAMES
+from contract.spaces import space
+from device_agent.audit import audit, audited
+from device_agent.compare import repeatability
+from device_agent.in_situ import designed
+from device_agent.journal import Journal
+from device_agent.profile import profile
+from device_agent.programs import ProgramCache
+from device_agent.workplace import Workplace
+from tests.device_agent.simulated import SimulatedDevice
+from tests.e2e.conftest import World
+from tests.fakes import fake_export
+
+SPACE = space("fbnet-96-0.5")
+OPERATORS_US = {
+    operator.key: 55.0 + 9.0 * number for number, operator in enumerate(SPACE.operators)
+}
+COUNT, SEED = 8, 5
+AUDITED = audited(SPACE, COUNT, SEED)
+NETWORKS = {network.name: network for network in (*designed(SPACE), *AUDITED)}
+NAME = "simulated"
+
+
+@pytest.fixture(scope="module")
+def client(world: World) -> Iterator[TableClient]:
+    with table_client(world.server) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def device() -> SimulatedDevice:
+    return SimulatedDevice(OPERATORS_US, NETWORKS, seed=11)
+
+
+@pytest.fixture(scope="module")
+def place(
+    client: TableClient, device: SimulatedDevice, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Workplace]:
+    folder = tmp_path_factory.mktemp("simulated")
+    with Journal(folder / "journal.db") as journal:
+        yield Workplace(
+            device=device,
+            name=NAME,
+            client=client,
+            journal=journal,
+            cache=ProgramCache(folder),
+            exporter=fake_export,
+            effort="quick",
+        )
+
+
+def test_an_incomplete_table_is_not_audited(place: Workplace, device: SimulatedDevice) -> None:
+    place.client.register(NAME, device.describe())
+    with pytest.raises(IncompleteTable, match=r"device_agent\.run --device simulated"):
+        audit(place, SPACE, networks=COUNT, seed=SEED)
+    assert device.visits == []
+
+
+def test_two_sessions_of_a_disturbed_device_repeat_each_other(place: Workplace) -> None:
+    profile(place, SPACE.name)
+    profile(place, SPACE.name, again=True)
+    second, first = place.client.sessions(NAME)
+    found = repeatability(
+        place.client.session_report(str(first.id)), place.client.session_report(str(second.id))
+    )
+    assert found.rows == found.heavy_rows == len(SPACE.operators)
+    assert found.median < 0.01
+    assert found.p95 < 0.03
+    assert found.certain > 0.95
+    assert {pair.operator for pair in found.pairs} == set(OPERATORS_US)
+
+
+def test_an_audit_goes_on_after_an_interruption_and_finds_the_table_right(
+    place: Workplace, device: SimulatedDevice
+) -> None:
+    before = len(device.visits)
+    device.gone_after = 100
+    with pytest.raises(DeviceFailed):
+        audit(place, SPACE, networks=COUNT, seed=SEED)
+    device.gone_after = None
+    done = audit(place, SPACE, networks=COUNT, seed=SEED)
+
+    names = [network.name for network in done.networks]
+    assert len(names) == COUNT + len(NETWORK_NAMES)
+    assert set(NETWORK_NAMES) <= set(names)
+    visits = len(device.visits) - before
+    assert visits >= 12 * (2 * len(designed(SPACE)) + len(AUDITED))
+    figures = summary(done)
+    for errors in (figures.table, figures.fresh, figures.fitted):
+        assert errors.mape < 0.01
+        assert errors.worst < 0.03
+        assert errors.kendall_tau > 0.95
+    for network in done.networks:
+        assert network.measured.latency_us == pytest.approx(
+            device.network_us(network.name), rel=0.02
+        )
+
+
+def test_the_table_carries_its_audit(place: Workplace) -> None:
+    table = place.client.table(NAME, space=SPACE.name)
+    assert table.audit is not None
+    assert table.audit.networks == COUNT + len(NETWORK_NAMES)
+    assert table.audit.snapshot == table.snapshot
+
+
+def test_sessions_of_different_runtimes_are_not_compared(place: Workplace) -> None:
+    first = place.client.session_report(str(place.client.sessions(NAME)[0].id))
+    other = first.session.runtime.model_copy(update={"threads": 2})
+    second = first.model_copy(
+        update={"session": first.session.model_copy(update={"runtime": other})}
+    )
+    with pytest.raises(PhonebookError, match="differ in their runtime"):
+        repeatability(first, second)
+
+
+def test_the_command_compares_two_sessions(world: World, place: Workplace) -> None:
+    second, first = place.client.sessions(NAME)
+    done = world.run("device_agent.compare", str(first.id), str(second.id), "--json")
+    assert done.code == 0, done.errors
+    assert json.loads(done.output)["rows"] == len(SPACE.operators)
+    assert "graded A or B" in done.errors
+    missing = world.run("device_agent.compare", str(first.id), str(Path("nothing")))
+    assert missing.code == 3
