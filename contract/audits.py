@@ -14,17 +14,17 @@ from pydantic import (
     AwareDatetime,
     Field,
     NonNegativeFloat,
-    PositiveFloat,
     PositiveInt,
     StringConstraints,
     model_validator,
 )
 
-from contract.estimates import Estimate, quantile
+from contract.estimates import Estimate, Microseconds, quantile
 from contract.timings import Conditions, DeviceName, Origin, Runtime, SpaceName
 from contract.values import Value
 
 LEAST_NETWORKS = 3  # that rank correlation and a cross-validated line make sense for
+MOST_NETWORKS = 500  # the figures compare each with each
 
 Snapshot = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 
@@ -38,8 +38,8 @@ class AuditedNetwork(Value):
 
     name: str = Field(min_length=1, max_length=100)
     blocks: tuple[str, ...]
-    predicted_us: PositiveFloat
-    fresh_us: PositiveFloat
+    predicted_us: Microseconds
+    fresh_us: Microseconds
     measured: Estimate
 
 
@@ -58,7 +58,9 @@ class Audit(Value):
     agent_version: str = Field(min_length=1, max_length=50)
     conditions: Conditions
     conditions_after: Conditions
-    networks: Annotated[tuple[AuditedNetwork, ...], Field(min_length=LEAST_NETWORKS)]
+    networks: tuple[AuditedNetwork, ...] = Field(
+        min_length=LEAST_NETWORKS, max_length=MOST_NETWORKS
+    )
 
     @model_validator(mode="after")
     def _names_once(self) -> Self:
@@ -107,6 +109,13 @@ class AuditSummary(AuditFigures):
     ended_at: AwareDatetime
 
 
+class AuditReport(Value):
+    """An audit as it was posted, and what it found."""
+
+    audit: Audit
+    summary: AuditSummary
+
+
 def summary(audit: Audit) -> AuditSummary:
     """The audit's figures."""
     measured = [network.measured.latency_us for network in audit.networks]
@@ -124,7 +133,11 @@ def summary(audit: Audit) -> AuditSummary:
 
 
 def errors(predicted_us: Sequence[float], measured_us: Sequence[float]) -> Errors:
-    """The errors of predictions, network by network in the same order."""
+    """The errors of predictions, network by network in the same order.
+
+    Raises:
+        ValueError: there is no network, or not a prediction for each.
+    """
     off = [
         predicted / measured - 1
         for predicted, measured in zip(predicted_us, measured_us, strict=True)
@@ -178,12 +191,15 @@ def _leave_one_out(predicted: Sequence[float], measured: Sequence[float]) -> lis
     for left_out, value in enumerate(predicted):
         x = [other for index, other in enumerate(predicted) if index != left_out]
         y = [other for index, other in enumerate(measured) if index != left_out]
-        mean_x, mean_y = fmean(x), fmean(y)
-        spread = sum((a - mean_x) ** 2 for a in x)
-        slope = (
-            sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / spread
-            if spread
-            else 0.0
-        )
-        fitted.append(mean_y + slope * (value - mean_x))
+        fitted.append(_line(x, y, value))
     return fitted
+
+
+def _line(x: Sequence[float], y: Sequence[float], at: float) -> float:
+    """The least squares line through the points, at that place; flat if all `x` are the same."""
+    mean_x, mean_y = fmean(x), fmean(y)
+    if min(x) == max(x):
+        return mean_y
+    spread = sum((a - mean_x) ** 2 for a in x)
+    slope = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / spread
+    return mean_y + slope * (at - mean_x)

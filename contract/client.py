@@ -8,8 +8,9 @@ from typing import TypeVar
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from contract.audits import Audit, AuditReport
 from contract.errors import RequestRefused, ServerAnsweredNonsense, ServerUnreachable
-from contract.tables import Device, LatencyTable
+from contract.tables import Device, LatencyTable, SessionReport
 from contract.timings import DeviceDescription, Problem, Runtime, Session, StoredTiming, Timing
 
 DEFAULT_SERVER = "http://127.0.0.1:8420"
@@ -66,6 +67,19 @@ class TableClient:
     def add_timing(self, session: str, timing: Timing) -> StoredTiming:
         """Store a timing. The same timing again is answered with the first."""
         return self._call("POST", f"/sessions/{session}/timings", StoredTiming, body=timing)
+
+    def sessions(self, device: str) -> list[Session]:
+        """The device's newest sessions, newest first."""
+        response = self._send("GET", "/sessions", params={"device": device})
+        return self._parse(response, TypeAdapter(list[Session]))
+
+    def session_report(self, session: str) -> SessionReport:
+        """A session with the figures of what it measured."""
+        return self._call("GET", f"/sessions/{session}", SessionReport)
+
+    def add_audit(self, audit: Audit) -> AuditReport:
+        """Store an audit and learn its figures. The same one again is answered with the first."""
+        return self._call("POST", "/audits", AuditReport, body=audit)
 
     def table(
         self, device: str, *, runtime: Runtime | None = None, space: str | None = None

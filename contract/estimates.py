@@ -5,42 +5,47 @@ within tenths of a second. A median over both is a median of the neighbours' wor
 rests on the samples that were taken while the device was calm (`docs/decisions/0007`).
 """
 
+import math
 import random
+from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
 from statistics import median
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from contract.values import Value
 
 CALM = 1.1  # the largest drift factor of a calm sample
 CALM_QUANTILE = 0.1  # of the calm samples: the row
-LEAST_CALM = 10  # samples; where fewer were calm, the least disturbed ones serve
+LEAST_CALM = 10  # samples; where fewer were calm, the least disturbed serve and the grade is C
 LEAST_ROUNDS = 3  # with calm samples, for a grade better than C
 _GRADES: tuple[tuple["Grade", float], ...] = (("A", 0.02), ("B", 0.05))
 _RESAMPLES = 200
 
 Grade = Literal["A", "B", "C"]
+# From the last digit that figures keep to eleven days: their ratios and squares stay finite.
+Microseconds = Annotated[float, Field(ge=1e-4, le=1e12)]
 
 
 class Estimate(Value):
     """What a row says of its samples.
 
     `latency_us` is the row: the lower decile of the calm samples. `low_us` and `high_us` bound
-    it with 95 % confidence, by a bootstrap over rounds. The grade is A where half that interval
-    is within 2 % of the latency, B within 5 %, else C. The median, p90 and minimum are over all
-    samples, disturbed ones included.
+    it with 95 % confidence, by a bootstrap over rounds; one round cannot tell, and both equal
+    the latency. The grade is A where half that interval is within 2 % of the latency, B within
+    5 %, else C; it is C too where fewer than 10 samples, or samples of fewer than 3 rounds, were
+    calm. The median, p90 and minimum are over all samples, disturbed ones included.
     """
 
-    latency_us: PositiveFloat
-    low_us: PositiveFloat
-    high_us: PositiveFloat
+    latency_us: Microseconds
+    low_us: Microseconds
+    high_us: Microseconds
     grade: Grade
-    median_us: PositiveFloat
-    p90_us: PositiveFloat
-    min_us: PositiveFloat
+    median_us: Microseconds
+    p90_us: Microseconds
+    min_us: Microseconds
     samples: PositiveInt
     calm: NonNegativeInt
     rounds: PositiveInt
@@ -59,21 +64,25 @@ def estimate(
     `drift` has a factor for each sample: how many times longer than on the calm device the probe
     beside it took. Without it every sample counts as calm. The same samples always give the same
     figures.
+
+    Raises:
+        ValueError: there is no sample, `drift` has another shape than `rounds_us`, or a figure
+            is no duration between 0.0001 us and eleven days (a `ValidationError` that names it).
     """
     everything = sorted(chain.from_iterable(rounds_us))
+    if not everything:
+        raise ValueError("an estimate needs a sample")
     factors = drift or [[1.0] * len(samples) for samples in rounds_us]
     limit = _limit(factors)
-    rounds = [
-        [us for us, factor in zip(samples, of_round, strict=True) if factor <= limit]
-        for samples, of_round in zip(rounds_us, factors, strict=True)
-    ]
-    rounds = [samples for samples in rounds if samples]
-    latency = quantile(sorted(chain.from_iterable(rounds)), CALM_QUANTILE)
-    low, high = _interval(rounds)
-    half_width = (high - low) / 2 / latency
+    counted = _up_to(limit, rounds_us, factors)
+    latency = quantile(sorted(chain.from_iterable(counted)), CALM_QUANTILE)
+    low, high = _interval(counted, latency)
+    calm = _up_to(CALM, rounds_us, factors)
+    calm_samples = sum(map(len, calm))
     grade: Grade = "C"
-    if len(rounds) >= LEAST_ROUNDS:
-        grade = next((grade for grade, limit in _GRADES if half_width <= limit), "C")
+    if len(calm) >= LEAST_ROUNDS and calm_samples >= LEAST_CALM:
+        half_width = (high - low) / 2 / latency
+        grade = next((grade for grade, widest in _GRADES if half_width <= widest), "C")
     return Estimate(
         latency_us=round(latency, 4),
         low_us=round(min(low, latency), 4),
@@ -83,7 +92,7 @@ def estimate(
         p90_us=round(quantile(everything, 0.9), 4),
         min_us=everything[0],
         samples=len(everything),
-        calm=sum(factor <= CALM for factor in chain.from_iterable(factors)),
+        calm=calm_samples,
         rounds=len(rounds_us),
     )
 
@@ -102,14 +111,66 @@ def _limit(drift: Sequence[Sequence[float]]) -> float:
     return max(CALM, least_disturbed[-1])
 
 
-def _interval(rounds: Sequence[Sequence[float]]) -> tuple[float, float]:
-    """The 95 % interval of the row: whole rounds are drawn anew, since a round's samples share
-    the device's state."""
+def _up_to(
+    limit: float, rounds_us: Sequence[Sequence[float]], drift: Sequence[Sequence[float]]
+) -> list[list[float]]:
+    """The samples whose factor is within `limit`, in order, of each round that has any."""
+    rounds = (
+        sorted(us for us, factor in zip(samples, factors, strict=True) if factor <= limit)
+        for samples, factors in zip(rounds_us, drift, strict=True)
+    )
+    return [samples for samples in rounds if samples]
+
+
+def _interval(rounds: Sequence[Sequence[float]], latency: float) -> tuple[float, float]:
+    """The 95 % interval around the row.
+
+    Whole rounds are drawn anew, since a round's samples share the device's state. Draws from few
+    rounds differ too little from each other, so what they give is widened as Student's t is.
+    """
     generator = random.Random(0)
+    numbers = range(len(rounds))
+    ordered = sorted((us, number) for number in numbers for us in rounds[number])
+    sizes = [len(samples) for samples in rounds]
     drawn = sorted(
-        quantile(
-            sorted(chain.from_iterable(generator.choices(rounds, k=len(rounds)))), CALM_QUANTILE
-        )
+        _quantile_of_draw(ordered, sizes, Counter(generator.choices(numbers, k=len(rounds))))
         for _ in range(_RESAMPLES)
     )
-    return quantile(drawn, 0.025), quantile(drawn, 0.975)
+    wider = _widening(len(rounds))
+    low = latency / (1 + wider * (latency / quantile(drawn, 0.025) - 1))  # above 0 in any case
+    high = latency + wider * (quantile(drawn, 0.975) - latency)
+    return low, high
+
+
+def _quantile_of_draw(
+    ordered: Sequence[tuple[float, int]], sizes: Sequence[int], times: Counter[int]
+) -> float:
+    """The row of a draw that has round `number` so many `times`.
+
+    `ordered` has every sample with its round's number: to walk its lower end for each draw is
+    much faster than to sort each draw.
+    """
+    place = CALM_QUANTILE * (sum(sizes[number] * count for number, count in times.items()) - 1)
+    below: float | None = None
+    seen = 0
+    for us, number in ordered:
+        seen += times[number]
+        if below is None and seen > place:
+            below = us
+        if below is not None and seen > place + 1:
+            return below + (place - int(place)) * (us - below)
+    assert below is not None
+    return below
+
+
+def _widening(rounds: int) -> float:
+    """How much wider a 95 % interval is that knows its variance from so many draws alone.
+
+    Student's quantile by the first terms of its expansion in 1 / freedom (Abramowitz and Stegun
+    26.7.5), and the bootstrap's variance, which divides by the rounds and not by the freedom.
+    """
+    if rounds == 1:
+        return 1.0
+    freedom = rounds - 1
+    student = 1.96 + 2.37 / freedom + 2.82 / freedom**2
+    return student / 1.96 * math.sqrt(rounds / freedom)

@@ -11,7 +11,15 @@ from contract.audits import AuditSummary, Snapshot
 from contract.errors import IncompleteTable, listing
 from contract.estimates import Estimate
 from contract.operators import Operator
-from contract.timings import DeviceDescription, DeviceName, Failure, Origin, Runtime
+from contract.timings import (
+    DeviceDescription,
+    DeviceName,
+    Failure,
+    Origin,
+    Runtime,
+    Session,
+    StoredTiming,
+)
 from contract.values import Value
 
 
@@ -109,3 +117,10 @@ class Device(Value):
     description: DeviceDescription
     registered_at: AwareDatetime
     runtimes: tuple[RuntimeSummary, ...]
+
+
+class SessionReport(Value):
+    """A session and what it measured: one timing per operator, in the order of its space."""
+
+    session: Session
+    timings: tuple[StoredTiming, ...]

@@ -2,24 +2,27 @@
 
 from typing import Literal
 
+from contract.estimates import Grade
 from contract.operators import Operator
 from contract.spaces import FBNET_BLOCKS, SearchSpace
 from contract.tables import LatencyTable
 from contract.values import Value
-from server.words import microseconds, slot_words
+from server.words import row_text, row_words, slot_words
 
 
 class Cell(Value):
-    """One operator, or the reason why there is no number. Only measured cells have figures."""
+    """One operator, or the reason why there is no number.
+
+    Only measured cells have a latency, a grade, and lines `about` how it was come by.
+    """
 
     block: str
     operator: str
     state: Literal["measured", "missing", "failed", "free", "no candidate"]
     text: str
-    median_us: float | None = None
-    p90_us: float | None = None
-    samples: int | None = None
-    rounds: int | None = None
+    latency_us: float | None = None
+    grade: Grade | None = None
+    about: tuple[str, ...] = ()
 
 
 class Layer(Value):
@@ -56,11 +59,10 @@ def grid(table: LatencyTable, space: SearchSpace) -> Grid:
             block=block,
             operator=key,
             state="measured",
-            text=microseconds(row.median_us),
-            median_us=row.median_us,
-            p90_us=row.p90_us,
-            samples=row.samples,
-            rounds=row.rounds,
+            text=row_text(row),
+            latency_us=row.latency_us,
+            grade=row.grade,
+            about=row_words(row),
         )
 
     layers = []

@@ -18,7 +18,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from contract.timings import FailureCode, Origin
+from contract.estimates import Grade
+from contract.timings import Effort, FailureCode, Origin
 
 NAMING_CONVENTION = {
     "ix": "ix_%(column_0_label)s",
@@ -79,13 +80,20 @@ class SessionRecord(Base):
     runtime: Mapped[str] = mapped_column(String(255))  # a runtime's key
     space: Mapped[str] = mapped_column(String(50))
     origin: Mapped[Origin] = mapped_column(String(20))
+    # The default is for sessions that were stored before there was a choice.
+    effort: Mapped[Effort] = mapped_column(String(20), server_default="standard")
     started_at: Mapped[datetime]
     agent_version: Mapped[str] = mapped_column(String(50))
     conditions: Mapped[dict[str, Any]] = mapped_column(JSON)
+    ended_at: Mapped[datetime | None]
+    conditions_after: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class TimingRecord(Base):
-    """The full history: raw samples by round, or the failure, of one operator in one session."""
+    """The full history: raw samples by round, or the failure, of one operator in one session.
+
+    `drift` has a factor for each sample, or is null where no probe ran.
+    """
 
     __tablename__ = "timings"
     __table_args__ = (UniqueConstraint("session", "operator"),)
@@ -95,6 +103,7 @@ class TimingRecord(Base):
     operator: Mapped[str] = mapped_column(String(100))
     measured_at: Mapped[datetime]
     rounds_us: Mapped[list[list[float]] | None] = mapped_column(JSON(none_as_null=True))
+    drift: Mapped[list[list[float]] | None] = mapped_column(JSON(none_as_null=True))
     failure_code: Mapped[FailureCode | None] = mapped_column(String(50))
     failure_message: Mapped[str | None] = mapped_column(Text)
 
@@ -117,10 +126,15 @@ class RowRecord(CurrentOperator):
 
     __tablename__ = "rows"
 
+    latency_us: Mapped[float]
+    low_us: Mapped[float]
+    high_us: Mapped[float]
+    grade: Mapped[Grade] = mapped_column(String(1))
     median_us: Mapped[float]
     p90_us: Mapped[float]
     min_us: Mapped[float]
     samples: Mapped[int]
+    calm: Mapped[int]
     rounds: Mapped[int]
 
 
@@ -131,3 +145,18 @@ class FailureRecord(CurrentOperator):
 
     code: Mapped[FailureCode] = mapped_column(String(50))
     message: Mapped[str] = mapped_column(Text)
+
+
+class AuditRecord(Base):
+    """An audit: `body` is all of it, `summary` its figures, so that tables compute nothing."""
+
+    __tablename__ = "audits"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    device: Mapped[str] = mapped_column(ForeignKey("devices.name"), index=True)
+    runtime: Mapped[str] = mapped_column(String(255))  # a runtime's key
+    space: Mapped[str] = mapped_column(String(50))
+    origin: Mapped[Origin] = mapped_column(String(20))
+    ended_at: Mapped[datetime]
+    body: Mapped[dict[str, Any]] = mapped_column(JSON)
+    summary: Mapped[dict[str, Any]] = mapped_column(JSON)

@@ -1,10 +1,13 @@
 """What the device page shows, gathered from the store."""
 
+from collections import Counter
 from dataclasses import dataclass
+from typing import get_args
 from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session as DbSession
 
+from contract.estimates import Grade
 from contract.spaces import SPACE_NAMES
 from contract.tables import Device, LatencyTable, RuntimeSummary
 from contract.timings import Session
@@ -26,6 +29,12 @@ class TableView:
     newest_session: Session | None
     sessions: int
     other_spaces: tuple[str, ...]  # not profiled, though some rows may be shared
+
+    @property
+    def grades(self) -> dict[Grade, int]:
+        """How many rows have each grade."""
+        counts = Counter(row.grade for row in self.table.entries)
+        return {grade: counts[grade] for grade in get_args(Grade)}
 
     def url(self, *, format: str) -> str:
         """Where the same numbers are in that format."""

@@ -2,8 +2,11 @@
 
 from datetime import UTC, datetime
 
+from contract.estimates import Estimate
 from contract.operators import Slot
 from contract.timings import Conditions, Runtime
+
+UNCERTAIN = "≈"  # stands before a latency of grade C
 
 
 def runtime_words(runtime: Runtime) -> str:
@@ -45,6 +48,33 @@ def slot_words(slot: Slot) -> str:
 def microseconds(us: float) -> str:
     """`12,345.6`, and more digits below ten."""
     return f"{us:,.1f}" if us >= 10 else f"{us:.3f}"
+
+
+def row_text(row: Estimate) -> str:
+    """A row's latency in us, `12.3`, or `≈ 12.3` of grade C."""
+    latency = microseconds(row.latency_us)
+    return f"{UNCERTAIN} {latency}" if row.grade == "C" else latency
+
+
+def row_words(row: Estimate) -> tuple[str, ...]:
+    """What a row rests on, line by line."""
+    half_width = (row.high_us - row.low_us) / 2 / row.latency_us
+    rounds = "1 round" if row.rounds == 1 else f"{row.rounds} rounds"
+    return (
+        f"{microseconds(row.latency_us)} µs ± {percent(half_width)}, grade {row.grade}",
+        f"{row.calm} of {row.samples} samples calm, {rounds}",
+        f"median {microseconds(row.median_us)} µs, p90 {microseconds(row.p90_us)} µs",
+    )
+
+
+def percent(fraction: float) -> str:
+    """`1.2 %`."""
+    return f"{fraction:,.1%}".replace("%", " %")
+
+
+def signed_percent(fraction: float) -> str:
+    """`+1.2 %` or `-1.2 %`."""
+    return f"{fraction:+,.1%}".replace("%", " %")
 
 
 def gibibytes(count: int) -> str:

@@ -20,7 +20,8 @@ TEMPLATES = Jinja2Templates(Path(__file__).parent.parent / "templates")
 TEMPLATES.env.filters |= {
     "runtime_words": words.runtime_words,
     "conditions_words": words.conditions_words,
-    "microseconds": words.microseconds,
+    "percent": words.percent,
+    "signed_percent": words.signed_percent,
     "gibibytes": words.gibibytes,
     "age": words.age,
 }

@@ -1,19 +1,34 @@
-"""What agents post: sessions and their timings. A repeated post is answered with the first."""
+"""Sessions and their timings: posted by agents, a repeated post answered with the first; read."""
 
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 
+from contract.tables import SessionReport
 from contract.timings import Problem, Session, StoredTiming, Timing
-from server.db import WriteSession
+from server.db import ReadSession, WriteSession
 from server.store import measurements
 
-router = APIRouter(
-    tags=["measuring"], responses={404: {"model": Problem}, 409: {"model": Problem}}
+router = APIRouter(tags=["measuring"], responses={404: {"model": Problem}})
+
+
+@router.get("/sessions")
+def list_sessions(device: str, session: ReadSession) -> list[Session]:
+    """The newest 100 sessions of a device, newest first."""
+    return measurements.sessions(session, device)
+
+
+@router.get("/sessions/{session_id}")
+def session_report(session_id: UUID, session: ReadSession) -> SessionReport:
+    """A session with the figures of what it measured, from its raw samples."""
+    return measurements.session_report(session, session_id)
+
+
+@router.post(
+    "/sessions",
+    status_code=201,
+    responses={200: {"model": Session}, 409: {"model": Problem}},
 )
-
-
-@router.post("/sessions", status_code=201, responses={200: {"model": Session}})
 def add_session(new: Session, response: Response, session: WriteSession) -> Session:
     """Store a session (201); the same one again is answered with the first (200)."""
     stored, created = measurements.add_session(session, new)
@@ -24,7 +39,7 @@ def add_session(new: Session, response: Response, session: WriteSession) -> Sess
 @router.post(
     "/sessions/{session_id}/timings",
     status_code=201,
-    responses={200: {"model": StoredTiming}},
+    responses={200: {"model": StoredTiming}, 409: {"model": Problem}},
 )
 def add_timing(
     session_id: UUID, new: Timing, response: Response, session: WriteSession

@@ -27,6 +27,11 @@ CSV_COLUMNS = (
     "measured_at",
     "origin",
     "session",
+    "latency_us",
+    "low_us",
+    "high_us",
+    "grade",
+    "calm",
 )
 
 

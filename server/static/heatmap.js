@@ -30,22 +30,17 @@ function ticks(least, most) {
 }
 
 function measuredTrace() {
-  const all = grid.layers.flatMap((layer) => layer.cells.map((cell) => cell.median_us));
+  const all = grid.layers.flatMap((layer) => layer.cells.map((cell) => cell.latency_us));
   const known = all.filter((us) => us !== null);
   const marks = known.length ? ticks(Math.min(...known), Math.max(...known)) : [];
   return {
     type: "heatmap",
-    z: perCell((cell) => (cell.median_us === null ? null : Math.log10(cell.median_us))),
-    text: perCell((cell) => (cell.median_us === null ? "" : cell.text)),
+    z: perCell((cell) => (cell.latency_us === null ? null : Math.log10(cell.latency_us))),
+    text: perCell((cell) => (cell.latency_us === null ? "" : cell.text)),
     texttemplate: "%{text}",
     textfont: { color: INK },
-    customdata: perCell((cell, layer) => [
-      cell.operator, cell.median_us, cell.p90_us, cell.samples, cell.rounds, layer.shape,
-    ]),
-    hovertemplate:
-      "<b>%{customdata[0]}</b><br>%{customdata[5]}<br>median %{customdata[1]:,.3f} µs" +
-      "<br>p90 %{customdata[2]:,.3f} µs<br>%{customdata[3]} samples in %{customdata[4]} rounds" +
-      "<extra></extra>",
+    customdata: perCell((cell, layer) => [[cell.operator, layer.shape, ...cell.about].join("<br>")]),
+    hovertemplate: "%{customdata[0]}<extra></extra>",
     colorscale: SCALE.map((step, index) => [index / (SCALE.length - 1), step]),
     hoverongaps: false,
     xgap: 2,
@@ -64,14 +59,14 @@ function measuredTrace() {
 function gapTrace() {
   return {
     type: "heatmap",
-    z: perCell((cell) => (cell.median_us === null ? GAPS.indexOf(cell.state) : null)),
+    z: perCell((cell) => (cell.latency_us === null ? GAPS.indexOf(cell.state) : null)),
     zmin: -0.5,
     zmax: GAPS.length - 0.5,
     colorscale: GAPS.flatMap((state, index) => {
       const fill = colour(state.replace(" ", "-"));
       return [[index / GAPS.length, fill], [(index + 1) / GAPS.length, fill]];
     }),
-    text: perCell((cell) => (cell.median_us === null ? cell.text : "")),
+    text: perCell((cell) => (cell.latency_us === null ? cell.text : "")),
     texttemplate: "%{text}",
     textfont: { color: colour("ink") },
     customdata: perCell((cell, layer) => [cell.operator || layer.slot, cell.state]),

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, select, true
+from sqlalchemy import ColumnElement, select, true, update
 from sqlalchemy.orm import Session
 
 from contract.tables import Device, RuntimeSummary, SpaceCompleteness
@@ -89,6 +89,15 @@ def find_device(session: Session, name: str) -> DeviceRecord:
     if record is None:
         raise unknown("device", name, _device_names(session))
     return record
+
+
+def count_change(session: Session, name: str) -> None:
+    """Tell whoever keeps an answer that the device's tables have changed."""
+    session.execute(
+        update(DeviceRecord)
+        .where(DeviceRecord.name == name)
+        .values(revision=DeviceRecord.revision + 1)
+    )
 
 
 def nothing_measured(name: str) -> NotFound:

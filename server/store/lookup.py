@@ -1,4 +1,4 @@
-"""Latency tables, read from the current rows alone and never from the history."""
+"""Latency tables, read from the current rows and audits and never from the history."""
 
 import json
 from hashlib import sha256
@@ -7,13 +7,14 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session as DbSession
 
+from contract.audits import AuditSummary
 from contract.tables import FailedOperator, LatencyTable, Row
 from contract.timings import Failure, Origin, Runtime
 from contract.values import Value
 from server.errors import Unprocessable
 from server.store.devices import find_device, nothing_measured
 from server.store.spaces import find_space, operator_keys
-from server.tables import FailureRecord, RowRecord
+from server.tables import AuditRecord, FailureRecord, RowRecord
 
 _ROW_FIELDS = tuple(Row.model_fields)
 _ROW_COLUMNS = tuple(getattr(RowRecord, field) for field in _ROW_FIELDS)
@@ -79,6 +80,7 @@ def read(session: DbSession, asked: Asked) -> LatencyTable:
             if failed.operator not in rows and (wanted is None or failed.operator in wanted)
         ),
         snapshot=_snapshot(asked, entries),
+        audit=_latest_audit(session, asked),
         entries=entries,
     )
 
@@ -121,8 +123,19 @@ def _failures(session: DbSession, asked: Asked) -> list[FailedOperator]:
     ]
 
 
+def _latest_audit(session: DbSession, asked: Asked) -> AuditSummary | None:
+    of_space = () if asked.space is None else (AuditRecord.space == asked.space,)
+    found = session.scalar(
+        select(AuditRecord.summary)
+        .where(*_of_table(AuditRecord, asked), *of_space)
+        .order_by(AuditRecord.ended_at.desc(), AuditRecord.id)
+        .limit(1)
+    )
+    return None if found is None else AuditSummary.model_validate(found)
+
+
 def _of_table(
-    record: type[RowRecord] | type[FailureRecord], asked: Asked
+    record: type[RowRecord] | type[FailureRecord] | type[AuditRecord], asked: Asked
 ) -> tuple[ColumnElement[bool], ...]:
     return (
         record.device == asked.device,

@@ -1,18 +1,19 @@
-"""Sessions and timings: stored once, whoever repeats the post, and current rows kept."""
+"""Sessions and timings: stored once, whoever repeats the post, current rows kept; and read."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session as DbSession
 
 from contract.estimates import Estimate, estimate
-from contract.timings import Conditions, Runtime, Session, StoredTiming, Timing
+from contract.tables import SessionReport
+from contract.timings import Conditions, Failure, Runtime, Session, StoredTiming, Timing
 from server.errors import Conflict, NotFound, Unprocessable
-from server.store.devices import find_device
+from server.store.clocks import check_clock
+from server.store.devices import count_change, find_device
 from server.store.inserting import insert_once, keep_newest
 from server.store.spaces import operator_keys
 from server.tables import (
@@ -23,8 +24,7 @@ from server.tables import (
     TimingRecord,
 )
 
-CLOCK_TOLERANCE = timedelta(days=1)
-CLOCK_START = datetime(2000, 1, 1, tzinfo=UTC)
+MOST_SESSIONS = 100  # in one listing
 
 
 def add_session(session: DbSession, new: Session) -> tuple[Session, bool]:
@@ -35,10 +35,12 @@ def add_session(session: DbSession, new: Session) -> tuple[Session, bool]:
     Raises:
         NotFound: no such device.
         Conflict: the id belongs to another session.
-        Unprocessable: it began before 2000 or in the future.
+        Unprocessable: it began or ended before 2000 or in the future.
     """
+    check_clock("started_at", new.started_at)
+    if new.ended_at is not None:
+        check_clock("ended_at", new.ended_at)
     find_device(session, new.device)
-    _check_clock("started_at", new.started_at)
     created = insert_once(
         session,
         SessionRecord,
@@ -48,9 +50,14 @@ def add_session(session: DbSession, new: Session) -> tuple[Session, bool]:
             "runtime": new.runtime.key,
             "space": new.space,
             "origin": new.origin,
+            "effort": new.effort,
             "started_at": new.started_at,
             "agent_version": new.agent_version,
             "conditions": new.conditions.model_dump(),
+            "ended_at": new.ended_at,
+            "conditions_after": (
+                new.conditions_after.model_dump() if new.conditions_after else None
+            ),
         },
     )
     stored = find_session(session, new.id)
@@ -74,19 +81,20 @@ def add_timing(session: DbSession, session_id: UUID, new: Timing) -> tuple[Store
             estimate, or it was measured before 2000 or in the future.
         Conflict: the id belongs to another timing, or the operator has one in this session.
     """
-    sitting = find_session(session, session_id)
     operator = new.operator.key
+    figures = _estimate(operator, new.rounds_us, new.drift)  # before the database is locked
+    sitting = find_session(session, session_id)
     if operator not in operator_keys(sitting.space):
         raise Unprocessable(
             f"{operator} is no operator of {sitting.space}, the space of session {session_id}"
         )
-    _check_clock("measured_at", new.measured_at)
-    figures = _estimate(operator, new.rounds_us) if new.rounds_us else None
+    check_clock("measured_at", new.measured_at)
     content = {
         "session": session_id,
         "operator": operator,
         "measured_at": new.measured_at,
         "rounds_us": [list(samples) for samples in new.rounds_us] or None,
+        "drift": [list(factors) for factors in new.drift] or None,
         "failure_code": new.failure.code if new.failure else None,
         "failure_message": new.failure.message if new.failure else None,
     }
@@ -114,29 +122,88 @@ def find_session(session: DbSession, session_id: UUID) -> Session:
     record = session.get(SessionRecord, session_id)
     if record is None:
         raise NotFound(f"no session {session_id}; post it to /sessions before its timings")
+    return _session(record)
+
+
+def sessions(session: DbSession, device: str) -> list[Session]:
+    """The device's newest sessions, at most 100, newest first.
+
+    Raises:
+        NotFound: no such device.
+    """
+    find_device(session, device)
+    found = session.scalars(
+        select(SessionRecord)
+        .where(SessionRecord.device == device)
+        .order_by(SessionRecord.started_at.desc(), SessionRecord.id)
+        .limit(MOST_SESSIONS)
+    )
+    return [_session(record) for record in found]
+
+
+def session_report(session: DbSession, session_id: UUID) -> SessionReport:
+    """A session and the figures of what it measured, computed from the raw samples.
+
+    Raises:
+        NotFound: no such session.
+        Unprocessable: samples that an older version stored have no estimate.
+    """
+    sitting = find_session(session, session_id)
+    records = {
+        record.operator: record
+        for record in session.scalars(
+            select(TimingRecord).where(TimingRecord.session == session_id)
+        )
+    }
+    return SessionReport(
+        session=sitting,
+        timings=tuple(
+            _stored(records[operator])
+            for operator in operator_keys(sitting.space)
+            if operator in records
+        ),
+    )
+
+
+def _session(record: SessionRecord) -> Session:
     return Session(
         id=record.id,
         device=record.device,
         runtime=Runtime.parse(record.runtime),
         space=record.space,
         origin=record.origin,
+        effort=record.effort,
         started_at=record.started_at,
         agent_version=record.agent_version,
         conditions=Conditions.model_validate(record.conditions),
+        ended_at=record.ended_at,
+        conditions_after=(
+            Conditions.model_validate(record.conditions_after) if record.conditions_after else None
+        ),
     )
 
 
-def _check_clock(field: str, moment: datetime) -> None:
-    """A row from the future could never be replaced, and one from 1970 never replaces any."""
-    if not CLOCK_START <= moment <= datetime.now(UTC) + CLOCK_TOLERANCE:
-        raise Unprocessable(
-            f"{field} {moment.isoformat()} is not a time in the past; set the agent's clock"
-        )
+def _stored(record: TimingRecord) -> StoredTiming:
+    failure = record.failure_code and Failure(
+        code=record.failure_code, message=record.failure_message or ""
+    )
+    return StoredTiming(
+        id=record.id,
+        session=record.session,
+        operator=record.operator,
+        estimate=_estimate(record.operator, record.rounds_us or (), record.drift or ()),
+        failure=failure or None,
+    )
 
 
-def _estimate(operator: str, rounds_us: Sequence[Sequence[float]]) -> Estimate:
+def _estimate(
+    operator: str, rounds_us: Sequence[Sequence[float]], drift: Sequence[Sequence[float]]
+) -> Estimate | None:
+    """The figures of an operator's samples; None of a failure, which has none."""
+    if not rounds_us:
+        return None
     try:
-        return estimate(rounds_us)
+        return estimate(rounds_us, drift)
     except ValidationError as error:
         first = error.errors()[0]
         raise Unprocessable(
@@ -149,11 +216,7 @@ def _bring_up_to_date(
     session: DbSession, sitting: Session, new: Timing, figures: Estimate | None
 ) -> None:
     """Replace the operator's row or failure, unless a later measurement made it."""
-    session.execute(
-        update(DeviceRecord)
-        .where(DeviceRecord.name == sitting.device)
-        .values(revision=DeviceRecord.revision + 1)
-    )
+    count_change(session, sitting.device)
     key = {
         "device": sitting.device,
         "runtime": sitting.runtime.key,

@@ -11,6 +11,7 @@ from alembic import command
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
 
+from contract.audits import Audit
 from contract.timings import DeviceDescription, Session, Timing
 from server.app import create_app
 from server.db import open_database
@@ -74,6 +75,9 @@ class Agent:
 
     def post_timing(self, session: UUID, timing: Timing) -> httpx2.Response:
         return self.post(f"/sessions/{session}/timings", timing.model_dump_json())
+
+    def tell_audit(self, audit: Audit) -> None:
+        self.post("/audits", audit.model_dump_json()).raise_for_status()
 
     def post(self, path: str, body: str) -> httpx2.Response:
         return self._client.post(path, content=body, headers=JSON)

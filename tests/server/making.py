@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+from contract.audits import Audit, AuditedNetwork
+from contract.estimates import estimate
 from contract.operators import Operator
 from contract.spaces import space
 from contract.timings import (
@@ -39,16 +41,21 @@ def a_session(
     runtime: Runtime = RUNTIME,
     space: str = SPACE.name,
     origin: Origin = "measured",
+    minutes: int = 0,
 ) -> Session:
+    """A session that began some minutes after noon and took half an hour."""
     return Session(
         id=uuid4(),
         device=device,
         runtime=runtime,
         space=space,
         origin=origin,
-        started_at=NOON,
+        effort="standard",
+        started_at=NOON + timedelta(minutes=minutes),
         agent_version="0.1.0",
         conditions=Conditions(load_1min=0.25, clock_mhz=2400.5, temperature_c=None),
+        ended_at=NOON + timedelta(minutes=minutes + 30),
+        conditions_after=Conditions(load_1min=1.5, clock_mhz=2200, temperature_c=41),
     )
 
 
@@ -71,4 +78,56 @@ def a_failure(operator: Operator = STEM, *, minutes: int = 0) -> Timing:
         operator=operator,
         measured_at=NOON + timedelta(minutes=minutes),
         failure=Failure(code="crashed", message="killed by signal <11>"),
+    )
+
+
+def a_steady_timing(
+    operator: Operator = STEM, *, us: float = 100.0, disturbed: int = 0, minutes: int = 0
+) -> Timing:
+    """Five rounds of ten samples of `us`; the last `disturbed` of each took half as long again."""
+    calm = 10 - disturbed
+    return Timing(
+        id=uuid4(),
+        operator=operator,
+        measured_at=NOON + timedelta(minutes=minutes),
+        rounds_us=((us,) * calm + (us * 1.5,) * disturbed,) * 5,
+        drift=((1.0,) * calm + (1.5,) * disturbed,) * 5,
+    )
+
+
+def an_audit(
+    device: str = "phone",
+    *,
+    runtime: Runtime = RUNTIME,
+    space: str = SPACE.name,
+    origin: Origin = "measured",
+    snapshot: str = "sha256:" + "0" * 64,
+    predicted_us: tuple[float, ...] = (90, 220, 300),
+    minutes: int = 0,
+) -> Audit:
+    """An audit of networks that took 100, 200, 300 us and so on; its fresh sums are exact."""
+    measured_us = [100.0 * number for number in range(1, len(predicted_us) + 1)]
+    return Audit(
+        id=uuid4(),
+        device=device,
+        runtime=runtime,
+        space=space,
+        origin=origin,
+        snapshot=snapshot,
+        seed=0,
+        started_at=NOON,
+        ended_at=NOON + timedelta(minutes=minutes),
+        agent_version="0.1.0",
+        conditions=Conditions(load_1min=0.25, clock_mhz=None, temperature_c=None),
+        conditions_after=Conditions(load_1min=0.5, clock_mhz=None, temperature_c=None),
+        networks=tuple(
+            AuditedNetwork(
+                name=f"random-{measured:.0f}",
+                blocks=("k3_e1",) * len(SPACE.slots),
+                predicted_us=predicted,
+                fresh_us=measured,
+                measured=estimate([[measured]]),
+            )
+            for predicted, measured in zip(predicted_us, measured_us, strict=True)
+        ),
     )

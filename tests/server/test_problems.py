@@ -34,7 +34,7 @@ def test_a_body_of_the_wrong_shape_is_explained_by_field(
 def test_many_wrong_fields_are_told_in_short(agent: Agent) -> None:
     detail = agent.post("/sessions", "{}").json()["detail"]
     assert detail.count("Field required") == 3
-    assert detail.endswith("; and 5 more")
+    assert detail.endswith("; and 6 more")
 
 
 def test_a_space_that_does_not_exist_is_explained(agent: Agent) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from contract.client import table_client
 from contract.errors import RequestRefused
-from tests.server.making import PHONE, SPACE, STEM, a_session, a_timing
+from tests.server.making import PHONE, SPACE, STEM, a_session, a_timing, an_audit
 
 START_TIMEOUT_S = 60
 
@@ -71,10 +71,17 @@ def test_what_the_client_posts_is_what_it_reads(address: str) -> None:
             str(session.id), timing
         )
         table = client.table("phone", space=SPACE.name)
-        assert table.latencies_us([STEM]) == (41,)
+        assert table.latencies_us([STEM]) == (40,)
         assert len(table.missing_of(SPACE.operators)) == len(SPACE.operators) - 1
         assert client.table("phone", runtime=session.runtime).entries == table.entries
         assert [device.name for device in client.devices()] == ["phone"]
+        assert client.sessions("phone") == [session]
+        report = client.session_report(str(session.id))
+        assert report.session == session
+        assert report.timings == (client.add_timing(str(session.id), timing),)
+        audit = an_audit()
+        assert client.add_audit(audit).audit == audit
+        assert client.table("phone").audit == client.add_audit(audit).summary
         with pytest.raises(RequestRefused, match=r"no device 'fone'; did you mean phone\?"):
             client.table("fone")
 

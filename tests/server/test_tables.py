@@ -196,7 +196,8 @@ def test_csv_holds_the_same_numbers_as_json(agent: Agent, client: TestClient, wa
         answer = client.get("/lut/phone?space=fbnet-32", headers={"accept": "text/csv"})
     assert answer.headers["content-type"].startswith("text/csv")
     assert answer.text.splitlines()[0] == (
-        "device,runtime,operator,median_us,p90_us,min_us,samples,rounds,measured_at,origin,session"
+        "device,runtime,operator,median_us,p90_us,min_us,samples,rounds,measured_at,origin,"
+        "session,latency_us,low_us,high_us,grade,calm"
     )
     whose = {"device": "phone", "runtime": RUNTIME.key}
     expected = [

@@ -1,0 +1,30 @@
+"""What audits post, and each of them in full. A repeated post is answered with the first."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+
+from contract.audits import Audit, AuditReport
+from contract.timings import Problem
+from server.db import ReadSession, WriteSession
+from server.store import audits
+
+router = APIRouter(tags=["audits"], responses={404: {"model": Problem}})
+
+
+@router.post(
+    "/audits",
+    status_code=201,
+    responses={200: {"model": AuditReport}, 409: {"model": Problem}},
+)
+def add_audit(new: Audit, response: Response, session: WriteSession) -> AuditReport:
+    """Store an audit (201); the same one again is answered with the first (200)."""
+    stored, created = audits.add_audit(session, new)
+    response.status_code = 201 if created else 200
+    return stored
+
+
+@router.get("/audits/{audit_id}")
+def audit(audit_id: UUID, session: ReadSession) -> AuditReport:
+    """An audit, network by network, with its figures."""
+    return audits.find_audit(session, audit_id)

@@ -1,0 +1,61 @@
+"""Audits: stored once with their figures, whoever repeats the post."""
+
+from uuid import UUID
+
+from sqlalchemy.orm import Session as DbSession
+
+from contract.audits import Audit, AuditReport, AuditSummary, summary
+from server.errors import Conflict, NotFound
+from server.store.clocks import check_clock
+from server.store.devices import count_change, find_device
+from server.store.inserting import insert_once
+from server.tables import AuditRecord
+
+
+def add_audit(session: DbSession, new: Audit) -> tuple[AuditReport, bool]:
+    """Store an audit and its figures; True if it was not stored before.
+
+    Raises:
+        NotFound: no such device.
+        Conflict: the id belongs to another audit.
+        Unprocessable: it began or ended before 2000 or in the future.
+    """
+    check_clock("started_at", new.started_at)
+    check_clock("ended_at", new.ended_at)
+    figures = summary(new)
+    find_device(session, new.device)
+    created = insert_once(
+        session,
+        AuditRecord,
+        {
+            "id": new.id,
+            "device": new.device,
+            "runtime": new.runtime.key,
+            "space": new.space,
+            "origin": new.origin,
+            "ended_at": new.ended_at,
+            "body": new.model_dump(mode="json"),
+            "summary": figures.model_dump(mode="json"),
+        },
+    )
+    stored = find_audit(session, new.id)
+    if stored.audit != new:
+        raise Conflict(f"audit {new.id} is stored with other content; give this one a new id")
+    if created:
+        count_change(session, new.device)
+    return stored, created
+
+
+def find_audit(session: DbSession, audit_id: UUID) -> AuditReport:
+    """The stored audit and its figures.
+
+    Raises:
+        NotFound: no such audit.
+    """
+    record = session.get(AuditRecord, audit_id)
+    if record is None:
+        raise NotFound(f"no audit {audit_id}; `GET /lut/DEVICE` names the latest one of a table")
+    return AuditReport(
+        audit=Audit.model_validate(record.body),
+        summary=AuditSummary.model_validate(record.summary),
+    )
