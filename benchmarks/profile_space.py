@@ -1,18 +1,19 @@
 """`python benchmarks/profile_space.py --space fbnet-224`: how long a whole table takes.
 
-Profiles this computer twice into a fresh folder, against a server of its own: at first with nothing
-exported, then with everything. Prints wall time, the share of it that the device spent in visits
+Profiles this computer twice into a fresh folder, against a server of its own: at first with
+nothing exported, then with everything. Prints wall time, the share of it that the device spent in visits
 (loading, warm-up and timed runs), programs exported and cached, and how well the two sessions
 repeat each other. Run it alone: whatever else runs is measured too.
 """
 
+import itertools
 import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -68,7 +69,7 @@ class CountingCache(ProgramCache):
     exported = cached = 0
     export_s = 0.0
 
-    def export(self, programs: list[Program], exporter: Exporter) -> Iterator[Exported]:
+    def export(self, programs: Sequence[Program], exporter: Exporter) -> Iterator[Exported]:
         began = time.monotonic()
         for each in super().export(programs, exporter):
             self.cached += each.was_cached
@@ -130,7 +131,7 @@ def run(
             )
         screen.console.print(table)
         reports = [client.session_report(str(each.id)) for each in client.sessions(NAME)]
-    for second, first in zip(reports, reports[1:], strict=False):
+    for second, first in itertools.pairwise(reports):
         compare.show(compare.repeatability(first, second))
 
 

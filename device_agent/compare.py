@@ -80,13 +80,13 @@ def repeatability(first: SessionReport, second: SessionReport) -> Repeatability:
     Raises:
         PhonebookError: they are not of the same device and runtime, or have no row in common.
     """
-    for what, one, other in (
+    for what, its, others in (
         ("device", first.session.device, second.session.device),
         ("runtime", first.session.runtime.key, second.session.runtime.key),
     ):
-        if one != other:
+        if its != others:
             raise PhonebookError(
-                f"the sessions differ in their {what}, {one} and {other}: their timings are not "
+                f"the sessions differ in their {what}, {its} and {others}: their timings are not "
                 "comparable; give two sessions of the same device and runtime"
             )
     rows = {timing.operator: timing.estimate for timing in second.timings}

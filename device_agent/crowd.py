@@ -18,11 +18,14 @@ class Crowd:
     threads. What shorter disturbances do to single runs is the drift factor's matter.
     """
 
-    def __init__(self, device: Device, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self, device: Device, *, patience_s: float = PATIENCE_S, look_s: float = LOOK_S
+    ) -> None:
         self._device = device
         self._cores = device.describe().cores
         self._limit = max(LEAST_LIMIT, self._cores - device.runtime.threads - LEAST_LIMIT)
         self._patience_s = patience_s
+        self._look_s = look_s
 
     def wait(self) -> None:
         """Return once the device has room.
@@ -36,7 +39,7 @@ class Crowd:
         screen.console.print(f"{self._busy(others)}; waiting until they stop")
         until = time.monotonic() + self._patience_s
         while time.monotonic() < until:
-            time.sleep(min(LOOK_S, self._patience_s))
+            time.sleep(self._look_s)
             others = self._device.others_cpus()
             if others is None or others <= self._limit:
                 screen.console.print("going on")

@@ -193,7 +193,7 @@ def visit(work: Work, file: ProgramFile, device: Device) -> Visit:
     series = []
     for plan, book in work.plans:
         timing = device.time_program(file, plan)
-        check_output(timing, file)
+        check_output(timing, file, device.runtime.dtype)
         try:
             booked = Series.model_validate(
                 {

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from contract.timings import Conditions, DeviceDescription, Origin, Runtime, Session
+from contract.timings import Conditions, DeviceDescription, Effort, Origin, Runtime, Session
 from device_agent.devices import Plan, ProgramFailed, ProgramTiming
 from device_agent.programs import Program, ProgramFile
 
@@ -28,7 +28,7 @@ DESCRIPTION = DeviceDescription(
 )
 
 
-def fake_session() -> Session:
+def fake_session(*, effort: Effort = "standard") -> Session:
     """A session of the bench, begun now."""
     return Session(
         id=uuid4(),
@@ -36,6 +36,7 @@ def fake_session() -> Session:
         runtime=RUNTIME,
         space="fbnet-32",
         origin="emulated",
+        effort=effort,
         started_at=datetime.now(UTC),
         agent_version="1",
         conditions=Conditions(load_1min=None, clock_mhz=None, temperature_c=None),
@@ -76,6 +77,9 @@ class FakeDevice:
 
     def conditions(self) -> Conditions:
         return Conditions(load_1min=0.5, clock_mhz=None, temperature_c=None)
+
+    def others_cpus(self) -> float | None:
+        return 0.0
 
     def time_program(self, file: ProgramFile, plan: Plan) -> ProgramTiming:
         key = file.path.read_text()

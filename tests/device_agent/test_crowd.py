@@ -33,14 +33,14 @@ def test_a_device_with_room_is_not_waited_for(
 def test_a_busy_device_is_waited_for_and_the_screen_says_so(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    Crowd(CrowdedDevice([1.9, 1.2, 0.1]), patience_s=0.05).wait()
+    Crowd(CrowdedDevice([1.9, 1.2, 0.1]), patience_s=30.0, look_s=0.01).wait()
     said = " ".join(capsys.readouterr().err.split())
     assert "other programs use 1.9 of 2 CPUs" in said
     assert said.endswith("going on")
 
 
 def test_a_device_that_stays_busy_is_refused_with_what_to_do() -> None:
-    crowd = Crowd(CrowdedDevice([1.9]), patience_s=0.05)
+    crowd = Crowd(CrowdedDevice([1.9]), patience_s=0.05, look_s=0.01)
     with pytest.raises(DeviceFailed, match=r"use 1\.9 of 2 CPUs.*run the same command to go on"):
         crowd.wait()
 

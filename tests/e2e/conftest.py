@@ -22,7 +22,7 @@ class World:
 
     @property
     def journal(self) -> Path:
-        return self.folder / "home" / "state" / "journal.db"
+        return self.folder / "home" / "state" / "journal-2.db"
 
     def start(self, command: str, *arguments: str) -> subprocess.Popen[str]:
         """`python -m COMMAND ...`, with this world's server and folders."""
