@@ -2,6 +2,7 @@
 
 import os
 import selectors
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -120,10 +121,19 @@ class RunnerProcess:
             code = self._process.wait(EXIT_LIMIT_S)
         except subprocess.TimeoutExpired:
             return self._failed("crashed", "the runner closed its output and lived on; stopped")
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
         last_words = self._log.read_text(errors="replace").strip()[-500:]
-        return self._failed("crashed", f"the runner ended with {how}: {last_words}".strip(" :"))
+        message = f"the runner ended with {_ending(code)}: {last_words}".strip(" :")
+        return self._failed("crashed", message)
 
     def _failed(self, code: Literal["crashed", "timed_out"], message: str) -> ProgramFailed:
         self.close()
         return ProgramFailed(code, message)
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    if -code == signal.SIGILL:
+        return "SIGILL (this CPU lacks an instruction that the runtime was built for)"
+    names = {int(known): known.name for known in signal.Signals}
+    return names.get(-code, f"signal {-code}")

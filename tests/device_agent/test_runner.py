@@ -276,15 +276,19 @@ READY = '{"ready": true, "runner": "native", "threads": 1, "clock_step_ns": 1}'
         ("print('hello', flush=True)", "crashed", "the runner said what is no answer: hello"),
         (f"print('{READY}', flush=True)", "crashed", "the runner answered a job with Ready"),
         ("sys.exit('out of memory')", "crashed", "ended with exit code 1: out of memory"),
-        ("os.kill(os.getpid(), 11)", "crashed", "ended with signal 11"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "crashed", "ended with SIGSEGV"),
+        ("os.kill(os.getpid(), signal.SIGILL)", "crashed", "SIGILL .this CPU lacks an instruct"),
+        pytest.param(
+            "os.kill(os.getpid(), 40)", "crashed", "ended with signal 40", marks=LINUX_ONLY
+        ),
         ("os.close(1); time.sleep(60)", "crashed", "closed its output and lived on; stopped"),
     ],
 )
 def test_whatever_a_runner_does_costs_one_program(
     programs: Programs, tmp_path: Path, behaviour: str, code: str, message: str
 ) -> None:
-    script = f"import os, sys, time; print('{READY}', flush=True); input(); {behaviour}; input()"
-    fake = [sys.executable, "-c", script]
+    start = f"import os, signal, sys, time; print('{READY}', flush=True); input()"
+    fake = [sys.executable, "-c", f"{start}; {behaviour}; input()"]
     process = RunnerProcess(fake, log=tmp_path / "log", silence_limit_s=0.5)
     with pytest.raises(ProgramFailed, match=message) as failed:
         process.time_program(job(programs.operator, tmp_path))
