@@ -12,6 +12,7 @@ from device_agent.devices import Plan, ProgramFailed, ProgramTiming
 from device_agent.programs import Program, ProgramFile
 
 OUTPUT = np.arange(8, dtype=np.float32)
+PROBE_NS = 54_000
 
 RUNTIME = Runtime(
     dtype="float32",
@@ -85,6 +86,7 @@ class FakeDevice:
         ns = round(self.us_by_key[key] * 1000)
         return ProgramTiming(
             samples_ns=(ns,) * plan.min_runs,
+            probes_ns=(PROBE_NS,) * (plan.min_runs + 1),
             first_run_ns=ns,
             load_ns=1,
             output=self.output,

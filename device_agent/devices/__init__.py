@@ -48,9 +48,15 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProgramTiming:
-    """One visit: every run's duration in ns, in the order taken, without load and warm-up."""
+    """One visit: every run's duration in ns, in the order taken, without load and warm-up.
+
+    A probe is a fixed amount of work on the same CPU, timed in ns outside the runs: one before
+    each run and one after the last, so that run i lies between the probes i and i + 1. It takes
+    longer the more the device is disturbed, and compares within one device and runner alone.
+    """
 
     samples_ns: tuple[int, ...]
+    probes_ns: tuple[int, ...]
     first_run_ns: int
     load_ns: int
     output: bytes  # of the last run, raw

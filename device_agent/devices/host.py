@@ -111,6 +111,7 @@ class Host:
         )
         return ProgramTiming(
             samples_ns=timed.samples_ns,
+            probes_ns=timed.probes_ns,
             first_run_ns=timed.first_run_ns,
             load_ns=timed.load_ns,
             output=output.read_bytes(),

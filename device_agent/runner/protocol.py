@@ -6,7 +6,14 @@ and then one `Timed` or `Failed`.
 
 from typing import Annotated, Literal, Self
 
-from pydantic import NonNegativeInt, PositiveInt, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    NonNegativeInt,
+    PositiveInt,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from contract.timings import FailureCode, MemoryFormat, Runner
 from contract.values import Value
@@ -67,13 +74,23 @@ class Alive(Value):
 
 
 class Timed(Value):
-    """The job was done, and its output is in the job's file."""
+    """The job was done, and its output is in the job's file.
+
+    `probes_ns` has one probe before each run and one after the last.
+    """
 
     samples_ns: tuple[PositiveInt, ...]
+    probes_ns: tuple[PositiveInt, ...]
     first_run_ns: NonNegativeInt
     load_ns: NonNegativeInt
     delegates: tuple[str, ...]
     events: tuple[Event, ...]
+
+    @model_validator(mode="after")
+    def _each_run_lies_between_two_probes(self) -> Self:
+        if len(self.probes_ns) != len(self.samples_ns) + 1:
+            raise ValueError(f"{len(self.probes_ns)} probes around {len(self.samples_ns)} runs")
+        return self
 
 
 class Failed(Value):

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -15,8 +14,10 @@
 #endif
 
 #include "answers.h"
+#include "clock.h"
 #include "delegate_events.h"
 #include "loaded_program.h"
+#include "probe.h"
 
 // ExecuTorch 1.5 exports these from its thread pool library and ships no header for them.
 namespace executorch::extension::threadpool {
@@ -37,12 +38,6 @@ namespace phonebook {
 namespace {
 
 constexpr int64_t kHeartbeatNs = 1'000'000'000;
-
-int64_t now_ns() {
-  using std::chrono::nanoseconds;
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<nanoseconds>(now).count();
-}
 
 /** The smallest difference between two readings of the clock that is not zero. */
 int64_t clock_step_ns() {
@@ -122,8 +117,10 @@ std::string time_program(const phonebook_runner& runner, const phonebook_job& jo
   const int64_t load_ns = watch.elapsed_ns();
 
   std::vector<int64_t> samples_ns;
+  std::vector<int64_t> probes_ns;
   const auto run_once = [&] {
     watch.look(samples_ns.size());
+    probes_ns.push_back(probe_ns());
     program.set_input();
     tracer.begin_run();
     const int64_t began_ns = now_ns();
@@ -135,6 +132,7 @@ std::string time_program(const phonebook_runner& runner, const phonebook_job& jo
   const int64_t first_run_ns = run_once();
   for (int64_t run = 1; run < job.warmup_runs; ++run) run_once();
   tracer.forget_samples();
+  probes_ns.clear();
 
   int64_t timed_ns = 0;
   const auto is_enough = [&] {
@@ -150,6 +148,7 @@ std::string time_program(const phonebook_runner& runner, const phonebook_job& jo
     samples_ns.push_back(sample_ns);
     timed_ns += sample_ns;
   }
+  probes_ns.push_back(probe_ns());
   program.write_output(job.output);
 
   const auto event_answer = [](const Event& event) {
@@ -157,6 +156,7 @@ std::string time_program(const phonebook_runner& runner, const phonebook_job& jo
            ", \"samples_ns\": " + list(event.samples_ns) + "}";
   };
   return "{\"samples_ns\": " + list(samples_ns) +
+         ", \"probes_ns\": " + list(probes_ns) +
          ", \"first_run_ns\": " + std::to_string(first_run_ns) +
          ", \"load_ns\": " + std::to_string(load_ns) +
          ", \"delegates\": " + list(program.delegates(), quoted) +

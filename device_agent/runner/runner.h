@@ -5,8 +5,8 @@
  *
  *   {"ready": true, "runner": "native", "threads": 1, "clock_step_ns": 20}
  *   {"alive": true}
- *   {"samples_ns": [...], "first_run_ns": N, "load_ns": N, "delegates": [...],
- *    "events": [{"name": "...", "samples_ns": [...]}]}
+ *   {"samples_ns": [...], "probes_ns": [...], "first_run_ns": N, "load_ns": N,
+ *    "delegates": [...], "events": [{"name": "...", "samples_ns": [...]}]}
  *   {"error": "load_failed", "message": "..."}
  *
  * Error codes are those of contract/timings.py: load_failed, run_failed, timed_out, bad_samples.
@@ -28,7 +28,11 @@ typedef void (*phonebook_say)(void *listener, const char *line);
 
 /* One visit to a program. Runs go on until both `min_runs` and `min_duration_ns` (the sum of the
  * timed spans) are reached, or `max_runs`. At least one warm-up run is made; the first is
- * reported apart, the rest are not reported. */
+ * reported apart, the rest are not reported.
+ *
+ * A probe (probe.h) is made before each run, warm-up included, and after the last; it is in no
+ * timed span. Reported are those around the timed runs: run i lies between the probes i and
+ * i + 1. */
 typedef struct phonebook_job {
   const char *program;       /* the .pte: one float32 image in, one float32 tensor out */
   const char *output;        /* receives the last run's output: raw, row-major by dimension */

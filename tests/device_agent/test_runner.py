@@ -89,6 +89,17 @@ def test_runs_go_on_until_both_the_count_and_the_duration_are_reached(
     assert sum(long) >= 20_000_000 > sum(long[:-1])
 
 
+def test_each_run_lies_between_two_probes_outside_of_it(
+    runner: RunnerProcess, programs: Programs, tmp_path: Path
+) -> None:
+    shortest = min(programs.operators["contiguous"], key=lambda file: file.path.stat().st_size)
+    plan = {"warmup_runs": 7, "min_runs": 200, "max_runs": 200}
+    timed = runner.time_program(job(shortest, tmp_path, **plan))
+    assert len(timed.probes_ns) == len(timed.samples_ns) + 1 == 201
+    # This run is over in a few microseconds, which no probe is.
+    assert 0 < min(timed.samples_ns) < min(timed.probes_ns)
+
+
 def test_the_input_is_set_anew_before_each_run(
     runner: RunnerProcess, programs: Programs, tmp_path: Path
 ) -> None:
@@ -199,7 +210,7 @@ def test_a_malformed_line_gets_an_error_and_nothing_else_is_said(
 def test_it_speaks_while_a_long_job_runs(
     runner: Runner, programs: Programs, tmp_path: Path
 ) -> None:
-    long = job(programs.operator, tmp_path, max_runs=10**9, min_duration_ns=3 * SECOND_NS)
+    long = job(programs.network, tmp_path, max_runs=10**9, min_duration_ns=3 * SECOND_NS)
     with closing(
         RunnerProcess(command(runner), log=tmp_path / "log", silence_limit_s=3)
     ) as process:
@@ -269,6 +280,11 @@ def test_an_image_of_another_memory_format_is_refused(programs: Programs, tmp_pa
 READY = '{"ready": true, "runner": "native", "threads": 1, "clock_step_ns": 1}'
 
 
+def one_run(*probes_ns: int) -> str:
+    times = {"samples_ns": [9], "probes_ns": probes_ns, "first_run_ns": 9, "load_ns": 9}
+    return json.dumps({**times, "delegates": [], "events": []})
+
+
 @pytest.mark.parametrize(
     ("behaviour", "code", "message"),
     [
@@ -276,6 +292,7 @@ READY = '{"ready": true, "runner": "native", "threads": 1, "clock_step_ns": 1}'
         ("print('hello', flush=True)", "crashed", "the runner said what is no answer: hello"),
         (f"print('{READY}', flush=True)", "crashed", "the runner answered a job with Ready"),
         ("sys.exit('out of memory')", "crashed", "ended with exit code 1: out of memory"),
+        (f"print('{one_run(9)}', flush=True)", "crashed", "the runner said what is no answer"),
         ("os.kill(os.getpid(), signal.SIGSEGV)", "crashed", "ended with SIGSEGV"),
         ("os.kill(os.getpid(), signal.SIGILL)", "crashed", "SIGILL .this CPU lacks an instruct"),
         pytest.param(
@@ -294,6 +311,13 @@ def test_whatever_a_runner_does_costs_one_program(
         process.time_program(job(programs.operator, tmp_path))
     assert failed.value.code == code
     assert process.is_closed
+
+
+def test_a_run_without_its_two_probes_is_no_answer() -> None:
+    assert Timed.model_validate_json(one_run(50, 51)).probes_ns == (50, 51)
+    for probes_ns in ((), (50,), (50, 51, 52), (50, 0)):
+        with pytest.raises(ValueError, match="probes"):
+            Timed.model_validate_json(one_run(*probes_ns))
 
 
 def test_a_runner_that_does_not_start_is_a_failed_device(tmp_path: Path) -> None:

@@ -1,0 +1,16 @@
+// A fixed amount of work, to tell how disturbed the device is.
+#pragma once
+
+#include <cstdint>
+
+namespace phonebook {
+
+/**
+ * How long it takes now, in ns, to stream through a small buffer on the calling thread.
+ *
+ * On a calm device every process takes the same time. Whoever competes for the core or for its
+ * caches makes it longer, as they do a program's runs, even where the clock is steady.
+ */
+int64_t probe_ns();
+
+}  // namespace phonebook
