@@ -13,7 +13,15 @@ from contract.operators import Operator, Skip
 from contract.spaces import space
 from server.tables import TimingRecord
 from tests.server.conftest import Agent
-from tests.server.making import NOON, SPACE, TWO_THREADS, a_failure, a_session, a_timing
+from tests.server.making import (
+    NOON,
+    SPACE,
+    TWO_THREADS,
+    a_failure,
+    a_session,
+    a_steady_timing,
+    a_timing,
+)
 
 
 def stored_timings(engine: Engine) -> int:
@@ -191,3 +199,107 @@ def test_a_failed_commit_is_never_answered_with_success(agent: Agent, engine: En
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["x-request-id"] in answer.json()["detail"]
     assert agent.post_timing(session, timing).status_code == 201
+
+
+def test_a_row_rests_on_the_calm_samples(agent: Agent, client: TestClient) -> None:
+    session, timing = agent.begin(), a_steady_timing(us=40, disturbed=7)
+    first = agent.post_timing(session, timing)
+    assert first.json()["estimate"] == estimate(timing.rounds_us, timing.drift).model_dump()
+    assert agent.post_timing(session, timing).status_code == 200
+    (row,) = client.get("/lut/phone").json()["entries"]
+    assert (row["latency_us"], row["median_us"]) == (40, 60)
+    assert (row["grade"], row["calm"], row["samples"]) == ("A", 15, 50)
+
+
+def test_the_same_samples_with_other_drift_are_a_conflict(agent: Agent) -> None:
+    session, timing = agent.begin(), a_steady_timing(disturbed=1)
+    agent.tell(session, timing)
+    other = timing.model_copy(update={"drift": ()})
+    assert agent.post_timing(session, other).status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("factor", "status"), [("1e308", 201), ("5e-324", 201), ("0", 422), ("-1", 422), ("NaN", 422)]
+)
+def test_no_drift_factor_trips_the_server(agent: Agent, factor: str, status: int) -> None:
+    body = a_steady_timing(disturbed=1).model_dump_json().replace("1.5", factor)
+    assert agent.post(f"/sessions/{agent.begin()}/timings", body).status_code == status
+
+
+def test_drift_of_another_shape_is_refused(agent: Agent) -> None:
+    timing = a_steady_timing().model_copy(update={"drift": ((1.0,),)})
+    answer = agent.post_timing(agent.begin(), timing)
+    assert answer.status_code == 422
+    assert "a drift factor for each sample, or none" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("field", ["started_at", "ended_at"])
+def test_a_session_of_a_wrong_clock_is_refused(agent: Agent, field: str) -> None:
+    agent.register()
+    session = a_session().model_copy(update={field: datetime(9999, 1, 1, tzinfo=UTC)})
+    answer = agent.post("/sessions", session.model_dump_json())
+    assert answer.status_code == 422
+    assert f"{field} " in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"effort": "quick"}, {"ended_at": None}, {"conditions_after": None}]
+)
+def test_every_field_of_a_session_counts_for_a_repeat(
+    agent: Agent, change: dict[str, object]
+) -> None:
+    session = a_session()
+    agent.begin(session)
+    other = session.model_copy(update=change)
+    assert agent.post("/sessions", other.model_dump_json()).status_code == 409
+    lasting = other.model_copy(update={"id": uuid4()})
+    assert agent.post("/sessions", lasting.model_dump_json()).json() == lasting.model_dump(
+        mode="json"
+    )
+
+
+def test_a_session_is_read_back_with_the_figures_of_its_samples(
+    agent: Agent, client: TestClient
+) -> None:
+    session = a_session()
+    agent.begin(session)
+    timing, failure = a_steady_timing(disturbed=5), a_failure(SPACE.operators[1])
+    told = [agent.post_timing(session.id, each).json() for each in (failure, timing)]
+    agent.tell(agent.begin(), a_timing(us=7, minutes=9))
+    assert client.get(f"/sessions/{session.id}").json() == {
+        "session": session.model_dump(mode="json"),
+        "timings": told[::-1],
+    }
+
+
+def test_sessions_of_a_device_are_listed_newest_first(agent: Agent, client: TestClient) -> None:
+    begun = [agent.begin(a_session(minutes=minutes)) for minutes in (2, 3, 1)]
+    agent.begin(a_session("phone-b"))
+    listed = [session["id"] for session in client.get("/sessions?device=phone").json()]
+    assert listed == [str(begun[1]), str(begun[0]), str(begun[2])]
+
+
+def test_a_listing_of_sessions_ends_at_a_hundred(agent: Agent, client: TestClient) -> None:
+    for minutes in range(101):
+        agent.begin(a_session(minutes=minutes))
+    listed = client.get("/sessions?device=phone").json()
+    assert len(listed) == 100
+    assert listed[-1]["started_at"] == "2026-03-01T12:01:00Z"
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "expected"),
+    [
+        ("/sessions?device=fone", 404, "did you mean phone?"),
+        ("/sessions", 422, "query.device: "),
+        (f"/sessions/{uuid4()}", 404, "no session"),
+        ("/sessions/first", 422, "path.session_id: "),
+    ],
+)
+def test_a_session_that_cannot_be_read_is_explained(
+    agent: Agent, client: TestClient, path: str, status: int, expected: str
+) -> None:
+    agent.begin()
+    answer = client.get(path)
+    assert answer.status_code == status
+    assert expected in answer.json()["detail"]

@@ -15,7 +15,9 @@ from tests.server.making import (
     TWO_THREADS,
     a_failure,
     a_session,
+    a_steady_timing,
     a_timing,
+    an_audit,
 )
 
 
@@ -72,6 +74,53 @@ def test_the_device_page_shows_the_numbers_of_the_api(agent: Agent, client: Test
     assert "load 0.2, 2400 MHz → load 1.5, 2200 MHz, 41 °C" in html
     assert "standard effort" in html
     assert f"4 of {len(SPACE.operators)}" in html
+
+
+def test_rows_of_grade_c_are_marked_and_grades_are_counted(
+    agent: Agent, client: TestClient
+) -> None:
+    session = agent.begin()
+    agent.tell(session, a_steady_timing(us=40, disturbed=7))
+    agent.tell(session, *(a_timing(operator, us=20) for operator in SPACE.operators[1:3]))
+    html = page(client, "/devices/phone")
+    assert ">40.0</td>" in html
+    assert ">≈ 20.0</td>" in html
+    assert '<dt class="uncertain">≈ 12.3</dt><dd>grade C' in html
+    assert "1 row grade A, 0 B, 2 C." in " ".join(html.split())
+    assert "40.0 µs ± 0.0 %, grade A; 15 of 50 samples calm, 5 rounds; median 60.0 µs" in html
+
+
+def test_a_table_without_an_audit_teaches_the_command(agent: Agent, client: TestClient) -> None:
+    agent.begin()
+    html = page(client, "/devices/phone")
+    assert "python -m device_agent.audit --device phone --space fbnet-32" in html
+
+
+def test_the_page_shows_the_audit_and_whether_the_table_is_still_the_same(
+    agent: Agent, client: TestClient
+) -> None:
+    agent.tell(agent.begin(), a_timing())
+    snapshot = client.get("/lut/phone?space=fbnet-32").json()["snapshot"]
+    audit = an_audit(snapshot=snapshot)
+    agent.tell_audit(audit)
+    html = page(client, "/devices/phone")
+    assert "Audit: 3 networks measured whole against the sum of their rows" in html
+    for figure in ("+0.0 %", "6.7 %", "10.0 %", "1.000", "33.3 %"):
+        assert f"<td>{figure}</td>" in html
+    assert "this very table." in html
+    assert client.get(f"/audits/{audit.id}").status_code == 200
+    agent.tell(agent.begin(), a_timing(us=50, minutes=1))
+    assert "the table has changed since." in page(client, "/devices/phone")
+
+
+def test_a_session_that_did_not_say_how_it_ended_is_shown_all_the_same(
+    agent: Agent, client: TestClient
+) -> None:
+    session = a_session().model_copy(update={"ended_at": None, "conditions_after": None})
+    agent.tell(agent.begin(session), a_timing())
+    html = " ".join(page(client, "/devices/phone").split())
+    assert ", at load 0.2, 2400 MHz, agent 0.1.0." in html
+    assert "ended" not in html.split("</p>", 3)[2]
 
 
 def test_gaps_say_what_they_are(agent: Agent, client: TestClient) -> None:

@@ -1,23 +1,29 @@
 """Migrations and ORM classes tell the same story, and the server knows where in it it is."""
 
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Connection, Engine, MetaData, inspect, null, text
 
 from contract.errors import PhonebookError
+from contract.estimates import estimate
+from server.app import create_app
 from server.db import open_database
 from server.schema import is_at_head, prepare, upgrade
+from server.settings import Settings
 from server.tables import Base
 from tests.server.conftest import downgrade
+from tests.server.making import NOON, PHONE, RUNTIME, SPACE
 
 
 def test_migrating_from_nothing_gives_the_tables_that_the_code_declares(engine: Engine) -> None:
     with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        assert compare_metadata(context, Base.metadata) == []
     assert is_at_head(engine)
 
 
@@ -27,6 +33,111 @@ def test_the_whole_way_down_leaves_nothing_and_the_way_up_works_again(engine: En
     assert not is_at_head(engine)
     upgrade(engine)
     assert is_at_head(engine)
+
+
+def test_an_upgrade_keeps_what_was_stored_and_computes_figures_from_raw_samples(
+    empty_database: Engine,
+) -> None:
+    upgrade(empty_database, "0001")
+    session, operators = uuid4(), SPACE.operators[:4]
+    good, failed, lost, absurd = (operator.key for operator in operators)
+    rounds_us = [[100.0, 101.0, 130.0], [99.0, 100.0, 131.0]]
+    with empty_database.begin() as connection:
+        fill_first_schema(
+            connection, session, {good: rounds_us, failed: None, absurd: [[1e-9] * 9]}, lost=lost
+        )
+    upgrade(empty_database)
+
+    figures = estimate(rounds_us)
+    with TestClient(create_app(empty_database, Settings())) as client:
+        (row,) = client.get("/lut/phone").json()["entries"]
+        assert row == {
+            **figures.model_dump(),
+            "operator": good,
+            "measured_at": "2026-03-01T12:00:00Z",
+            "origin": "measured",
+            "session": str(session),
+        }
+        (stored,) = client.get("/sessions?device=phone").json()
+        assert stored["effort"] == "standard"
+        assert (stored["ended_at"], stored["conditions_after"]) == (None, None)
+        assert stored["started_at"] == "2026-03-01T12:00:00Z"
+        answer = client.get(f"/sessions/{session}")
+        assert answer.status_code == 422
+        assert f"rounds_us of {absurd} are no durations" in answer.json()["detail"]
+    with empty_database.connect() as connection:
+        kept = connection.execute(text("SELECT operator, drift FROM timings")).all()
+    assert sorted(kept) == sorted([(good, None), (failed, None), (absurd, None)])
+
+    downgrade(empty_database, "0001")
+    with empty_database.connect() as connection:
+        medians = connection.execute(text("SELECT operator, median_us FROM rows")).all()
+    assert medians == [(good, figures.median_us)]
+
+
+def fill_first_schema(
+    connection: Connection,
+    session: UUID,
+    rounds_us: dict[str, list[list[float]] | None],
+    *,
+    lost: str,
+) -> None:
+    """One session as the first version stored it: samples or null for a failure, by operator.
+
+    `lost` has a row without samples.
+    """
+    tables = MetaData()
+    tables.reflect(connection)
+    id = session.hex if connection.dialect.name == "sqlite" else session
+
+    def insert(table: str, **values: object) -> None:
+        connection.execute(tables.tables[table].insert().values(**values))
+
+    insert(
+        "devices",
+        name="phone",
+        registered_at=NOON,
+        revision=7,
+        default_runtime=RUNTIME.key,
+        **PHONE.model_dump(),
+    )
+    insert(
+        "sessions",
+        id=id,
+        device="phone",
+        runtime=RUNTIME.key,
+        space=SPACE.name,
+        origin="measured",
+        started_at=NOON,
+        agent_version="0.1.0",
+        conditions={"load_1min": None, "clock_mhz": None, "temperature_c": None},
+    )
+    for operator, samples in rounds_us.items():
+        timing = uuid4()
+        insert(
+            "timings",
+            id=timing.hex if connection.dialect.name == "sqlite" else timing,
+            session=id,
+            operator=operator,
+            measured_at=NOON,
+            rounds_us=null() if samples is None else samples,
+            failure_code=None if samples else "crashed",
+        )
+    for operator in (*(name for name, samples in rounds_us.items() if samples), lost):
+        insert(
+            "rows",
+            device="phone",
+            runtime=RUNTIME.key,
+            origin="measured",
+            operator=operator,
+            session=id,
+            measured_at=NOON,
+            median_us=1,
+            p90_us=1,
+            min_us=1,
+            samples=1,
+            rounds=1,
+        )
 
 
 def test_upgrading_twice_changes_nothing(engine: Engine) -> None:
