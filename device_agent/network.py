@@ -16,10 +16,10 @@ from contract.spaces import space as space_named
 from contract.timings import runtime_of
 from device_agent import screen
 from device_agent.devices import Device, Plan, ProgramFailed, open_device
+from device_agent.outputs import check_output
 from device_agent.places import cache_dir
 from device_agent.profile import alone_on
 from device_agent.programs import Program, ProgramCache, ProgramFile, export_to_pte
-from device_agent.session import check_output
 
 NETWORK_PLAN = Plan(
     warmup_runs=5, min_runs=20, max_runs=1000, min_duration_s=0.3, deadline_s=120.0
@@ -103,7 +103,7 @@ def time_network(device: Device, file: ProgramFile) -> Estimate:
         for _ in range(ROUNDS):
             try:
                 timing = device.time_program(file, NETWORK_PLAN)
-                check_output(timing, file)
+                check_output(timing, file, device.runtime.dtype)
             except ProgramFailed as failed:
                 raise DeviceFailed(f"{file.name}: {failed.code}: {failed.message}") from failed
             rounds_us.append([ns / 1000 for ns in timing.samples_ns])

@@ -5,16 +5,12 @@ import random
 from collections.abc import Callable, Mapping
 from uuid import UUID, uuid5
 
-import numpy as np
-
 from contract.timings import Failure, FailureCode, Timing
-from device_agent.devices import Device, ProgramFailed, ProgramTiming
+from device_agent.devices import Device, ProgramFailed
 from device_agent.journal import Journal, OpenSession
+from device_agent.outputs import check_output
 from device_agent.programs import ProgramFile
 from device_agent.protocols import Booking, Protocol, Work
-
-# Of the largest expected value. XNNPACK's fp32 differs from eager by about 1e-6.
-OUTPUT_TOLERANCE = 1e-3
 
 
 def measure(
@@ -94,30 +90,9 @@ def close(opened: OpenSession, work: Mapping[str, Work], journal: Journal) -> li
 def _visit(work: Work, file: ProgramFile, protocol: Protocol, device: Device) -> Booking:
     timings = [device.time_program(file, plan) for plan in protocol.plans]
     for timing in timings:
-        check_output(timing, file)
+        check_output(timing, file, device.runtime.dtype)
     booked = work.book(*timings)
     for key, samples_us in booked.items():
         if not samples_us or not all(math.isfinite(us) and us > 0 for us in samples_us):
             raise ProgramFailed("bad_samples", f"{key}: durations must be positive numbers")
     return booked
-
-
-def check_output(timing: ProgramTiming, file: ProgramFile) -> None:
-    """Compare what the device computed with what eager PyTorch did.
-
-    Raises:
-        ProgramFailed: the output differs, in size or in value.
-    """
-    expected = np.frombuffer(file.expected_output.read_bytes(), dtype=np.float32)
-    if len(timing.output) != expected.nbytes:
-        raise ProgramFailed(
-            "wrong_output", f"{len(timing.output)} bytes of output, expected {expected.nbytes}"
-        )
-    found = np.frombuffer(timing.output, dtype=np.float32)
-    difference = float(np.max(np.abs(found - expected)))
-    allowed = OUTPUT_TOLERANCE * float(np.max(np.abs(expected)))
-    if not difference <= allowed:
-        raise ProgramFailed(
-            "wrong_output",
-            f"differs from eager PyTorch by {difference:.3g}, allowed {allowed:.3g}",
-        )

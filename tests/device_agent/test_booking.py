@@ -8,6 +8,7 @@ import pytest
 
 from contract.networks import Network, network
 from contract.spaces import SPACE_NAMES, space
+from contract.timings import Dtype
 from device_agent.booking import book, owners
 from device_agent.devices import Event, ProgramFailed, ProgramTiming
 from device_agent.in_situ import designed
@@ -15,7 +16,14 @@ from device_agent.in_situ import designed
 SPACE = space("fbnet-224")
 DENSE, DEPTHWISE = "Fully Connected (NC, F32) GEMM #1", "Convolution (NHWC, F32) DWConv #1"
 INDIRECT, ADD, MOVE = "Convolution (NHWC, F32) IGEMM #1", "Add (ND) #1", "Transpose (ND, X32) #1"
-HEAD = [DENSE, "Mean (ND) Reduce2 #1", MOVE, "Static Reshape (NC) #1", DENSE]
+MEAN, RESHAPE, CONVERT = "Mean (ND) Reduce2 #1", "Static Reshape (NC) #1", "Convert (NC) #1"
+IN_INT8 = {
+    DENSE: "Fully Connected (NC, QS8, QC8W) GEMM #1",
+    DEPTHWISE: "Convolution (NHWC, QC8) DWConv #1",
+    INDIRECT: "Convolution (NHWC, QC8) IGEMM #1",
+    MOVE: "Transpose (ND, X8) #1",
+    MEAN: "Mean (ND) #1",
+}
 
 
 def only(block: str, layer: int) -> Network:
@@ -25,18 +33,21 @@ def only(block: str, layer: int) -> Network:
     return network(blocks, space=SPACE, name="tested")
 
 
-def events_of(tested: Network) -> list[str]:
-    """The events that XNNPACK 1.5.1 reports, as a trace of FBNet-A shows them."""
-    names = [MOVE, INDIRECT]
+def events_of(tested: Network, dtype: Dtype = "float32") -> list[str]:
+    """The events that XNNPACK 1.5.1 reports, as traces of whole networks show them."""
+    convert = [CONVERT] * (dtype == "int8")
+    names = [*convert, MOVE, INDIRECT]
     for operator in tested.layers:
         if operator.block.name == "skip":
             continue
         if "_g2" in operator.block.name:
-            names += [INDIRECT, MOVE, "Static Reshape (NC) #2", MOVE, DEPTHWISE, INDIRECT]
+            there_and_back = [CONVERT, RESHAPE, CONVERT, MOVE] if dtype == "int8" else []
+            names += [INDIRECT, MOVE, RESHAPE, MOVE, *there_and_back, DEPTHWISE, INDIRECT]
         else:
             names += [DENSE, DEPTHWISE, DENSE]
         names += [ADD] * operator.slot.keeps_shape
-    return names + HEAD
+    names += [DENSE, MEAN, MOVE, RESHAPE, DENSE, *convert]
+    return [IN_INT8.get(name, name) for name in names] if convert else names
 
 
 def timing(names: list[str], *, event_ns: int, whole_ns: int) -> ProgramTiming:
@@ -50,13 +61,24 @@ def timing(names: list[str], *, event_ns: int, whole_ns: int) -> ProgramTiming:
     )
 
 
-@pytest.mark.parametrize("block", ["k3_e1", "k5_e6", "k5_e1_g2", "skip"])
-def test_each_event_finds_its_operator(block: str) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "block", "expected"),
+    [
+        ("float32", "k3_e1", 4),
+        ("float32", "k5_e6", 4),
+        ("float32", "k5_e1_g2", 7),
+        ("float32", "skip", 0),
+        ("int8", "k5_e6", 4),
+        ("int8", "k5_e1_g2", 11),
+        ("int8", "skip", 0),
+    ],
+)
+def test_each_event_finds_its_operator(dtype: Dtype, block: str, expected: int) -> None:
     tested = only(block, layer=3)
-    counts = Counter(owners(tested, events_of(tested)))
-    expected = {"k3_e1": 4, "k5_e6": 4, "k5_e1_g2": 7, "skip": 0}[block]
+    counts = Counter(owners(tested, events_of(tested, dtype)))
     assert counts[3] == expected
-    assert (counts[0], counts[len(tested.operators) - 1]) == (2, 5)
+    at_the_ends = {"float32": (2, 5), "int8": (3, 6)}[dtype]
+    assert (counts[0], counts[len(tested.operators) - 1]) == at_the_ends
     assert counts[2] == 3  # layer 2 changes the shape: nothing is added
 
 
@@ -90,6 +112,7 @@ def test_the_booked_times_add_up_to_the_whole_without_the_tracer(
         (lambda names: [*names[:2], "Softmax (NC, F32) #1", *names[3:]], "unknown event 'Softmax"),
         (lambda names: [*names[:3], DENSE, *names[4:]], "event 4 is 'Fully Connected.*depthwise"),
         (lambda names: [*names[:3], MOVE, *names[3:]], "event 4 is 'Transpose.*depthwise"),
+        (lambda names: [*names[:3], CONVERT, *names[3:]], "event 4 is 'Convert.*depthwise"),
         (lambda names: [*names, DENSE], "expected no more events"),
         (lambda names: [], "0 events end before stem"),
     ],
