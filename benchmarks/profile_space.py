@@ -1,9 +1,9 @@
 """`python benchmarks/profile_space.py --space fbnet-224`: how long a whole table takes.
 
 Profiles this computer twice into a fresh folder, against a server of its own: at first with
-nothing exported, then with everything. Prints wall time, the share of it that the device spent in visits
-(loading, warm-up and timed runs), programs exported and cached, and how well the two sessions
-repeat each other. Run it alone: whatever else runs is measured too.
+nothing exported, then with everything. Prints wall time, the share of it that the device spent in
+visits (loading, warm-up and timed runs), programs exported and cached, and how well the two
+sessions repeat each other. Run it alone: whatever else runs is measured too.
 """
 
 import itertools

@@ -8,15 +8,22 @@ from pathlib import Path
 
 import torch
 from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+    XNNPACKQuantizer,
+    get_symmetric_quantization_config,
+)
 from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
 from contract.operators import Operator
 from device_agent.inputs import pseudo_random
 from device_agent.programs import Program, ProgramFile
 from search.blocks import build, build_network
+
+CALIBRATION_IMAGES = 4
 
 
 def export(program: Program, file: ProgramFile) -> None:
@@ -24,7 +31,12 @@ def export(program: Program, file: ProgramFile) -> None:
 
     Weights are random from a fixed seed unless the program names a file. Batch norms are
     folded into their convolutions first: XNNPACK does so anyway, and lowering the smaller
-    graph takes half the time. The expected output is the unfolded module's.
+    graph takes half the time. The expected output is the unfolded module's in float32, and the
+    quantised module's in int8.
+
+    Image and output are float32 in either: an int8 program quantises the one and dequantises
+    the other itself, so an int8 operator that is timed alone includes both. Calibrated on
+    pseudo-random images, it takes as long as any other but need not classify as well.
     """
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -34,16 +46,25 @@ def export(program: Program, file: ProgramFile) -> None:
         module, slot = build_network(program.content), program.content.stem.slot
     if program.weights:
         module.load_state_dict(load_file(program.weights))
+    elif program.dtype == "int8":
+        _keep_the_signal(module)
     module.eval()
 
-    image_BCHW = torch.from_numpy(
-        pseudo_random((1, slot.in_channels, slot.input_size, slot.input_size))
+    # The first of them is the image that every runner makes.
+    images_NCHW = torch.from_numpy(
+        pseudo_random((CALIBRATION_IMAGES, slot.in_channels, slot.input_size, slot.input_size))
     )
+    image_BCHW = images_NCHW[:1]
     if program.memory_format == "channels_last":
         image_BCHW = image_BCHW.contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
-        expected = module(image_BCHW)
-        _fold_batch_norms(module)
+        if program.dtype == "int8":
+            _fold_batch_norms(module)
+            module = _quantised(module, images_NCHW)
+            expected = module(image_BCHW)
+        else:
+            expected = module(image_BCHW)
+            _fold_batch_norms(module)
         graph = torch.export.export(module, (image_BCHW,))
     lowered = to_edge_transform_and_lower(
         graph,
@@ -52,6 +73,32 @@ def export(program: Program, file: ProgramFile) -> None:
     )
     _write_whole(file.expected_output, expected.contiguous().numpy().tobytes())
     _write_whole(file.path, bytes(lowered.to_executorch().buffer))
+
+
+def _keep_the_signal(module: nn.Module) -> None:
+    """Random weights of He et al. 2015 (arXiv:1502.01852) that neither fade nor blow up the image.
+
+    Through PyTorch's own it fades layer by layer, below what int8 resolves.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+
+
+def _quantised(module: nn.Module, images_NCHW: Tensor) -> nn.Module:
+    """The module after static quantisation: int8 weights per channel, activations per tensor.
+
+    The activations' ranges are those that these images cause.
+    """
+    graph = torch.export.export(module, (images_NCHW[:1],)).module()
+    quantizer = XNNPACKQuantizer().set_global(
+        get_symmetric_quantization_config(is_per_channel=True)
+    )
+    prepared = prepare_pt2e(graph, quantizer)
+    for image_CHW in images_NCHW:
+        prepared(image_CHW[None])
+    converted: nn.Module = convert_pt2e(prepared)
+    return converted
 
 
 def _fold_batch_norms(module: nn.Module) -> None:

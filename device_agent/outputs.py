@@ -8,9 +8,9 @@ from contract.timings import Dtype
 from device_agent.devices import ProgramFailed, ProgramTiming
 from device_agent.programs import ProgramFile
 
-# Of the largest expected value. XNNPACK's float32 differs from eager by about 1e-6. In int8 an
-# operator's output differs by one step, 0.008, and a network carries each operator's steps on.
-TOLERANCE: Mapping[Dtype, float] = {"float32": 1e-3, "int8": 0.25}
+# Of the largest expected value. XNNPACK's float32 differs from eager by about 1e-6. In int8 it
+# rounds some values otherwise: an operator's output by one step, 0.008, a network's by up to 0.05.
+TOLERANCE: Mapping[Dtype, float] = {"float32": 1e-3, "int8": 0.2}
 
 
 def check_output(timing: ProgramTiming, file: ProgramFile, dtype: Dtype) -> None:

@@ -46,6 +46,7 @@ class Program:
             "memory_format": self.memory_format,
             "weights": _file_hash(self.weights) if self.weights else None,
             "torch": version("torch"),
+            "torchao": version("torchao"),
             "executorch": version("executorch"),
             "exporter": _exporter_hash(),
         }

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from contract.networks import network
 from contract.operators import Head, MBConv, Operator, Slot, Stem
 from contract.spaces import space
-from contract.timings import MemoryFormat, Runner
+from contract.timings import Dtype, MemoryFormat, Runner
 from device_agent.devices.host import PYTHON_RUNNER
 from device_agent.programs import Program, ProgramCache, ProgramFile, export_to_pte
 from device_agent.runner.build import native_runner
@@ -33,6 +34,7 @@ NETWORK = network(
     ["k5_e1_g2", *("skip" if slot.keeps_shape else "k3_e1" for slot in SPACE.slots[1:])],
     space=SPACE,
 )
+DTYPES: tuple[Dtype, ...] = ("float32", "int8")
 RUNNERS: tuple[Runner, ...] = ("native", "python")
 
 
@@ -41,7 +43,8 @@ class Programs:
     """Exported programs, each with the output that eager PyTorch gave."""
 
     operators: dict[MemoryFormat, list[ProgramFile]]
-    network: ProgramFile
+    quantised: dict[MemoryFormat, ProgramFile]
+    networks: dict[Dtype, ProgramFile]
     overwriting: ProgramFile  # runs wrongly where its input is not set anew
     two_inputs: ProgramFile
 
@@ -49,12 +52,19 @@ class Programs:
     def operator(self) -> ProgramFile:
         return self.operators["contiguous"][1]
 
+    @property
+    def network(self) -> ProgramFile:
+        return self.networks["float32"]
+
 
 @pytest.fixture(scope="session")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
     folder = tmp_path_factory.mktemp("programs")
     cache = ProgramCache(folder)
-    whole = Program(content=NETWORK, dtype="float32", memory_format="contiguous")
+    networks = {
+        dtype: Program(content=NETWORK, dtype=dtype, memory_format="contiguous")
+        for dtype in DTYPES
+    }
     operators: dict[MemoryFormat, list[Program]] = {
         memory_format: [
             Program(content=operator, dtype="float32", memory_format=memory_format)
@@ -62,12 +72,17 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
         ]
         for memory_format, some in MEMORY_FORMATS.items()
     }
-    wanted = [whole, *operators["contiguous"], *operators["channels_last"]]
+    quantised = {
+        memory_format: Program(content=OPERATORS[1], dtype="int8", memory_format=memory_format)
+        for memory_format in MEMORY_FORMATS
+    }
+    wanted = [*networks.values(), *quantised.values(), *chain(*operators.values())]
     failed = [done.error for done in cache.export(wanted, export_with_oddities) if done.error]
     assert failed == []
     return Programs(
         operators={key: [cache.file(program) for program in operators[key]] for key in operators},
-        network=cache.file(whole),
+        quantised={key: cache.file(program) for key, program in quantised.items()},
+        networks={key: cache.file(program) for key, program in networks.items()},
         overwriting=ProgramFile(folder / "programs" / "overwriting.pte"),
         two_inputs=ProgramFile(folder / "programs" / "two_inputs.pte"),
     )
@@ -76,7 +91,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
 def export_with_oddities(program: Program, file: ProgramFile) -> None:
     """As the product does, and beside the network the odd programs; runs in worker processes."""
     export_to_pte(program, file)
-    if program.content == NETWORK:
+    if program.content == NETWORK and program.dtype == "float32":
         from tests.device_agent.oddities import export_oddities
 
         export_oddities(file.path.parent)

@@ -7,7 +7,7 @@ from typing import Self
 from contract.errors import DeviceFailed
 from contract.networks import Network
 from contract.operators import Head, MBConv, Operator, Skip, Stem
-from contract.timings import Conditions, DeviceDescription, Origin, Runtime
+from contract.timings import Conditions, DeviceDescription, Dtype, Origin, Runtime
 from device_agent.devices import Event, Plan, ProgramTiming
 from device_agent.programs import ProgramFile
 from tests.fakes import DESCRIPTION, OUTPUT, RUNTIME
@@ -20,20 +20,41 @@ TRACER = 1.04
 
 DENSE, DEPTHWISE = "Fully Connected (NC, F32) GEMM #1", "Convolution (NHWC, F32) DWConv #1"
 INDIRECT, ADD, MOVE = "Convolution (NHWC, F32) IGEMM #1", "Add (ND) #1", "Transpose (ND, X32) #1"
-_RESHAPE = "Static Reshape (NC) #1"
+_MEAN, _RESHAPE, CONVERT = "Mean (ND) Reduce2 #1", "Static Reshape (NC) #1", "Convert (NC) #1"
+_IN_INT8 = {
+    DENSE: "Fully Connected (NC, QS8, QC8W) GEMM #1",
+    DEPTHWISE: "Convolution (NHWC, QC8) DWConv #1",
+    INDIRECT: "Convolution (NHWC, QC8) IGEMM #1",
+    MOVE: "Transpose (ND, X8) #1",
+    _MEAN: "Mean (ND) #1",
+}
 
 
-def event_names(operator: Operator) -> list[str]:
-    """What XNNPACK 1.5.1 calls the parts of the operator, as a trace of FBNet-A shows them."""
+def event_names(operator: Operator, dtype: Dtype = "float32") -> list[str]:
+    """What XNNPACK 1.5.1 calls the operator's parts, as traces of whole networks show them."""
+    in_int8 = dtype == "int8"
+    names = _in_float32(operator, there_and_back=[CONVERT, _RESHAPE, CONVERT, MOVE] * in_int8)
+    if not in_int8:
+        return names
+    match operator.block:
+        case Stem():
+            names = [CONVERT, *names]
+        case Head():
+            names = [*names, CONVERT]
+    return [_IN_INT8.get(name, name) for name in names]
+
+
+def _in_float32(operator: Operator, *, there_and_back: list[str]) -> list[str]:
     match operator.block:
         case Stem():
             return [MOVE, INDIRECT]
         case Head():
-            return [DENSE, "Mean (ND) Reduce2 #1", MOVE, _RESHAPE, DENSE]
+            return [DENSE, _MEAN, MOVE, _RESHAPE, DENSE]
         case MBConv(groups=1):
             names = [DENSE, DEPTHWISE, DENSE]
         case MBConv():
-            names = [INDIRECT, MOVE, _RESHAPE, MOVE, DEPTHWISE, INDIRECT]
+            shuffle = [MOVE, _RESHAPE, MOVE, *there_and_back]
+            names = [INDIRECT, *shuffle, DEPTHWISE, INDIRECT]
         case Skip():
             return []
     return [*names, ADD] if operator.slot.keeps_shape else names

@@ -7,10 +7,11 @@ import pytest
 
 from contract.networks import Network, network
 from contract.spaces import SPACE_NAMES, space
+from contract.timings import Dtype
 from device_agent.booking import CUT_OFF_NS, book, owners
 from device_agent.devices import Event, ProgramFailed, ProgramTiming
 from device_agent.in_situ import designed
-from tests.device_agent.simulated import DENSE, MOVE, event_names
+from tests.device_agent.simulated import CONVERT, DENSE, MOVE, event_names
 
 SPACE = space("fbnet-224")
 
@@ -22,17 +23,28 @@ def only(block: str, layer: int) -> Network:
     return network(blocks, space=SPACE, name="tested")
 
 
-def events_of(tested: Network) -> list[str]:
-    return [name for operator in tested.operators for name in event_names(operator)]
+def events_of(tested: Network, dtype: Dtype = "float32") -> list[str]:
+    return [name for operator in tested.operators for name in event_names(operator, dtype)]
 
 
-@pytest.mark.parametrize("block", ["k3_e1", "k5_e6", "k5_e1_g2", "skip"])
-def test_each_event_finds_its_operator(block: str) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "block", "expected"),
+    [
+        ("float32", "k3_e1", 4),
+        ("float32", "k5_e6", 4),
+        ("float32", "k5_e1_g2", 7),
+        ("float32", "skip", 0),
+        ("int8", "k5_e6", 4),
+        ("int8", "k5_e1_g2", 11),
+        ("int8", "skip", 0),
+    ],
+)
+def test_each_event_finds_its_operator(dtype: Dtype, block: str, expected: int) -> None:
     tested = only(block, layer=3)
-    counts = Counter(owners(tested, events_of(tested)))
-    expected = {"k3_e1": 4, "k5_e6": 4, "k5_e1_g2": 7, "skip": 0}[block]
+    counts = Counter(owners(tested, events_of(tested, dtype)))
     assert counts[3] == expected
-    assert (counts[0], counts[len(tested.operators) - 1]) == (2, 5)
+    at_the_ends = {"float32": (2, 5), "int8": (3, 6)}[dtype]
+    assert (counts[0], counts[len(tested.operators) - 1]) == at_the_ends
     assert counts[2] == 3  # layer 2 changes the shape: nothing is added
 
 
@@ -86,6 +98,7 @@ def test_an_operator_that_a_network_holds_twice_gets_the_mean() -> None:
         (lambda names: [*names[:2], "Softmax (NC, F32) #1", *names[3:]], "unknown event 'Softmax"),
         (lambda names: [*names[:3], DENSE, *names[4:]], "event 4 is 'Fully Connected.*depthwise"),
         (lambda names: [*names[:3], MOVE, *names[3:]], "event 4 is 'Transpose.*depthwise"),
+        (lambda names: [*names[:3], CONVERT, *names[3:]], "event 4 is 'Convert.*depthwise"),
         (lambda names: [*names, DENSE], "expected no more events"),
         (lambda names: [], "0 events end before stem"),
     ],

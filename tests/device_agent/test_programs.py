@@ -38,6 +38,7 @@ def test_a_file_is_named_by_what_its_bytes_depend_on(tmp_path: Path) -> None:
     base = Program(content=published("fbnet-a"), dtype="float32", memory_format="contiguous")
     variants = [
         base,
+        replace(base, dtype="int8"),
         replace(base, memory_format="channels_last"),
         replace(base, weights=weights),
         replace(base, content=published("fbnet-s8")),
@@ -45,7 +46,7 @@ def test_a_file_is_named_by_what_its_bytes_depend_on(tmp_path: Path) -> None:
         *PROGRAMS,
     ]
     assert len({program.file_stem for program in variants}) == len(variants)
-    before = variants[2].file_stem
+    before = replace(base, weights=weights).file_stem
     weights.write_bytes(b"2")
     assert replace(base, weights=weights).file_stem != before
 

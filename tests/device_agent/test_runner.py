@@ -16,10 +16,10 @@ import pytest
 from contract.errors import DeviceFailed
 from contract.timings import MemoryFormat, Runner
 from device_agent.devices import ProgramFailed, ProgramTiming
+from device_agent.outputs import check_output
 from device_agent.programs import ProgramFile
 from device_agent.runner.process import RunnerProcess
 from device_agent.runner.protocol import Job, Timed
-from device_agent.session import check_output
 from tests.device_agent.conftest import DAMAGES, RUNNERS, Programs, command, damaged
 
 SECOND_NS = 1_000_000_000
@@ -54,7 +54,7 @@ def job(file: ProgramFile, folder: Path, **changes: object) -> Job:
 
 def check(timed: Timed, file: ProgramFile, folder: Path) -> None:
     output = (folder / "output").read_bytes()
-    check_output(ProgramTiming(**dict(timed), output=output), file)
+    check_output(ProgramTiming(**dict(timed), output=output), file, "float32")
 
 
 def test_it_says_what_it_is(runner: RunnerProcess, request: pytest.FixtureRequest) -> None:
