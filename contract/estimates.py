@@ -18,7 +18,6 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from contract.values import Value
 
 CALM = 1.1  # the largest drift factor of a calm sample
-CALM_QUANTILE = 0.1  # of the calm samples: the row
 LEAST_CALM = 10  # samples; where fewer were calm, the least disturbed serve and the grade is C
 LEAST_ROUNDS = 3  # with calm samples, for a grade better than C
 _GRADES: tuple[tuple["Grade", float], ...] = (("A", 0.02), ("B", 0.05))
@@ -32,11 +31,12 @@ Microseconds = Annotated[float, Field(ge=1e-4, le=1e12)]
 class Estimate(Value):
     """What a row says of its samples.
 
-    `latency_us` is the row: the lower decile of the calm samples. `low_us` and `high_us` bound
-    it with 95 % confidence, by a bootstrap over rounds; one round cannot tell, and both equal
-    the latency. The grade is A where half that interval is within 2 % of the latency, B within
-    5 %, else C; it is C too where fewer than 10 samples, or samples of fewer than 3 rounds, were
-    calm. The median, p90 and minimum are over all samples, disturbed ones included.
+    `latency_us` is the row: the mean of the lower half of the calm samples. `low_us` and
+    `high_us` bound it with 95 % confidence, by a bootstrap over rounds; one round cannot tell,
+    and both equal the latency. The grade is A where half that interval is within 2 % of the
+    latency, B within 5 %, else C; it is C too where fewer than 10 samples, or samples of fewer
+    than 3 rounds, were calm. The median, p90 and minimum are over all samples, disturbed ones
+    included.
     """
 
     latency_us: Microseconds
@@ -75,7 +75,7 @@ def estimate(
     factors = drift or [[1.0] * len(samples) for samples in rounds_us]
     limit = _limit(factors)
     counted = _up_to(limit, rounds_us, factors)
-    latency = quantile(sorted(chain.from_iterable(counted)), CALM_QUANTILE)
+    latency = _lower_half_mean(sorted(chain.from_iterable(counted)))
     low, high = _interval(counted, latency)
     calm = _up_to(CALM, rounds_us, factors)
     calm_samples = sum(map(len, calm))
@@ -133,7 +133,7 @@ def _interval(rounds: Sequence[Sequence[float]], latency: float) -> tuple[float,
     ordered = sorted((us, number) for number in numbers for us in rounds[number])
     sizes = [len(samples) for samples in rounds]
     drawn = sorted(
-        _quantile_of_draw(ordered, sizes, Counter(generator.choices(numbers, k=len(rounds))))
+        _row_of_draw(ordered, sizes, Counter(generator.choices(numbers, k=len(rounds))))
         for _ in range(_RESAMPLES)
     )
     wider = _widening(len(rounds))
@@ -142,25 +142,32 @@ def _interval(rounds: Sequence[Sequence[float]], latency: float) -> tuple[float,
     return low, high
 
 
-def _quantile_of_draw(
+def _row_of_draw(
     ordered: Sequence[tuple[float, int]], sizes: Sequence[int], times: Counter[int]
 ) -> float:
     """The row of a draw that has round `number` so many `times`.
 
-    `ordered` has every sample with its round's number: to walk its lower end for each draw is
-    much faster than to sort each draw.
+    `ordered` has every sample with its round's number: to walk its lower half for each draw is
+    faster than to sort each draw.
     """
-    place = CALM_QUANTILE * (sum(sizes[number] * count for number, count in times.items()) - 1)
-    below: float | None = None
-    seen = 0
+    half = _half(sum(sizes[number] * count for number, count in times.items()))
+    left, total = half, 0.0
     for us, number in ordered:
-        seen += times[number]
-        if below is None and seen > place:
-            below = us
-        if below is not None and seen > place + 1:
-            return below + (place - int(place)) * (us - below)
-    assert below is not None
-    return below
+        taken = min(times[number], left)
+        total += taken * us
+        left -= taken
+        if not left:
+            break
+    return total / half
+
+
+def _lower_half_mean(ordered: Sequence[float]) -> float:
+    half = _half(len(ordered))
+    return sum(ordered[:half]) / half
+
+
+def _half(count: int) -> int:
+    return (count + 1) // 2
 
 
 def _widening(rounds: int) -> float:

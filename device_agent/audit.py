@@ -97,7 +97,7 @@ def audit(place: Workplace, space: SearchSpace, *, networks: int, seed: int) -> 
     else:
         began = opened.session.started_at
         screen.console.print(f"{place.name}: resuming the audit of {began:%c}")
-    operators = PROTOCOLS[runtime.protocol](space, space.operators, runtime)
+    operators = PROTOCOLS[runtime.protocol](space, space.operators, runtime, opened.session.effort)
     work = place.measure(opened, [*operators, *(whole(each, runtime) for each in chosen)])
     done = _finished(place, opened, work, table, chosen, seed)
     place.journal.close(ended(opened.session, place.device), [done])

@@ -7,40 +7,43 @@ networks without the tracer, makes the booked times add up to whole networks.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
 from contract.networks import Network, network
 from contract.operators import Head
 from contract.spaces import SearchSpace
 
-NETWORKS = 18  # twice the most candidates a slot has
+NETWORKS = 18  # of a design: twice the most candidates a slot has
 
 
-def designed(space: SearchSpace, *, seed: int = 0, count: int = NETWORKS) -> tuple[Network, ...]:
+def designed(space: SearchSpace, designs: int = 1) -> tuple[Network, ...]:
     """Networks in which every candidate of every slot appears at least twice, and every head.
 
     Each slot goes through its candidates in shuffled passes, one candidate per network, so that
-    an operator meets ever other neighbours.
+    an operator meets ever other neighbours. Each further design holds every candidate at least
+    twice more.
     """
+    return tuple(network for seed in range(designs) for network in _design(space, seed))
+
+
+def _design(space: SearchSpace, seed: int) -> Iterator[Network]:
     generator = random.Random(f"{space.name}:{seed}")
     columns = []
     for slot in space.slots:
         blocks = [operator.block.name for operator in space.candidates(slot)]
         column: list[str] = []
-        while len(column) < count:
+        while len(column) < NETWORKS:
             column += generator.sample(blocks, len(blocks))
-        columns.append(column[:count])
+        columns.append(column[:NETWORKS])
     heads = [head.block.channels for head in space.heads if isinstance(head.block, Head)]
-    return tuple(
-        network(
+    for number in range(NETWORKS):
+        yield network(
             [column[number] for column in columns],
             space=space,
             name=f"{space.name}-design{seed}-{number + 1}",
             head_channels=heads[number % len(heads)],
         )
-        for number in range(count)
-    )
 
 
 def scale(networks: Sequence[Network], latency_us: Mapping[str, float]) -> float:

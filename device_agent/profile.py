@@ -29,7 +29,7 @@ def profile(place: Workplace, space: str, *, again: bool = False) -> None:
         place.send()
         return
     planned = PROTOCOLS[place.device.runtime.protocol](
-        space_named(space), opened.operators, place.device.runtime
+        space_named(space), opened.operators, place.device.runtime, opened.session.effort
     )
     work = place.measure(opened, planned)
     timings = close(opened, work, place.journal, place.device)

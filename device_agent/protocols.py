@@ -31,16 +31,21 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How many rounds a session makes, and how many more while rows are graded C."""
+    """How much a session measures.
 
+    `designs` of whole networks, each of 18; `rounds` over them, and so many `more_rounds` while
+    rows are graded C.
+    """
+
+    designs: int
     rounds: int
     more_rounds: int
 
 
 EFFORTS: Mapping[Effort, Bounds] = {
-    "quick": Bounds(rounds=12, more_rounds=6),
-    "standard": Bounds(rounds=60, more_rounds=30),
-    "thorough": Bounds(rounds=200, more_rounds=100),
+    "quick": Bounds(designs=1, rounds=12, more_rounds=6),
+    "standard": Bounds(designs=2, rounds=40, more_rounds=20),
+    "thorough": Bounds(designs=3, rounds=120, more_rounds=60),
 }
 
 # Short, so that a session has many: the device is calm or disturbed for tenths of a second, and
@@ -58,7 +63,7 @@ def whole(network: Network, runtime: Runtime) -> Work:
 
 
 def _isolated_work(
-    space: SearchSpace, missing: Sequence[Operator], runtime: Runtime
+    space: SearchSpace, missing: Sequence[Operator], runtime: Runtime, effort: Effort
 ) -> list[Work]:
     """One program per missing operator: every sample is its own."""
     return [
@@ -71,8 +76,10 @@ def _isolated_work(
     ]
 
 
-def _in_situ_work(space: SearchSpace, missing: Sequence[Operator], runtime: Runtime) -> list[Work]:
-    """The whole design, however little is missing, so that all rows come from one session."""
+def _in_situ_work(
+    space: SearchSpace, missing: Sequence[Operator], runtime: Runtime, effort: Effort
+) -> list[Work]:
+    """Whole designs, however little is missing, so that all rows come from one session."""
     return [
         Work(
             program=_program(network, runtime),
@@ -82,7 +89,7 @@ def _in_situ_work(space: SearchSpace, missing: Sequence[Operator], runtime: Runt
             ),
             operators=tuple(op for op in dict.fromkeys(network.operators) if not op.is_free),
         )
-        for network in designed(space)
+        for network in designed(space, EFFORTS[effort].designs)
     ]
 
 
@@ -94,7 +101,6 @@ def _program(content: Operator | Network, runtime: Runtime) -> Program:
     return Program(content=content, dtype=runtime.dtype, memory_format=runtime.memory_format)
 
 
-PROTOCOLS: Mapping[Protocol, Callable[[SearchSpace, Sequence[Operator], Runtime], list[Work]]] = {
-    "in_situ": _in_situ_work,
-    "isolated": _isolated_work,
-}
+Planner = Callable[[SearchSpace, Sequence[Operator], Runtime, Effort], list[Work]]
+
+PROTOCOLS: Mapping[Protocol, Planner] = {"in_situ": _in_situ_work, "isolated": _isolated_work}

@@ -67,7 +67,8 @@ class Options:
         str | None, Parameter(help="Its address [default: $PHONEBOOK_SERVER or port 8420 here].")
     ] = None
     effort: Annotated[
-        Effort, Parameter(help="How many rounds: 12, 60 or 200, and more for uncertain rows.")
+        Effort,
+        Parameter(help="How many networks and rounds, and more for unsure rows."),
     ] = "standard"
     patience: Annotated[
         float,

@@ -112,13 +112,15 @@ def test_events_that_do_not_fit_are_an_error(
     assert failed.value.code == "wrong_events"
 
 
+@pytest.mark.parametrize("designs", [1, 2])
 @pytest.mark.parametrize("name", SPACE_NAMES)
-def test_every_candidate_of_every_slot_is_designed_in_twice(name: str) -> None:
+def test_every_candidate_of_every_slot_is_twice_in_each_design(name: str, designs: int) -> None:
     tested = space(name)
-    networks = designed(tested)
+    networks = designed(tested, designs)
     for layer, slot in enumerate(tested.slots):
         counts = Counter(network.layers[layer] for network in networks)
         assert set(counts) == set(tested.candidates(slot))
-        assert min(counts.values()) >= 2
+        assert min(counts.values()) >= 2 * designs
     assert {network.head for network in networks} == set(tested.heads)
-    assert networks == designed(tested)
+    assert len({network.blocks for network in networks}) == len(networks)
+    assert networks == designed(tested, designs)

@@ -37,7 +37,7 @@ def opened(journal: Journal) -> OpenSession:
 def run(
     opened: OpenSession, device: FakeDevice, journal: Journal, folder: Path
 ) -> dict[str, Timing]:
-    work = PROTOCOLS["isolated"](space("fbnet-32"), OPERATORS, RUNTIME)
+    work = PROTOCOLS["isolated"](space("fbnet-32"), OPERATORS, RUNTIME, "quick")
     files = {ProgramFile(folder / f"{item.program.name}.pte"): item for item in work}
     for file, item in files.items():
         fake_export(item.program, file)
