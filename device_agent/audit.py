@@ -107,12 +107,11 @@ def audit(place: Workplace, space: SearchSpace, *, networks: int, seed: int) -> 
 
 def show(figures: AuditSummary, *, device: str) -> None:
     screen.errors(
-        f"{device}, {figures.space}: {figures.networks} networks measured whole, "
-        "against the sum of their rows",
+        f"{device}, {figures.space}: {figures.networks} networks, predicted against measured",
         {
-            "the table's rows": figures.table,
-            "rows of this session": figures.fresh,
-            "the table's rows, fitted": figures.fitted,
+            "the table": figures.table,
+            "this session": figures.fresh,
+            "the table, fitted": figures.fitted,
         },
     )
 

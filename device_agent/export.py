@@ -46,7 +46,7 @@ def export(program: Program, file: ProgramFile) -> None:
         module, slot = build_network(program.content), program.content.stem.slot
     if program.weights:
         module.load_state_dict(load_file(program.weights))
-    elif program.dtype == "int8":
+    else:
         _keep_the_signal(module)
     module.eval()
 
@@ -78,7 +78,8 @@ def export(program: Program, file: ProgramFile) -> None:
 def _keep_the_signal(module: nn.Module) -> None:
     """Random weights of He et al. 2015 (arXiv:1502.01852) that neither fade nor blow up the image.
 
-    Through PyTorch's own it fades layer by layer, below what int8 resolves.
+    Through PyTorch's own it fades layer by layer, below what int8 resolves, until an output says
+    nothing but the last bias.
     """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):

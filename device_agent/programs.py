@@ -3,6 +3,7 @@
 This module knows what a program is made of; `export.py` alone knows how it is made.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -81,6 +82,8 @@ class Exported:
 
 Exporter = Callable[[Program, ProgramFile], None]
 
+_UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
+
 
 class ProgramCache:
     """Exported programs in a folder, by content. Files appear whole or not at all."""
@@ -102,7 +105,8 @@ class ProgramCache:
         Runs `exporter` in worker processes, one per CPU; all have ended when the iterator has.
 
         Raises:
-            PhonebookError: a worker process died; what it finished before stays cached.
+            PhonebookError: a worker process died, or could not write its file; what was finished
+                before stays cached.
         """
         todo = [program for program in programs if not self.file(program).path.exists()]
         for program in programs:
@@ -126,6 +130,12 @@ class ProgramCache:
                     raise PhonebookError(
                         f"exporting {program.name}: a worker process died (out of memory?); "
                         "what was exported is kept, run the same command to go on"
+                    ) from error
+                if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+                    raise PhonebookError(
+                        f"exporting {program.name}: {error}; what was exported is kept in "
+                        f"{self._folder}. Free the disk or mend its rights, then run the same "
+                        "command to go on"
                     ) from error
                 if error is None:
                     yield Exported(program, self.file(program), None, was_cached=False)

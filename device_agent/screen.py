@@ -40,7 +40,7 @@ def summary(timings: Sequence[Timing], *, device: str, space: str) -> None:
     )
     table = Table(title=f"{device}, {space}: the slowest of {len(measured)} operators measured")
     table.add_column("operator")
-    for column in ("latency us", "+-", "grade", "median us", "calm of all samples"):
+    for column in ("latency us", "+-", "grade", "median us", "calm", "samples"):
         table.add_column(column, justify="right")
     for figures, timing in measured[:SLOWEST]:
         table.add_row(
@@ -49,7 +49,8 @@ def summary(timings: Sequence[Timing], *, device: str, space: str) -> None:
             f"{figures.half_width:.1%}",
             figures.grade,
             f"{figures.median_us:,.1f}",
-            f"{figures.calm:,} of {figures.samples:,} in {figures.rounds} visits",
+            f"{figures.calm / figures.samples:.0%}",
+            f"{figures.samples:,}",
         )
     console.print(table)
     grades: Counter[str] = Counter(figures.grade for figures, _ in measured)
@@ -71,8 +72,8 @@ def summary(timings: Sequence[Timing], *, device: str, space: str) -> None:
 def errors(title: str, figures: Mapping[str, Errors]) -> None:
     """How far predictions lie from measurements, a line per kind of prediction."""
     table = Table(title=title)
-    table.add_column("sum of")
-    for column in ("bias", "MAPE", "p95", "worst", "tau", "Spearman", "within 5 %", "within 10 %"):
+    table.add_column("rows of")
+    for column in ("bias", "MAPE", "p95", "worst", "tau", "rho", "in 5 %", "in 10 %"):
         table.add_column(column, justify="right")
     for name, each in figures.items():
         table.add_row(

@@ -84,13 +84,10 @@ class Host:
         )
 
     def conditions(self) -> Conditions:
-        clock = psutil.cpu_freq()
-        sensors = psutil.sensors_temperatures() if hasattr(psutil, "sensors_temperatures") else {}
-        temperatures = [reading.current for chip in sensors.values() for reading in chip]
         return Conditions(
             load_1min=os.getloadavg()[0],
-            clock_mhz=clock.current or None if clock else None,
-            temperature_c=max(temperatures, default=None),
+            clock_mhz=_clock_mhz(),
+            temperature_c=_hottest_c(),
         )
 
     def others_cpus(self) -> float:
@@ -160,6 +157,23 @@ def _cpu_name() -> str | None:
         return None
     fields = dict(line.split(":", 1) for line in lines if ":" in line)
     return next((v.strip() for k, v in fields.items() if k.strip() == "model name"), None)
+
+
+def _clock_mhz() -> float | None:
+    """None also where the system hides its files from us."""
+    try:
+        clock = psutil.cpu_freq()
+    except (OSError, NotImplementedError):
+        return None
+    return clock.current or None if clock else None
+
+
+def _hottest_c() -> float | None:
+    try:
+        sensors = psutil.sensors_temperatures()
+    except (AttributeError, OSError):  # no such function on this system, or no right to read
+        return None
+    return max((reading.current for chip in sensors.values() for reading in chip), default=None)
 
 
 def _os_name() -> str:

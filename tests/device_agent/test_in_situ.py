@@ -90,7 +90,7 @@ def test_a_timing_says_which_samples_were_disturbed(
     assert session.conditions_after == device.conditions()
 
 
-@pytest.mark.parametrize(("noise", "more"), [(0.001, 0), (0.8, EFFORTS["quick"].more_rounds)])
+@pytest.mark.parametrize(("noise", "more"), [(0.001, 0), (9.0, EFFORTS["quick"].more_rounds)])
 def test_more_rounds_are_made_for_what_stays_uncertain_and_no_more_than_the_effort_allows(
     tmp_path: Path, noise: float, more: int
 ) -> None:

@@ -1,10 +1,12 @@
 """Programs: cached by content, exported in workers, whole or not at all."""
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from contract.errors import PhonebookError
 from contract.networks import network, published
 from contract.spaces import space
 from device_agent.inputs import pseudo_random
@@ -21,6 +23,12 @@ PROGRAMS = [
 def failing_export(program: Program, file: ProgramFile) -> None:
     if program.name == OPERATORS[1].key:
         raise RuntimeError("cannot lower this")
+    fake_export(program, file)
+
+
+def export_to_a_full_disk(program: Program, file: ProgramFile) -> None:
+    if program.name == OPERATORS[1].key:
+        raise OSError(errno.ENOSPC, "No space left on device")
     fake_export(program, file)
 
 
@@ -75,3 +83,10 @@ def test_one_failed_export_is_reported_and_the_others_go_on(tmp_path: Path) -> N
     failed = by_name.pop(OPERATORS[1].key)
     assert (failed.file, failed.error) == (None, "RuntimeError: cannot lower this")
     assert all(exported.file and exported.file.path.exists() for exported in by_name.values())
+
+
+def test_a_full_disk_is_no_failure_of_the_operator(tmp_path: Path) -> None:
+    cache = ProgramCache(tmp_path)
+    with pytest.raises(PhonebookError, match="No space left on device.*run the same command"):
+        list(cache.export(PROGRAMS, export_to_a_full_disk))
+    assert [each.error for each in cache.export(PROGRAMS, fake_export)] == [None] * 3

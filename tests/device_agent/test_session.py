@@ -1,8 +1,11 @@
 """Sessions: shuffled rounds, resumed where they stopped, failures stored with a code."""
 
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -144,3 +147,41 @@ def test_samples_of_a_program_that_was_exported_anew_are_not_mixed(
     timings = run(opened, FakeDevice(US), journal, tmp_path)
     assert len(timings[OPERATORS[0].key].rounds_us) == ROUNDS
     assert all(us == 10.0 for samples in timings[OPERATORS[0].key].rounds_us for us in samples)
+
+
+FILL_THE_DISK = """
+import resource, sys
+from pathlib import Path
+from contract.errors import PhonebookError
+from device_agent.journal import Journal
+from device_agent.visits import Series, Visit
+from tests.fakes import fake_session
+
+session = fake_session()
+visit = Visit(series=(Series(samples_us={"k": (1.0,) * 500}, probes_us=(1.0,) * 501),))
+with Journal(Path(sys.argv[1])) as journal:
+    journal.begin("http://server", session, [])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+    for number in range(1000):
+        try:
+            journal.add_visit(session.id, number, "program", visit)
+        except PhonebookError as error:
+            print(number, session.id, error)
+            break
+"""
+
+
+def test_a_full_disk_is_told_and_loses_no_visit(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    done = subprocess.run(
+        [sys.executable, "-c", FILL_THE_DISK, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    kept, session, message = done.stdout.split(maxsplit=2)
+    assert "what was measured so far is kept there" in message
+    assert "run the same command to go on" in message
+    with Journal(path) as journal:
+        assert len(journal.visited(UUID(session))) == int(kept) > 3
