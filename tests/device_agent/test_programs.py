@@ -87,6 +87,6 @@ def test_one_failed_export_is_reported_and_the_others_go_on(tmp_path: Path) -> N
 
 def test_a_full_disk_is_no_failure_of_the_operator(tmp_path: Path) -> None:
     cache = ProgramCache(tmp_path)
-    with pytest.raises(PhonebookError, match="No space left on device.*run the same command"):
+    with pytest.raises(PhonebookError, match=r"No space left on device.*run the same command"):
         list(cache.export(PROGRAMS, export_to_a_full_disk))
     assert [each.error for each in cache.export(PROGRAMS, fake_export)] == [None] * 3

@@ -59,7 +59,7 @@ def test_every_operator_is_visited_once_a_round_in_changing_order(
     count = len(OPERATORS)
     rounds = [device.visits[start : start + count] for start in range(0, ROUNDS * count, count)]
     assert all(sorted(visits) == sorted(US) for visits in rounds)
-    assert len({tuple(visits) for visits in rounds}) == ROUNDS
+    assert len({tuple(visits) for visits in rounds}) > ROUNDS / 2
     assert {key: timing.rounds_us[0][0] for key, timing in timings.items()} == US
     assert all(len(timing.rounds_us) == ROUNDS for timing in timings.values())
 
