@@ -17,7 +17,10 @@ from search.supernet import Supernet
 from tests.search.conftest import table_of
 
 SMALL = space("fbnet-32-0.35")
-ANSWER = {"median_us": 812.5, "p90_us": 900, "min_us": 800, "samples": 30, "rounds": 3}
+ANSWER = {
+    **{"latency_us": 812.5, "low_us": 810, "high_us": 815, "grade": "A", "median_us": 820},
+    **{"p90_us": 900, "min_us": 800, "samples": 30, "calm": 20, "rounds": 3},
+}
 
 # An agent that knows one command, and answers as the real one does.
 AGENT = """
@@ -129,7 +132,7 @@ def test_the_agent_s_last_line_is_the_measurement(tmp_path: Path) -> None:
     agent.write_text(AGENT % ANSWER)
     command = (sys.executable, str(agent))
     measured = measure(["--device", "test-phone", "--network", "fbnet-a"], agent=command)
-    assert (measured.median_us, measured.program) == (812.5, "/tmp/fbnet-a.pte")
+    assert (measured.latency_us, measured.program) == (812.5, "/tmp/fbnet-a.pte")
     with pytest.raises(MeasurementFailed, match="ended with 2; its message is above") as caught:
         measure(["--device", "other"], agent=command)
     assert caught.value.exit_code == 2

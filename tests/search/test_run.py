@@ -41,7 +41,8 @@ import json, sys
 result = json.load(open(sys.argv[sys.argv.index("--result") + 1]))
 assert result["measured_us"] is None
 print("a phone was unplugged", file=sys.stderr)
-print(json.dumps(dict(median_us=5000.0, p90_us=5100, min_us=4900, samples=30, rounds=3,
+print(json.dumps(dict(latency_us=5000.0, low_us=4990, high_us=5010, grade="A", median_us=5050,
+                      p90_us=5100, min_us=4900, samples=30, calm=20, rounds=3,
                       program="searched.pte")))
 sys.exit(%d)
 """

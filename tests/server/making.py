@@ -62,8 +62,8 @@ def a_session(
 def a_timing(
     operator: Operator = STEM, *, us: float = 100.0, minutes: int = 0, id: UUID | None = None
 ) -> Timing:
-    """Two rounds of three samples around `us`, taken some minutes after noon."""
-    samples = (us, us + 1, us + 2)
+    """Two rounds of three samples, a row of `us`, taken some minutes after noon."""
+    samples = (us, us, us + 2)
     return Timing(
         id=id or uuid4(),
         operator=operator,

@@ -151,7 +151,7 @@ def test_the_downloads_hold_the_chosen_table(agent: Agent, client: TestClient) -
     links = [link.replace("&amp;", "&") for link in re.findall(r'href="(/lut/[^"]+)"', html)]
     as_json, as_csv = (client.get(link) for link in links)
     assert [row["operator"] for row in as_json.json()["entries"]] == [STEM.key]
-    assert as_csv.text.splitlines()[1].startswith(f"phone,{RUNTIME.key},{STEM.key},101.0,")
+    assert as_csv.text.splitlines()[1].startswith(f"phone,{RUNTIME.key},{STEM.key},100.0,")
 
 
 def test_a_device_without_timings_teaches_its_command(agent: Agent, client: TestClient) -> None:
