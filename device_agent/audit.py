@@ -109,9 +109,9 @@ def show(figures: AuditSummary, *, device: str) -> None:
     screen.errors(
         f"{device}, {figures.space}: {figures.networks} networks, predicted against measured",
         {
-            "the table": figures.table,
-            "this session": figures.fresh,
-            "the table, fitted": figures.fitted,
+            "table": figures.table,
+            "session": figures.fresh,
+            "fitted": figures.fitted,
         },
     )
 

@@ -72,8 +72,8 @@ def summary(timings: Sequence[Timing], *, device: str, space: str) -> None:
 def errors(title: str, figures: Mapping[str, Errors]) -> None:
     """How far predictions lie from measurements, a line per kind of prediction."""
     table = Table(title=title)
-    table.add_column("rows of")
-    for column in ("bias", "MAPE", "p95", "worst", "tau", "rho", "in 5 %", "in 10 %"):
+    table.add_column("rows of", no_wrap=True)
+    for column in ("bias", "MAPE", "p95", "worst", "tau", "rho", "<5 %", "<10 %"):
         table.add_column(column, justify="right")
     for name, each in figures.items():
         table.add_row(

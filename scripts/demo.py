@@ -30,7 +30,7 @@ def main() -> int:
     with server() as address:
         where = f"--device host --space {SPACE} --server {address}"
         for title, command in (
-            ("profile this computer", f"device_agent.run {where}"),
+            ("profile this computer", f"device_agent.run {where} --effort quick"),
             ("search a network for it", f"search.run {where} {SEARCH} --out {OUT} --overwrite"),
         ):
             code = step(title, command)
