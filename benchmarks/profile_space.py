@@ -1,9 +1,9 @@
 """`python benchmarks/profile_space.py --space fbnet-224`: how long a whole table takes.
 
-Profiles this computer twice into a fresh folder, against a server of its own: at first with
-nothing exported, then with everything. Prints wall time, the share of it that the device spent in
-visits (loading, warm-up and timed runs), programs exported and cached, and how well the two
-sessions repeat each other. Run it alone: whatever else runs is measured too.
+Profiles this computer into a fresh folder, against a server of its own: at first with nothing
+exported, then with everything. Prints wall time, the share of it that the device spent in
+visits (loading, warm-up and timed runs), programs exported and cached, and how well the sessions
+repeat each other. Run it alone: whatever else runs is measured too.
 """
 
 import itertools
@@ -36,7 +36,7 @@ from device_agent.programs import (
     ProgramFile,
     export_to_pte,
 )
-from device_agent.workplace import Workplace
+from device_agent.workplace import Workplace, alone_on
 
 NAME = "benchmark"
 
@@ -44,12 +44,12 @@ app = command_line("python benchmarks/profile_space.py", __doc__ or "")
 
 
 class TimedDevice:
-    """A device whose visits are counted and clocked."""
+    """A device whose timings are counted and clocked."""
 
     def __init__(self, device: Device) -> None:
         self._device = device
         self.visits_s = 0.0
-        self.visits = 0
+        self.timings = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._device, name)
@@ -60,7 +60,7 @@ class TimedDevice:
             return self._device.time_program(file, plan)
         finally:
             self.visits_s += time.monotonic() - began
-            self.visits += 1
+            self.timings += 1
 
 
 class CountingCache(ProgramCache):
@@ -85,17 +85,18 @@ def run(
     dtype: Annotated[Dtype, Parameter(help="Of weights and activations.")] = "float32",
     threads: Annotated[int, Parameter(help="Of ExecuTorch's pool.")] = 1,
     memory_format: Annotated[MemoryFormat, Parameter(help="Of the image.")] = "contiguous",
-    effort: Annotated[Effort, Parameter(help="How many rounds.")] = "standard",
+    effort: Annotated[Effort, Parameter(help="How many networks and rounds.")] = "standard",
     sessions: Annotated[int, Parameter(help="How many whole tables to measure.")] = 2,
 ) -> None:
     """Profile this computer and print where the time went."""
     table = Table(title=f"{space}, {dtype}, {threads} threads, {memory_format}, {effort} effort")
-    for column in ("wall s", "in visits", "export s", "exported", "cached", "visits", "load"):
+    for column in ("wall s", "in visits", "export s", "exported", "cached", "timings", "load"):
         table.add_column(column, justify="right")
     with (
         tempfile.TemporaryDirectory() as folder,
         served(Path(folder)) as address,
         table_client(address) as client,
+        alone_on("host"),
         Journal(Path(folder) / "journal.db") as journal,
     ):
         for _ in range(sessions):
@@ -126,7 +127,7 @@ def run(
                 f"{cache.export_s:.0f}",
                 str(cache.exported),
                 str(cache.cached),
-                str(device.visits),
+                str(device.timings),
                 f"{load:.1f} to {os.getloadavg()[0]:.1f}",
             )
         screen.console.print(table)

@@ -1,4 +1,4 @@
-"""What crosses the wire: devices, sessions, timings, tables, problems. Durations are in us."""
+"""What crosses the wire to the service: devices, sessions, timings. Durations are in us."""
 
 import re
 from functools import cached_property

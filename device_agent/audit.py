@@ -2,23 +2,32 @@
 
 import random
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 from uuid import uuid5
 
 from cyclopts import Parameter, validators
 
-from contract.audits import LEAST_NETWORKS, Audit, AuditedNetwork, AuditSummary, summary
+from contract.audits import (
+    LEAST_NETWORKS,
+    MOST_NETWORKS,
+    Audit,
+    AuditedNetwork,
+    AuditSummary,
+    summary,
+)
 from contract.cli import command_line, main
-from contract.errors import DeviceFailed, ServerUnreachable
+from contract.errors import DeviceFailed
 from contract.networks import NETWORK_NAMES, Network, network, published
 from contract.spaces import DEFAULT_SPACE, SearchSpace
 from contract.spaces import space as space_named
 from contract.tables import LatencyTable
+from contract.timings import Session
 from device_agent import screen
 from device_agent.in_situ import latency_of
-from device_agent.journal import OpenSession
-from device_agent.protocols import PROTOCOLS, Work, whole
+from device_agent.protocols import PROTOCOLS, whole
 from device_agent.session import ended, found
+from device_agent.visits import Rounds
 from device_agent.workplace import Options, Workplace, open_workplace
 
 app = command_line(
@@ -35,11 +44,14 @@ def run(
         int,
         Parameter(
             help="How many random networks, besides the published ones.",
-            validator=validators.Number(gte=LEAST_NETWORKS, lte=1000),
+            validator=validators.Number(
+                gte=LEAST_NETWORKS, lte=MOST_NETWORKS - len(NETWORK_NAMES)
+            ),
         ),
     ] = 50,
     seed: Annotated[
-        int, Parameter(help="Of the random networks.", validator=validators.Number(gte=0))
+        int,
+        Parameter(help="Of the random networks.", validator=validators.Number(gte=0, lt=2**31)),
     ] = 0,
     as_json: Annotated[
         bool, Parameter(name="--json", negative="", help="Print the audit as JSON on stdout.")
@@ -48,13 +60,15 @@ def run(
     """Measure random and published networks whole, among the operators, and post the errors."""
     with open_workplace(options) as place:
         done = audit(place, space_named(space), networks=networks, seed=seed)
-    if as_json:
-        sys.stdout.write(done.model_dump_json() + "\n")
-    show(summary(done), device=place.name)
+        if as_json:
+            sys.stdout.write(done.model_dump_json() + "\n")
+        show(summary(done), device=place.name)
+        place.send()
 
 
 def audited(space: SearchSpace, count: int, seed: int) -> tuple[Network, ...]:
-    """`count` networks drawn uniformly from the space, and the published ones put in it."""
+    """`count` networks drawn uniformly from the space, with its first head, and the published ones
+    put in it."""
     generator = random.Random(f"audit of {space.name}:{seed}")
     drawn = [
         network(
@@ -69,24 +83,21 @@ def audited(space: SearchSpace, count: int, seed: int) -> tuple[Network, ...]:
 
 
 def audit(place: Workplace, space: SearchSpace, *, networks: int, seed: int) -> Audit:
-    """Measure the networks whole, in one shuffled session with the operators, and post it.
+    """Measure the networks whole, in one shuffled session with the operators.
 
-    Goes on with an unfinished audit of the same networks.
+    Goes on with an unfinished audit of the same networks. The audit is left in the outbox;
+    `place.send()` posts it.
 
     Raises:
         IncompleteTable: rows are missing; the message names the command that measures them.
-        ServerUnreachable: at the start, with nothing begun; or at the end, with the audit kept
-            in the outbox for the next run.
-        DeviceFailed: a network did not run, or the device is gone or too busy; visits so far
-            are kept.
+        ServerUnreachable: at the start; visits of an unfinished audit are kept.
+        DeviceFailed: the device is gone or too busy, and visits so far are kept; or a program
+            failed, and the next run begins anew.
     """
     runtime = place.device.runtime
     chosen = audited(space, networks, seed)
     place.client.register(place.name, place.device.describe())
-    try:
-        place.send()
-    except ServerUnreachable as error:
-        screen.console.print(str(error))
+    place.send()
     table = place.client.table(place.name, runtime=runtime, space=space.name)
     for each in chosen:
         table.latencies_us(each.operators)
@@ -95,13 +106,22 @@ def audit(place: Workplace, space: SearchSpace, *, networks: int, seed: int) -> 
     if opened is None:
         opened = place.begin(space.name, space.operators, purpose)
     else:
-        began = opened.session.started_at
-        screen.console.print(f"{place.name}: resuming the audit of {began:%c}")
+        place.say_resuming(opened, "audit")
     operators = PROTOCOLS[runtime.protocol](space, space.operators, runtime, opened.session.effort)
     work = place.measure(opened, [*operators, *(whole(each, runtime) for each in chosen)])
-    done = _finished(place, opened, work, table, chosen, seed)
-    place.journal.close(ended(opened.session, place.device), [done])
-    place.send()
+    session = ended(opened.session, place.device)
+    recorded = place.journal.failures(session.id)
+    failures = {program: recorded[program] for program in work if program in recorded}
+    if failures:
+        place.journal.close(session, [])
+        program, (failure, _) = next(iter(failures.items()))
+        raise DeviceFailed(
+            f"{len(failures)} of {len(work)} programs failed, so there is nothing to compare; "
+            f"{program}: {failure.code}: {failure.message}"
+        )
+    rounds = found(opened, work, place.journal)
+    done = _audit(session, table, chosen, rounds, seed)
+    place.journal.close(session, [done])
     return done
 
 
@@ -116,25 +136,15 @@ def show(figures: AuditSummary, *, device: str) -> None:
     )
 
 
-def _finished(
-    place: Workplace,
-    opened: OpenSession,
-    work: dict[str, Work],
+def _audit(
+    session: Session,
     table: LatencyTable,
-    chosen: tuple[Network, ...],
+    chosen: Sequence[Network],
+    rounds: Mapping[str, Rounds],
     seed: int,
 ) -> Audit:
-    failures = place.journal.failures(opened.session.id)
-    if failures:
-        program, (failure, _) = next(iter(failures.items()))
-        raise DeviceFailed(
-            f"{len(failures)} of {len(work)} programs failed, so there is nothing to compare; "
-            f"{program}: {failure.code}: {failure.message}"
-        )
-    rounds = found(opened, work, place.journal)
     figures = {name: each.estimate() for name, each in rounds.items()}
     fresh_us = {name: figure.latency_us for name, figure in figures.items()}
-    session = ended(opened.session, place.device)
     assert session.ended_at is not None
     assert session.conditions_after is not None
     return Audit(

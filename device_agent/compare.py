@@ -38,8 +38,8 @@ class Repeatability(Value):
     """How far two sessions lie apart.
 
     `shift` is the median signed difference, `median`, `p95` and `worst` are of absolute ones, all
-    over the rows of at least 50 us in the first session. `certain` is the share of all rows of
-    both sessions that are graded A or B.
+    over the rows of at least 50 us in the first session. `certain` is the share of A and B among
+    the grades of all rows that both have.
     """
 
     rows: NonNegativeInt
@@ -141,7 +141,7 @@ def show(found: Repeatability) -> None:
     screen.console.print(
         f"{found.heavy_rows} rows of at least {HEAVY_US:.0f} us: median difference "
         f"{found.median:.2%}, p95 {found.p95:.2%}, worst {found.worst:.2%}, "
-        f"shift {found.shift:+.2%}; {found.certain:.0%} of all rows graded A or B",
+        f"shift {found.shift:+.2%}; {found.certain:.0%} of the grades are A or B",
         highlight=False,
     )
 

@@ -8,14 +8,14 @@ from device_agent.devices import Device
 
 PATIENCE_S = 600.0
 LOOK_S = 5.0
-LEAST_LIMIT = 0.25  # CPUs' worth of others' work that no session minds
+MARGIN = 0.25  # CPUs' worth: to spare beside the runtime's threads, and what nobody minds
 
 
 class Crowd:
     """Looks at the device before each round.
 
-    A device is too busy where its other programs leave fewer CPUs idle than the runtime has
-    threads. What shorter disturbances do to single runs is the drift factor's matter.
+    A device is too busy where its other programs leave hardly as many CPUs idle as the runtime
+    has threads. What shorter disturbances do to single runs is the drift factor's matter.
     """
 
     def __init__(
@@ -23,7 +23,7 @@ class Crowd:
     ) -> None:
         self._device = device
         self._cores = device.describe().cores
-        self._limit = max(LEAST_LIMIT, self._cores - device.runtime.threads - LEAST_LIMIT)
+        self._limit = max(MARGIN, self._cores - device.runtime.threads - MARGIN)
         self._patience_s = patience_s
         self._look_s = look_s
 

@@ -50,9 +50,9 @@ def scale(networks: Sequence[Network], latency_us: Mapping[str, float]) -> float
     """By how much the networks take longer than their operators' events, as a factor.
 
     `latency_us` has what the events of each operator took, by key, and what each network took
-    whole and untraced, by name. The factor holds what belongs to no event, what XNNPACK's clock
-    cuts off, and that calm moments of single operators are a little calmer than those of whole
-    networks; the tracer's own cost is not in it. It is the median over the networks.
+    whole and untraced, by name. The factor holds what belongs to no event, and that the calmest
+    moments of single operators are a little calmer than those of whole networks; the tracer's
+    own cost is not in it. It is the median over the networks.
 
     Raises:
         statistics.StatisticsError: no network was measured.

@@ -179,7 +179,7 @@ class Journal:
                     [
                         (
                             str(each.id),
-                            str(session.id),
+                            identity,
                             type(each).__name__,
                             each.model_dump_json(),
                         )

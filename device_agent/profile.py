@@ -19,6 +19,7 @@ def profile(place: Workplace, space: str, *, again: bool = False) -> None:
             kept in the outbox for the next run.
         DeviceFailed: every operator failed, or the device is gone or too busy; visits so far
             are kept.
+        PhonebookError: the server refused something; the journal keeps it.
     """
     opened = _begin_or_resume(place, space, again=again)
     if opened is None:
@@ -54,8 +55,7 @@ def _begin_or_resume(place: Workplace, space: str, *, again: bool) -> OpenSessio
             raise
         screen.console.print("the server is away; going on with the unfinished session")
     if unfinished is not None:
-        began = unfinished.session.started_at
-        screen.console.print(f"{place.name}: resuming the session of {began:%c}")
+        place.say_resuming(unfinished, "session")
         return unfinished
     missing = operators if again else table.missing_of(operators)
     if not missing:

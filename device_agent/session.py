@@ -54,14 +54,13 @@ class Sitting:
         The order of round r is drawn from the session's id and r, so that a session which was
         interrupted goes on in the same order. A program that fails once is not visited again.
         `before_round` may wait; `on_visit` is called once per visit, also for those that are
-        skipped; `on_more` with the number of visits to come and of names that need them.
+        skipped; `on_more` with the number of visits to come and of programs that need them.
 
         Raises:
             DeviceFailed: the device is gone; the journal keeps every visit so far.
         """
         for number in range(self._bounds.rounds):
-            before_round()
-            self._round(number, self._work, on_visit)
+            self._round(number, self._work, before_round, on_visit)
         last = self._bounds.rounds + self._bounds.more_rounds
         for first in range(self._bounds.rounds, last, BLOCK):
             uncertain = self._uncertain()
@@ -71,18 +70,28 @@ class Sitting:
             numbers = range(first, min(first + BLOCK, last))
             on_more(len(files) * len(numbers), len(uncertain))
             for number in numbers:
-                before_round()
-                self._round(number, files, on_visit)
+                self._round(number, files, before_round, on_visit)
 
     def _round(
-        self, number: int, files: Iterable[ProgramFile], on_visit: Callable[[], None]
+        self,
+        number: int,
+        files: Iterable[ProgramFile],
+        before_round: Callable[[], None],
+        on_visit: Callable[[], None],
     ) -> None:
         visited = self._journal.visited(self._id)
         failed = set(self._journal.failures(self._id))
         order = list(files)
         random.Random(f"{self._id}:{number}").shuffle(order)
+        to_visit = {
+            file
+            for file in order
+            if (number, file.name) not in visited and file.name not in failed
+        }
+        if to_visit:
+            before_round()
         for file in order:
-            if (number, file.name) not in visited and file.name not in failed:
+            if file in to_visit:
                 try:
                     made = visit(self._work[file], file, self._device)
                 except ProgramFailed as failure:
@@ -93,8 +102,9 @@ class Sitting:
             on_visit()
 
     def _uncertain(self) -> set[str]:
-        """The programs that hold something graded C."""
-        recorded = self._journal.visits(self._id, {file.name for file in self._work})
+        """The programs that hold something graded C: an operator, or the whole network."""
+        working = {file.name for file in self._work} - self._journal.failures(self._id).keys()
+        recorded = self._journal.visits(self._id, working)
         grades = {
             name: rounds.estimate().grade for name, rounds in rounds_by_name(recorded).items()
         }
@@ -146,7 +156,8 @@ def close(
     failures = journal.failures(session)
     reasons = {
         operator.key: failures[program]
-        for program in failures.keys() & work.keys()
+        for program in work
+        if program in failures
         for operator in work[program].operators
     }
     rounds = found(opened, work, journal)
@@ -203,7 +214,7 @@ def visit(work: Work, file: ProgramFile, device: Device) -> Visit:
             )
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
+            where = ".".join(map(str, first["loc"])) or "samples"
             raise ProgramFailed("bad_samples", f"{where}: {first['msg']}") from error
         series.append(booked)
     return Visit(series=tuple(series))

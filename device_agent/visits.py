@@ -6,10 +6,10 @@ Everything here is by name: an operator's key, or the name of a network that ran
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, model_validator
 
 from contract.estimates import Estimate, estimate
 from contract.values import Value
@@ -28,6 +28,12 @@ class Series(Value):
 
     samples_us: dict[str, Samples]
     probes_us: Samples
+
+    @model_validator(mode="after")
+    def _a_probe_on_either_side(self) -> Self:
+        if any(len(samples) != len(self.probes_us) - 1 for samples in self.samples_us.values()):
+            raise ValueError("there must be a probe before each run and one after the last")
+        return self
 
 
 class Visit(Value):

@@ -98,6 +98,12 @@ class Workplace:
             self.client.server, self.name, self.device.runtime, space, purpose=purpose
         )
 
+    def say_resuming(self, opened: OpenSession, what: str) -> None:
+        session = opened.session
+        screen.console.print(
+            f"{self.name}: resuming the {what} of {session.started_at:%c}, {session.effort} effort"
+        )
+
     def begin(self, space: str, operators: Sequence[Operator], purpose: str) -> OpenSession:
         session = Session(
             id=uuid4(),
@@ -147,15 +153,14 @@ class Workplace:
             ServerUnreachable: it stays in the outbox for the next run.
             PhonebookError: the server refused something, which stays in the journal.
         """
-        waiting = len(self.journal.unsent(self.client.server))
-        if not waiting:
+        if not self.journal.unsent(self.client.server):
             return
         try:
             sent = send(self.journal, self.client)
         except ServerUnreachable as error:
             raise ServerUnreachable(
                 f"{error}. {len(self.journal.unsent(self.client.server))} results wait in the "
-                "outbox; run the same command again once the server is back"
+                "outbox; the agent's next run sends them"
             ) from error
         screen.console.print(f"{sent.accepted} results stored by {self.client.server}")
         if sent.refused:

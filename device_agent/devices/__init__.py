@@ -79,7 +79,7 @@ class ProgramFailed(Exception):
 
 
 class Device(typing.Protocol):
-    """Implementations: `host.Host`; in tests, `FakeDevice`.
+    """Implementations: `host.Host`; in tests, `FakeDevice` and `SimulatedDevice`.
 
     A device is a context manager: entering it starts its runner, leaving it leaves nothing
     running.

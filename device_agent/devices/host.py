@@ -91,8 +91,7 @@ class Host:
         )
 
     def others_cpus(self) -> float:
-        own = [os.getpid(), *([self._runner.pid] if self._runner else [])]
-        return self._work.cpus(own)
+        return self._work.cpus([self._runner.pid] if self._runner else [])
 
     def time_program(self, file: ProgramFile, plan: Plan) -> ProgramTiming:
         scratch = Path(self._scratch.name)

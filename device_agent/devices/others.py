@@ -1,5 +1,6 @@
 """What the other programs of this computer do with its CPUs."""
 
+import os
 import time
 from collections.abc import Iterable
 
@@ -14,15 +15,15 @@ class OthersWork:
     def __init__(self) -> None:
         self._looked = time.monotonic()
         self._busy_s = _busy_s()
-        self._own_s: dict[int, float] = {}
+        self._own_s = _process_s(os.getpid())
 
-    def cpus(self, own: Iterable[int]) -> float:
-        """How many CPUs' worth others used. A process of `own` counts from its first look on."""
+    def cpus(self, children: Iterable[int]) -> float:
+        """How many CPUs' worth others used. This process and `children` that live are not others;
+        what a child used that has ended is this process's."""
         time.sleep(max(0.0, LEAST_SPAN_S - (time.monotonic() - self._looked)))
         now, busy_s = time.monotonic(), _busy_s()
-        own_s = {pid: _process_s(pid) for pid in own}
-        ours = sum(used - self._own_s.get(pid, 0.0) for pid, used in own_s.items())
-        others_s = busy_s - self._busy_s - ours
+        own_s = sum(map(_process_s, (os.getpid(), *children)))
+        others_s = busy_s - self._busy_s - (own_s - self._own_s)
         others = max(0.0, others_s / (now - self._looked))
         self._looked, self._busy_s, self._own_s = now, busy_s, own_s
         return others
@@ -30,12 +31,9 @@ class OthersWork:
 
 def _busy_s() -> float:
     times = psutil.cpu_times()
-    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - _guests(times))
-
-
-def _guests(times: object) -> float:
-    """Guests' time is in user time already."""
-    return float(getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0))
+    # Guests' time is in user time already; what a hypervisor stole, no program here used.
+    left_out = ("idle", "iowait", "guest", "guest_nice", "steal")
+    return float(sum(times) - sum(getattr(times, name, 0.0) for name in left_out))
 
 
 def _process_s(pid: int) -> float:

@@ -2,13 +2,14 @@
 
 import random
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Self
 
 from contract.errors import DeviceFailed
 from contract.networks import Network
 from contract.operators import Head, MBConv, Operator, Skip, Stem
 from contract.timings import Conditions, DeviceDescription, Dtype, Origin, Runtime
-from device_agent.devices import Event, Plan, ProgramTiming
+from device_agent.devices import Event, Plan, ProgramFailed, ProgramTiming
 from device_agent.programs import ProgramFile
 from tests.fakes import DESCRIPTION, OUTPUT, RUNTIME
 
@@ -73,7 +74,7 @@ class SimulatedDevice:
     def __init__(
         self,
         operators_us: Mapping[str, float],
-        networks: Mapping[str, Network],
+        networks: dict[str, Network],
         *,
         seed: int,
         calm_share: float = 0.3,
@@ -116,6 +117,8 @@ class SimulatedDevice:
             self.gone_after -= 1
         name = file.path.read_text()
         self.visits.append(name)
+        if name not in self.networks:
+            raise ProgramFailed("load_failed", f"cannot load {name}")
         parts = [
             (event, self.operators_us[operator.key] / len(event_names(operator)))
             for operator in self.networks[name].operators
@@ -125,11 +128,11 @@ class SimulatedDevice:
         noise = [self._generator.uniform(1.0, 1.0 + self._noise) for _ in range(plan.min_runs)]
         runs = [
             max(before, after) * each
-            for before, after, each in zip(factors, factors[1:], noise, strict=False)
+            for (before, after), each in zip(pairwise(factors), noise, strict=True)
         ]
         tracer = TRACER if plan.trace else 1.0
         events = tuple(
-            Event(name=event, samples_ns=tuple(max(0, int(us * run) * 1000) for run in runs))
+            Event(name=event, samples_ns=tuple(int(us * run) * 1000 for run in runs))
             for event, us in parts
         )
         return ProgramTiming(

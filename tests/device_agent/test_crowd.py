@@ -1,6 +1,7 @@
 """A busy device: waited for, told of, and refused in the end."""
 
-import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -45,12 +46,14 @@ def test_a_device_that_stays_busy_is_refused_with_what_to_do() -> None:
         crowd.wait()
 
 
-def test_what_the_agent_does_itself_is_not_others_work() -> None:
-    own = [os.getpid()]
-    without, with_own = OthersWork(), OthersWork()
-    without.cpus(own)
-    with_own.cpus([])
-    until = time.monotonic() + 1.0
-    while time.monotonic() < until:
-        pass
-    assert with_own.cpus([]) - without.cpus(own) > 0.5
+def test_what_the_agent_and_its_child_do_is_not_others_work() -> None:
+    burn = "import time\nend = time.monotonic() + 1.5\nwhile time.monotonic() < end: pass"
+    without, with_child = OthersWork(), OthersWork()
+    with subprocess.Popen([sys.executable, "-c", burn]) as child:
+        time.sleep(0.3)
+        without.cpus([child.pid])
+        with_child.cpus([])
+        until = time.monotonic() + 0.7
+        while time.monotonic() < until:
+            pass
+        assert with_child.cpus([]) - without.cpus([child.pid]) > 0.4

@@ -40,7 +40,7 @@ def client(world: World) -> Iterator[TableClient]:
 
 @pytest.fixture(scope="module")
 def device() -> SimulatedDevice:
-    return SimulatedDevice(OPERATORS_US, NETWORKS, seed=11)
+    return SimulatedDevice(OPERATORS_US, dict(NETWORKS), seed=11)
 
 
 @pytest.fixture(scope="module")
@@ -101,10 +101,22 @@ def test_an_audit_goes_on_after_an_interruption_and_finds_the_table_right(
         assert errors.mape < 0.01
         assert errors.worst < 0.03
         assert errors.kendall_tau > 0.95
+    place.send()
     for network in done.networks:
         assert network.measured.latency_us == pytest.approx(
             device.network_us(network.name), rel=0.02
         )
+
+
+def test_a_failed_network_ends_the_audit_with_its_reason_and_the_next_begins_anew(
+    place: Workplace, device: SimulatedDevice
+) -> None:
+    broken = AUDITED[0].name
+    del device.networks[broken]
+    with pytest.raises(DeviceFailed, match=f"1 of .* programs failed.*{broken}.*load_failed"):
+        audit(place, SPACE, networks=COUNT, seed=SEED)
+    device.networks[broken] = NETWORKS[broken]
+    assert place.unfinished(SPACE.name, f"audit of {COUNT} networks, seed {SEED}") is None
 
 
 def test_the_table_carries_its_audit(place: Workplace) -> None:
@@ -129,6 +141,6 @@ def test_the_command_compares_two_sessions(world: World, place: Workplace) -> No
     done = world.run("device_agent.compare", str(first.id), str(second.id), "--json")
     assert done.code == 0, done.errors
     assert json.loads(done.output)["rows"] == len(SPACE.operators)
-    assert "graded A or B" in done.errors
+    assert "of the grades are A or B" in done.errors
     missing = world.run("device_agent.compare", str(first.id), str(Path("nothing")))
     assert missing.code == 3
