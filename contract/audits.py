@@ -1,7 +1,7 @@
 """An audit: whole networks measured on the device, against the sum of their rows.
 
-It is what keeps a table honest: the networks serve for nothing else, and nothing is fitted to
-their times before the figures are taken.
+It is what keeps a table honest: nothing is fitted to the networks' times before the figures are
+taken. Whoever has chosen anything by an audit needs another seed for the next.
 """
 
 import math

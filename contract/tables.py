@@ -81,10 +81,11 @@ class LatencyTable(Value):
         """
         missing = [operator.key for operator in self.missing_of(operators)]
         if missing:
-            where = f" --space {self.space}" if self.space else ""
+            space = ("--space", self.space) if self.space else ()
+            command = " ".join(("--device", self.device, *space, *self.runtime.options))
             raise IncompleteTable(
                 f"no timing on {self.device} under {self.runtime.key} for {listing(missing)}; "
-                f"run `python -m device_agent.run --device {self.device}{where}` to measure them",
+                f"run `python -m device_agent.run {command}` to measure them",
                 missing=missing,
             )
         return tuple(0.0 if op.is_free else self._latency_us[op.key] for op in operators)

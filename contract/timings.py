@@ -92,6 +92,25 @@ class Runtime(Value):
         """The CPUs of `affinity`; none means any."""
         return tuple(int(number) for number in re.findall(r"[0-9]+", self.affinity))
 
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What the agent's commands need to be told to measure under this runtime.
+
+        Nothing for one thread in float32 from a contiguous image, in situ, by the native runner
+        on any CPU.
+        """
+        choices = (
+            ("--dtype", self.dtype, "float32"),
+            ("--threads", str(self.threads), "1"),
+            ("--memory-format", self.memory_format, "contiguous"),
+            ("--protocol", self.protocol, "in_situ"),
+            ("--runner", self.runner, "native"),
+            ("--cpus", ",".join(map(str, self.cpus)), ""),
+        )
+        return tuple(
+            word for option, value, usual in choices if value != usual for word in (option, value)
+        )
+
     @classmethod
     def parse(cls, key: str) -> Self:
         """The runtime with that key.

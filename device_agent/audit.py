@@ -99,8 +99,7 @@ def audit(place: Workplace, space: SearchSpace, *, networks: int, seed: int) -> 
     place.client.register(place.name, place.device.describe())
     place.send()
     table = place.client.table(place.name, runtime=runtime, space=space.name)
-    for each in chosen:
-        table.latencies_us(each.operators)
+    table.latencies_us(space.operators)
     purpose = f"audit of {networks} networks, seed {seed}"
     opened = place.unfinished(space.name, purpose)
     if opened is None:

@@ -2,6 +2,7 @@
 
 import sys
 from typing import Annotated
+from uuid import UUID
 
 from cyclopts import Parameter
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat
@@ -54,8 +55,8 @@ class Repeatability(Value):
 
 @app.default
 def run(
-    first: Annotated[str, Parameter(help="A session's id, as the agent printed it.")],
-    second: Annotated[str, Parameter(help="Another session's id.")],
+    first: Annotated[UUID, Parameter(help="A session's id, as the agent printed it.")],
+    second: Annotated[UUID, Parameter(help="Another session's id.")],
     /,
     *,
     server: Annotated[
@@ -67,7 +68,7 @@ def run(
 ) -> None:
     """Print the rows of both sessions that differ most, and the repeatability figures."""
     with table_client(server or default_server()) as client:
-        reports = client.session_report(first), client.session_report(second)
+        reports = client.session_report(str(first)), client.session_report(str(second))
     found = repeatability(*reports)
     if as_json:
         sys.stdout.write(found.model_dump_json() + "\n")

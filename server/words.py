@@ -58,10 +58,9 @@ def row_text(row: Estimate) -> str:
 
 def row_words(row: Estimate) -> tuple[str, ...]:
     """What a row rests on, line by line."""
-    half_width = (row.high_us - row.low_us) / 2 / row.latency_us
     rounds = "1 round" if row.rounds == 1 else f"{row.rounds} rounds"
     return (
-        f"{microseconds(row.latency_us)} µs ± {percent(half_width)}, grade {row.grade}",
+        f"{microseconds(row.latency_us)} µs ± {percent(row.half_width)}, grade {row.grade}",
         f"{row.calm} of {row.samples} samples calm, {rounds}",
         f"median {microseconds(row.median_us)} µs, p90 {microseconds(row.p90_us)} µs",
     )

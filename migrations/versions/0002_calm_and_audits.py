@@ -14,12 +14,7 @@ branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
 _NEW_FIGURES = ("latency_us", "low_us", "high_us", "grade", "calm")
-
-
-FIGURES = (
-    *("latency_us", "low_us", "high_us", "grade", "median_us", "p90_us", "min_us"),
-    *("samples", "calm", "rounds"),
-)
+_FIGURES = (*_NEW_FIGURES, "median_us", "p90_us", "min_us", "samples", "rounds")
 
 
 def upgrade() -> None:
@@ -105,7 +100,7 @@ def _computed_rows(connection: sa.Connection) -> Iterator[dict[str, Any]]:
             figures = estimate(kept.pop("rounds_us"))
         except ValueError:
             continue
-        yield {**kept, **{name: getattr(figures, name) for name in FIGURES}}
+        yield {**kept, **{name: getattr(figures, name) for name in _FIGURES}}
 
 
 def _kept_columns() -> list[sa.Column[Any]]:

@@ -121,7 +121,10 @@ def find_session(session: DbSession, session_id: UUID) -> Session:
     """
     record = session.get(SessionRecord, session_id)
     if record is None:
-        raise NotFound(f"no session {session_id}; post it to /sessions before its timings")
+        raise NotFound(
+            f"no session {session_id}; `GET /sessions?device=DEVICE` lists those of a device, "
+            "and a new one is posted to /sessions before its timings"
+        )
     return _session(record)
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -142,5 +142,7 @@ def test_the_command_compares_two_sessions(world: World, place: Workplace) -> No
     assert done.code == 0, done.errors
     assert json.loads(done.output)["rows"] == len(SPACE.operators)
     assert "of the grades are A or B" in done.errors
-    missing = world.run("device_agent.compare", str(first.id), str(Path("nothing")))
-    assert missing.code == 3
+    assert world.run("device_agent.compare", str(first.id), "nothing").code == 2
+    unknown = world.run("device_agent.compare", str(first.id), str(uuid4()))
+    assert unknown.code == 3
+    assert "GET /sessions?device=" in unknown.errors
