@@ -149,7 +149,7 @@ def errors(predicted_us: Sequence[float], measured_us: Sequence[float]) -> Error
         p95=quantile(sizes, 0.95),
         worst=sizes[-1],
         kendall_tau=kendall_tau(predicted_us, measured_us),
-        spearman=_correlation(_ranks(predicted_us), _ranks(measured_us)),
+        spearman=spearman(predicted_us, measured_us),
         within_5_percent=sum(size <= 0.05 for size in sizes) / len(sizes),
         within_10_percent=sum(size <= 0.10 for size in sizes) / len(sizes),
     )
@@ -166,11 +166,16 @@ def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float:
     return sum(a * b for a, b in signs) / untied if untied else 0.0
 
 
+def spearman(first: Sequence[float], second: Sequence[float]) -> float:
+    """Spearman's rank correlation, from -1 to 1; 0 if one is flat."""
+    return _correlation(ranks(first), ranks(second))
+
+
 def _sign(difference: float) -> int:
     return (difference > 0) - (difference < 0)
 
 
-def _ranks(values: Sequence[float]) -> list[float]:
+def ranks(values: Sequence[float]) -> list[float]:
     """1 for the least; equal values share the mean of their ranks."""
     return [
         sum(other < value for other in values) + (sum(other == value for other in values) + 1) / 2

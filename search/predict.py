@@ -31,7 +31,6 @@ def predict(
     device: str | None = None,
     network: str | None = None,
     space: str | None = None,
-    runtime: str | None = None,
     server: str | None = None,
     measured: Annotated[bool, Parameter(name="--measure", negative="")] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
@@ -40,10 +39,10 @@ def predict(
 
     Args:
         listed: List the networks that have a name, and do nothing else.
-        device: As the server knows it.
+        device: As the server knows it, under its default runtime; or DEVICE@RUNTIME, a runtime's
+            key or parts of it, as in host@int8.
         network: A network's name, or the path of a search's result.json.
         space: Put a named network's blocks into this space; else its own.
-        runtime: Key of the runtime whose table counts; else the device's default one.
         server: The server's address; else PHONEBOOK_SERVER, else this computer.
         measured: Measure the network on the device too, with the device agent.
         as_json: Print one JSON document.
@@ -58,17 +57,16 @@ def predict(
         found = SearchResult.read(Path(network)).network()
         if space not in (None, found.space):
             raise PhonebookError(f"{network} is of {found.space}; leave --space {space} out")
-        of_agent = ["--device", device, "--result", network]
+        of_agent = ["--result", network]
     else:
         found = named(network, space)
-        of_agent = ["--device", device, "--network", network, "--space", found.space]
-    table = fetch(
-        server or default_server(), device=device, runtime=runtime, space=space_named(found.space)
-    )
+        of_agent = ["--network", network, "--space", found.space]
+    table = fetch(server or default_server(), target=device, space=space_named(found.space))
     latencies_us = table.latencies_us(found.operators)
     if not as_json:
         show_prediction(console, found, table, latencies_us)
-    measurement = measure([*of_agent, "--runtime", table.runtime.key]) if measured else None
+    of_table = ["--device", table.device, "--runtime", table.runtime.key]
+    measurement = measure([*of_table, *of_agent]) if measured else None
     if as_json:
         document = prediction_document(found, table, latencies_us, measurement)
         console.print(json.dumps(document, indent=2))

@@ -1,11 +1,8 @@
-"""What a search leaves behind for other programs: result.json and weights.safetensors."""
+"""What a search leaves behind for other programs: result.json."""
 
-import json
 from pathlib import Path
 
 from pydantic import Field, PositiveFloat, ValidationError
-from safetensors.torch import save_file
-from torch import nn
 
 from contract.errors import PhonebookError
 from contract.networks import Network, network
@@ -61,10 +58,3 @@ class SearchResult(Value):
                 f"{path} is no result of a search ({where}: {first['msg']}); "
                 "give the result.json that `python -m search.run` wrote"
             ) from error
-
-
-def write_weights(path: Path, module: nn.Module, found: Network) -> None:
-    """The trained network's tensors; the metadata tells which network they fit."""
-    tensors = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
-    metadata = {"space": found.space, "architecture": json.dumps(found.blocks)}
-    save_file(tensors, path, metadata=metadata)

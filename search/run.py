@@ -25,8 +25,9 @@ from search.config import SearchConfig
 from search.data import DataSet
 from search.folder import RunFolder
 from search.measure import AGENT, measure
+from search.networks import write_weights
 from search.report import versions, write_report
-from search.result import SearchResult, write_weights
+from search.result import SearchResult
 from search.screen import comparison, epoch_line, plain_console, progress_bar, show_result
 from search.supernet import Supernet
 from search.table import fetch
@@ -43,7 +44,6 @@ def run(
     device: str,
     space: str = "fbnet-32",
     server: str | None = None,
-    runtime: str | None = None,
     data: str = datasets.DIGITS,
     out: Path | None = None,
     overwrite: bool = False,
@@ -53,10 +53,10 @@ def run(
     """Search a network for a device, against its table of measured latencies.
 
     Args:
-        device: As the server knows it.
+        device: As the server knows it, under its default runtime; or DEVICE@RUNTIME, a runtime's
+            key or parts of it, as in host@int8.
         space: The search space.
         server: The server's address; else PHONEBOOK_SERVER, else this computer.
-        runtime: Key of the runtime whose table counts; else the device's default one.
         data: `digits`, or a folder with the IDX files of MNIST or Fashion-MNIST.
         out: Where the results go; else a new folder under runs/.
         overwrite: Allow --out to hold a finished run.
@@ -68,7 +68,7 @@ def run(
     else:
         folder = RunFolder(out, overwrite=overwrite)
     chosen = spaces.space(space)
-    table = fetch(server or default_server(), device=device, runtime=runtime, space=chosen)
+    table = fetch(server or default_server(), target=device, space=chosen)
     job = Job(
         space=chosen, table=table, config=config, data=data, folder=folder, console=plain_console()
     )
@@ -138,7 +138,7 @@ def search_and_measure(job: Job, *, agent: Sequence[str] | None) -> SearchResult
         if agent is not None:
             result = _measured(job, result, agent)
     finally:
-        write_report(folder.report, result, epochs, table=job.table, fixed_us=supernet.fixed_us)
+        write_report(folder.report, result, epochs, table=job.table, space=job.space)
         console.print(f"report: {folder.report}")
     return result
 

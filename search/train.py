@@ -106,6 +106,7 @@ class EpochResult:
     theta_accuracy: float  # share, of the mixed network on the theta split
     expected_latency_us: float  # under P_theta, without noise
     theta_entropy: float  # nats, mean over slots
+    theta: tuple[tuple[float, ...], ...]  # P_theta of each candidate, one tuple per slot
     seconds: float
 
 
@@ -175,6 +176,9 @@ class Search:
                 theta_accuracy=sum(r.correct for r in of_theta) / sum(images),
                 expected_latency_us=self.supernet.expected_latency_us(),
                 theta_entropy=self.supernet.theta_entropy(),
+                theta=tuple(
+                    tuple(slot.probabilities().tolist()) for slot in self.supernet.mixed_slots()
+                ),
                 seconds=time.monotonic() - began,
             )
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlencode
 from uuid import UUID
 
 import pytest
@@ -14,8 +14,8 @@ from torch import Tensor
 
 from contract.operators import Head, Operator, Slot, Stem
 from contract.spaces import SearchSpace
-from contract.tables import LatencyTable, Row
-from contract.timings import Runtime
+from contract.tables import Device, LatencyTable, Row, RuntimeSummary
+from contract.timings import DeviceDescription, Runtime
 
 RUNTIME = Runtime.parse("xnnpack-float32-t1-contiguous-et1.5.1-python-any-isolated")
 
@@ -52,6 +52,8 @@ def table_of(
     latency_us: Callable[[Operator], float] | None = None,
     *,
     without: tuple[str, ...] = (),
+    device: str = "test-phone",
+    runtime: Runtime = RUNTIME,
 ) -> LatencyTable:
     """A table with test values: by default each row costs 10 us more than the one before."""
     costs = {operator: 10.0 * number for number, operator in enumerate(space.operators, start=1)}
@@ -59,8 +61,8 @@ def table_of(
     missing = tuple(op.key for op in space.operators if op.key in without)
     return LatencyTable(
         schema_version=1,
-        device="test-phone",
-        runtime=RUNTIME,
+        device=device,
+        runtime=runtime,
         origin="emulated",
         space=space.name,
         complete=not missing,
@@ -92,20 +94,32 @@ def table_of(
 
 
 class TableServer:
-    """Serves one table over HTTP; whatever else is asked for is refused."""
+    """Serves tables of one space over HTTP, records what it is asked, and refuses the rest.
 
-    def __init__(self, table: LatencyTable) -> None:
-        content = table.model_dump_json(by_alias=True).encode()
-        expected = (f"/lut/{table.device}", {"space": [table.space]})
+    The first table of a device is that of its default runtime.
+    """
+
+    def __init__(self, *tables: LatencyTable) -> None:
+        self.asked: list[str] = []
+        answers: dict[str, str] = {}
+        devices: dict[str, list[LatencyTable]] = {}
+        for table in tables:
+            devices.setdefault(table.device, []).append(table)
+            query = urlencode({"runtime": table.runtime.key, "space": table.space})
+            answers[f"/lut/{table.device}?{query}"] = table.model_dump_json(by_alias=True)
+        for name, its in devices.items():
+            answers[f"/lut/{name}?space={its[0].space}"] = its[0].model_dump_json(by_alias=True)
+        listed = [_device(name, its).model_dump_json() for name, its in devices.items()]
+        answers["/devices"] = f"[{','.join(listed)}]"
+        asked = self.asked
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                asked = urlsplit(self.path)
-                known = (asked.path, parse_qs(asked.query)) == expected
+                asked.append(self.path)
                 problem = {"type": "about:blank", "title": "?", "status": 404, "detail": self.path}
-                self.send_response(200 if known else 404)
+                self.send_response(200 if self.path in answers else 404)
                 self.end_headers()
-                self.wfile.write(content if known else json.dumps(problem).encode())
+                self.wfile.write(answers.get(self.path, json.dumps(problem)).encode())
 
             def log_message(self, format: str, *args: object) -> None:
                 """Nothing: the tests look at answers."""
@@ -114,20 +128,49 @@ class TableServer:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
 
+def _device(name: str, tables: list[LatencyTable]) -> Device:
+    return Device(
+        name=name,
+        description=DeviceDescription(model="M", soc="S", cores=8, memory_bytes=2**32, os="O"),
+        registered_at=datetime(2026, 1, 1, tzinfo=UTC),
+        runtimes=tuple(
+            RuntimeSummary(
+                runtime=table.runtime,
+                key=table.runtime.key,
+                is_default=table is tables[0],
+                rows=len(table.entries),
+                newest=None,
+                oldest=None,
+                spaces=(),
+            )
+            for table in tables
+        ),
+    )
+
+
 @pytest.fixture
-def serve() -> Iterator[Callable[[LatencyTable], str]]:
-    """Serve a table and get the server's address."""
+def servers() -> Iterator[list[TableServer]]:
+    """The servers that `serve` has started."""
     running: list[TableServer] = []
-
-    def start(table: LatencyTable) -> str:
-        running.append(TableServer(table))
-        Thread(target=running[-1].server.serve_forever, args=(0.01,)).start()
-        return running[-1].url
-
-    yield start
+    yield running
     for started in running:
         started.server.shutdown()
         started.server.server_close()
+
+
+Serve = Callable[..., str]  # of tables
+
+
+@pytest.fixture
+def serve(servers: list[TableServer]) -> Serve:
+    """Serve tables and get the server's address."""
+
+    def start(*tables: LatencyTable) -> str:
+        servers.append(TableServer(*tables))
+        Thread(target=servers[-1].server.serve_forever, args=(0.01,)).start()
+        return servers[-1].url
+
+    return start
 
 
 def idx(values: Tensor) -> bytes:

@@ -4,15 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
 
 from contract.errors import DeviceFailed, PhonebookError
-from contract.networks import published
 from contract.spaces import space
 from search import derive
-from search.blocks import build_network
 from search.measure import MeasurementFailed, measure, parse_measurement
-from search.result import SearchResult, write_weights
+from search.result import SearchResult
 from search.supernet import Supernet
 from tests.search.conftest import table_of
 
@@ -114,17 +111,6 @@ def test_another_file_is_no_result(tmp_path: Path, content: str) -> None:
 def test_a_missing_result_is_said_to_be_missing(tmp_path: Path) -> None:
     with pytest.raises(PhonebookError, match=r"cannot read .*gone\.json: No such file"):
         SearchResult.read(tmp_path / "gone.json")
-
-
-def test_the_weights_say_which_network_they_fit(tmp_path: Path) -> None:
-    network = published("fbnet-a", in_space=SMALL)
-    write_weights(tmp_path / "weights.safetensors", build_network(network), network)
-    with safe_open(tmp_path / "weights.safetensors", framework="pt") as file:
-        metadata = file.metadata()
-        names = set(file.keys())
-    assert json.loads(metadata["architecture"]) == list(network.blocks)
-    assert metadata["space"] == SMALL.name
-    assert names == set(build_network(network).state_dict())
 
 
 def test_the_agent_s_last_line_is_the_measurement(tmp_path: Path) -> None:

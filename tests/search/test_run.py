@@ -1,7 +1,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from search.folder import RunFolder
 from search.measure import MeasurementFailed
 from search.result import SearchResult
 from search.run import Job, search_and_measure
-from tests.search.conftest import table_of
+from tests.search.conftest import Serve, table_of
 
 SMALL = space("fbnet-32-0.35")
 TINY_RUN = SearchConfig(
@@ -139,9 +139,6 @@ def test_a_fresh_folder_tells_time_and_device() -> None:
     assert str(fresh.path) == "runs/2026-01-31-235959-pixel-8"
 
 
-Serve = Callable[[LatencyTable], str]
-
-
 def test_the_command_searches_against_a_server(
     tmp_path: Path, idx_folder: Path, serve: Serve, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -178,7 +175,6 @@ def test_an_incomplete_table_is_refused_before_anything_is_written(
         (["--device", "x", "--space", "fbnet-33"], 2, "no space 'fbnet-33'; did you mean"),
         (["--device", "x", "--paths", "0"], 2, "--paths is 0, but must be at least 1"),
         (["--device", "x", "--server", "http://127.0.0.1:9"], 3, "no answer from"),
-        (["--device", "x", "--runtime", "fast"], 2, "'fast' is no runtime; one looks like"),
     ],
 )
 def test_a_wrong_search_is_explained(arguments: list[str], code: int, message: str) -> None:
