@@ -1,5 +1,6 @@
 """`python -m search.export --result runs/x/result.json`: the network found, as an ONNX file."""
 
+import logging
 import warnings
 from pathlib import Path
 from typing import Annotated
@@ -31,6 +32,8 @@ def export(*, result: Path, to: Annotated[Path | None, Parameter(name="--onnx")]
     found = SearchResult.read(result)
     module = load(RunFolder(result.parent, overwrite=True).weights)
     path = to or result.with_name("network.onnx")
+    # PyTorch's exporter logs a line for each operator of torchvision that it does not find.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     resolution = space_named(found.space).resolution
     write_onnx(path, module, resolution=resolution)
     plain_console().print(

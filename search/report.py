@@ -8,30 +8,22 @@ from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from contract.spaces import SearchSpace
 from contract.tables import LatencyTable
+from search import charts
 from search.result import SearchResult
 from search.screen import difference_percent, people_us
 from search.train import EpochResult
 
-CHART_WIDTH = 320  # SVG units
-CHART_HEIGHT = 120
 
+class Part(NamedTuple):
+    """One operator of the network found; `probability` is None where nothing was to choose."""
 
-class Curve(NamedTuple):
-    """One line of a chart."""
-
-    name: str
-    points: str  # SVG polyline
-    last: str
-
-
-class Chart(NamedTuple):
-    """Curves over the epochs on a common scale."""
-
-    title: str
-    curves: tuple[Curve, ...]
-    highest: str
-    lowest: str
+    place: str
+    block: str
+    operator: str
+    probability: float | None
+    latency_us: float
 
 
 def versions() -> dict[str, str]:
@@ -49,9 +41,13 @@ def write_report(
     epochs: Sequence[EpochResult],
     *,
     table: LatencyTable,
-    fixed_us: float,
+    space: SearchSpace,
+    target_us: float | None = None,
 ) -> None:
-    """Draw the page. `fixed_us` is the latency of stem and head, which nobody chose."""
+    """Draw the page of a run in `space` against `table`.
+
+    `target_us` is the latency that the search was asked for, if any.
+    """
     environment = Environment(
         loader=PackageLoader("search"),
         autoescape=True,
@@ -63,68 +59,43 @@ def write_report(
     difference = None
     if result.measured_us is not None:
         difference = difference_percent(result.predicted_us, result.measured_us)
+    compared = {"target": target_us, "predicted": result.predicted_us}
+    compared["measured"] = result.measured_us
+    parts = network_parts(result, table=table, space=space)
     page = environment.get_template("report.html").render(
         result=result,
         difference_percent=difference,
+        compared={name: us for name, us in compared.items() if us is not None},
         table=table,
-        fixed_us=fixed_us,
-        slowest_us=max(layer.latency_us for layer in result.layers),
-        charts=charts(epochs),
+        parts=parts,
+        fixed_us=sum(part.latency_us for part in parts if part.probability is None),
+        slowest_us=max(part.latency_us for part in parts),
+        charts=charts.line_charts(epochs, target_us=target_us),
+        slots=charts.theta_charts(epochs, space=space),
+        colours=charts.BLOCK_COLOURS,
+        warmup_width=charts.warmup_width(epochs),
+        warmup_epochs=sum(not epoch.trains_theta for epoch in epochs),
         epochs=len(epochs),
-        width=CHART_WIDTH,
-        height=CHART_HEIGHT,
+        width=charts.WIDTH,
+        height=charts.HEIGHT,
+        area_height=charts.AREA_HEIGHT,
         versions=versions(),
     )
     path.write_text(page, encoding="utf-8")
 
 
-def charts(epochs: Sequence[EpochResult]) -> tuple[Chart, ...]:
-    """Both losses, the latency, the entropy and the accuracy, epoch by epoch."""
+def network_parts(
+    result: SearchResult, *, table: LatencyTable, space: SearchSpace
+) -> tuple[Part, ...]:
+    """Stem, layers and head with their rows of the table."""
+    stem_us, head_us = table.latencies_us((space.stem, space.head))
     return (
-        _chart(
-            "Cross entropy",
-            {
-                "weights": [epoch.weight_cross_entropy for epoch in epochs],
-                "theta": [epoch.theta_cross_entropy for epoch in epochs],
-            },
-            "{:.2f}",
+        Part("stem", space.stem.block.name, space.stem.key, None, stem_us),
+        *(
+            Part(
+                str(layer.number), layer.block, layer.operator, layer.probability, layer.latency_us
+            )
+            for layer in result.layers
         ),
-        _chart("Latency-aware loss", {"theta": [epoch.theta_loss for epoch in epochs]}, "{:.2f}"),
-        _chart(
-            "Expected latency, ms",
-            {"under P(theta)": [epoch.expected_latency_us / 1000 for epoch in epochs]},
-            "{:.2f}",
-        ),
-        _chart(
-            "Entropy of theta, nats", {"mean": [epoch.theta_entropy for epoch in epochs]}, "{:.3f}"
-        ),
-        _chart(
-            "Accuracy of the mixed network, %",
-            {"theta split": [epoch.theta_accuracy * 100 for epoch in epochs]},
-            "{:.0f}",
-        ),
-    )
-
-
-def _chart(title: str, series: dict[str, list[float]], form: str) -> Chart:
-    values = [value for line in series.values() for value in line]
-    lowest, highest = min(values), max(values)
-    return Chart(
-        title=title,
-        curves=tuple(
-            Curve(name, _polyline(line, lowest, highest), form.format(line[-1]))
-            for name, line in series.items()
-        ),
-        highest=form.format(highest),
-        lowest=form.format(lowest),
-    )
-
-
-def _polyline(values: Sequence[float], lowest: float, highest: float) -> str:
-    """The values from left to right, the highest at the top; a flat line where all are equal."""
-    span = highest - lowest or 1.0
-    gaps = max(len(values) - 1, 1)
-    return " ".join(
-        f"{index / gaps * CHART_WIDTH:.1f},{(highest - value) / span * CHART_HEIGHT:.1f}"
-        for index, value in enumerate(values)
+        Part("head", space.head.block.name, space.head.key, None, head_us),
     )
