@@ -11,6 +11,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 from pydantic import PositiveFloat, PositiveInt
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -90,8 +91,7 @@ def run(
     """List the operators that two tables rank most differently.
 
     Args:
-        first: DEVICE, under its default runtime, or DEVICE@RUNTIME: a runtime's key or parts of
-            it, as in host@int8.
+        first: DEVICE, or DEVICE@RUNTIME with a runtime's key or parts of it, as in host@int8.
         second: Another such table.
         space: The search space whose operators count.
         top: How many operators to list.
@@ -171,21 +171,21 @@ def show(console: Console, found: Comparison, *, top: int) -> None:
     """The operators that differ most, then the figures over all of them."""
     console.print(f"A: {found.first}\nB: {found.second}")
     rows = Table(
-        "operator",
         title=f"{min(top, len(found.pairs))} of {len(found.pairs)} operators of {found.space}, "
         "by how far their rank differs",
+        box=SIMPLE,
     )
-    for column in ("A", "B", "rank A", "rank B", "in slot A", "in slot B", "relative B/A"):
+    rows.add_column("operator", no_wrap=True)
+    for column in ("A", "B", "rank A, B", "in slot", "relative B/A"):
         rows.add_column(column, justify="right")
     for pair in found.pairs[:top]:
+        first, second = pair.first, pair.second
         rows.add_row(
             pair.operator,
-            people_us(pair.first.latency_us),
-            people_us(pair.second.latency_us),
-            f"{pair.first.rank:g}",
-            f"{pair.second.rank:g}",
-            f"{pair.first.slot_rank:g} of {pair.slot_operators}",
-            f"{pair.second.slot_rank:g} of {pair.slot_operators}",
+            people_us(first.latency_us),
+            people_us(second.latency_us),
+            f"{first.rank:g}, {second.rank:g}",
+            f"{first.slot_rank:g}, {second.slot_rank:g} of {pair.slot_operators}",
             f"{pair.relative_ratio:.2f}",
         )
     console.print(rows)

@@ -44,6 +44,8 @@ def export(*, result: Path, to: Annotated[Path | None, Parameter(name="--onnx")]
 def write_onnx(path: Path, module: nn.Module, *, resolution: int) -> None:
     """The module as one ONNX file, from `image` [B, 3, H, W] to `logits` [B, N] for any B.
 
+    The module is in eval mode; `resolution` is H and W in pixels.
+
     Raises:
         PhonebookError: the extra `onnx` is not installed, or the file cannot be written.
     """

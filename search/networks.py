@@ -74,12 +74,12 @@ def load(path: Path | str) -> nn.Module:
 def write_weights(path: Path, module: nn.Module, found: Network) -> None:
     """The tensors of a module that `build_network` made of `found`, and what `load` needs."""
     tensors = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
-    classes = [layer for layer in module.modules() if isinstance(layer, nn.Linear)][-1]
+    classifier = [layer for layer in module.modules() if isinstance(layer, nn.Linear)][-1]
     metadata = {
         "space": found.space,
         "architecture": json.dumps(found.blocks),
         "head_channels": str(found.head_channels),
-        "classes": str(classes.out_features),
+        "classes": str(classifier.out_features),
     }
     save_file(tensors, path, metadata=metadata)
 

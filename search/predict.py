@@ -39,8 +39,7 @@ def predict(
 
     Args:
         listed: List the networks that have a name, and do nothing else.
-        device: As the server knows it, under its default runtime; or DEVICE@RUNTIME, a runtime's
-            key or parts of it, as in host@int8.
+        device: As the server knows it; @ and a runtime's key or parts of it may follow: host@int8.
         network: A network's name, or the path of a search's result.json.
         space: Put a named network's blocks into this space; else its own.
         server: The server's address; else PHONEBOOK_SERVER, else this computer.

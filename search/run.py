@@ -53,8 +53,7 @@ def run(
     """Search a network for a device, against its table of measured latencies.
 
     Args:
-        device: As the server knows it, under its default runtime; or DEVICE@RUNTIME, a runtime's
-            key or parts of it, as in host@int8.
+        device: As the server knows it; @ and a runtime's key or parts of it may follow: host@int8.
         space: The search space.
         server: The server's address; else PHONEBOOK_SERVER, else this computer.
         data: `digits`, or a folder with the IDX files of MNIST or Fashion-MNIST.

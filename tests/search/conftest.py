@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from contract.operators import Head, Operator, Slot, Stem
 from contract.spaces import SearchSpace
@@ -91,6 +91,13 @@ def table_of(
             if operator.key not in without
         ),
     )
+
+
+def trained(module: nn.Module) -> nn.Module:
+    """The module after it has seen images: its batch norms are no longer those of a fresh one."""
+    with torch.no_grad():
+        module.train()(torch.randn(8, 3, 32, 32))
+    return module.eval()
 
 
 class TableServer:

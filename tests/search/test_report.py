@@ -125,7 +125,7 @@ def test_the_page_shows_every_slot_and_needs_nothing_from_elsewhere(
     assert len(re.findall("at the end</title>", page)) == sum(
         len(SPACE.candidates(slot)) for slot in SPACE.slots
     )
-    assert all(page.count(block) > 22 for block in BLOCK_NAMES)
+    assert all(colour in page for colour in BLOCK_COLOURS.values())
     for title in ("Cross entropy", "Latency term", "Expected latency", "Entropy", "Temperature"):
         assert title in page
     assert "nan" not in page.lower().replace("&#9632;", "")

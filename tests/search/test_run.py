@@ -83,6 +83,10 @@ def test_a_run_leaves_everything_and_the_same_seed_finds_the_same(
     ]
     assert losses[0] == losses[1]
     assert [line["phase"] for line in losses[0]] == ["search", "search", "final"]
+    assert [len(share) for share in losses[0][1]["theta"]] == [
+        len(SMALL.candidates(slot)) for slot in SMALL.slots
+    ]
+    assert all(sum(share) == pytest.approx(1) for share in losses[0][1]["theta"])
     weights = [load_file(tmp_path / name / "weights.safetensors") for name in ("first", "again")]
     assert weights[0].keys() == weights[1].keys()
     assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())

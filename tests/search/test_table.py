@@ -1,9 +1,12 @@
+import json
+
 import pytest
 
 from contract.errors import PhonebookError, RequestRefused
 from contract.spaces import space
 from contract.tables import LatencyTable
 from contract.timings import Runtime
+from search import predict
 from search.table import fetch
 from tests.search.conftest import Serve, TableServer, table_of
 
@@ -72,3 +75,13 @@ def test_a_plain_device_is_left_to_the_server(serve: Serve, servers: list[TableS
     assert servers[0].asked == [
         f"/lut/{name}?space={SMALL.name}" for name in ("test-phone", "other")
     ]
+
+
+def test_a_prediction_reads_the_table_of_its_target(
+    serve: Serve, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--network", "fbnet-a", "--space", SMALL.name, "--json"]
+    arguments += ["--server", serve(*tables(FLOAT_1, INT8_1))]
+    predict.app(["--device", "test-phone@int8", *arguments])
+    document = json.loads(capsys.readouterr().out)
+    assert (document["device"], document["runtime"]) == ("test-phone", INT8_1)
