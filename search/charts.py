@@ -65,7 +65,7 @@ class SlotAreas(NamedTuple):
 
     number: int  # from 1
     slot: str
-    chosen: str
+    leading: str  # block at the end
     probability: float
     areas: tuple[Area, ...]
 
@@ -111,12 +111,12 @@ def theta_charts(epochs: Sequence[EpochResult], *, space: SearchSpace) -> tuple[
         blocks = [operator.block.name for operator in space.candidates(slot)]
         shares = [epoch.theta[index] for epoch in epochs]
         last = dict(zip(blocks, shares[-1], strict=True))
-        chosen = max(last, key=last.__getitem__)
+        leading = max(last, key=last.__getitem__)
         areas = [
             Area(block, _steps([sum(share[: place + 1]) for share in shares]), last[block])
             for place, block in enumerate(blocks)
         ]
-        charts.append(SlotAreas(index + 1, slot.name, chosen, last[chosen], tuple(areas[::-1])))
+        charts.append(SlotAreas(index + 1, slot.name, leading, last[leading], tuple(areas[::-1])))
     return tuple(charts)
 
 
