@@ -6,7 +6,8 @@ PhonebookError                  exit 2  bad input: who, what, and what to do nex
 |-- RequestRefused              exit 3  the server said no, with a problem document
 |-- IncompleteTable             exit 4  operators have no row
 |-- DeviceFailed                exit 5  the device could not do it
-`-- Diverged                    exit 6  a search met a loss that is not a number
+|-- Diverged                    exit 6  a search or training no longer learns
+`-- Collapsed                   exit 6  a search chooses to compute nothing
 Interrupted by Ctrl-C           exit 130
 """
 
@@ -66,7 +67,13 @@ class DeviceFailed(PhonebookError):
 
 
 class Diverged(PhonebookError):
-    """The loss of a search or a training is no longer a number."""
+    """The loss of a search or a training is no longer a number, or worse than that of guessing."""
+
+    exit_code = 6
+
+
+class Collapsed(PhonebookError):
+    """A search whose theta skips nearly all that may be skipped."""
 
     exit_code = 6
 

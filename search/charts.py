@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from contract.spaces import SearchSpace
-from search.train import EpochResult
+from search.dnas import EpochResult
 
 WIDTH = 320  # of a line chart, SVG units
 HEIGHT = 130
@@ -81,7 +81,7 @@ def line_charts(epochs: Sequence[EpochResult], *, target_us: float | None) -> tu
             },
         ),
         _chart(
-            "Latency term of the loss", {"theta split": [epoch.latency_factor for epoch in epochs]}
+            "Latency term of the loss", {"theta split": [epoch.latency_term for epoch in epochs]}
         ),
         _chart(
             "Loss of theta, the product of both",

@@ -1,14 +1,14 @@
-"""Every hyper-parameter of a search, with its unit and its source.
+"""Every hyper-parameter of a search and of a training, with its unit and its source.
 
 Defaults are the paper's (Wu et al. 2019, arXiv:1812.03443), the unstated ones as its
-re-implementations agree on.
+re-implementations agree on. Presets for smaller machines are in `search.presets`.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from contract.errors import PhonebookError
-from contract.spaces import FBNET_BLOCKS
 
 # The paper lowers the temperature once per epoch, for 90 epochs.
 PAPER_EPOCHS = 90
@@ -16,7 +16,7 @@ PAPER_EPOCHS = 90
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig:
-    """Hyper-parameters of the search and of training what it found.
+    """Hyper-parameters of the search.
 
     Raises:
         PhonebookError: a value that no search can have; the message names the option.
@@ -27,10 +27,13 @@ class SearchConfig:
     warmup_share: float = 10 / 90
     "Share of the epochs, at the start, that train weights only."
     batch_size: int = 192
-    "Images per step, at most."
-    paths: int = 9
-    """Candidates of each slot that run per step: 9 is the paper's way; fewer take less time and
-    memory per step, but many more steps until the weights have learned anything."""
+    "Images per step, of all processes together, at most."
+    paths: Literal["all", "1", "2"] = "all"
+    """Candidates of each slot that run per step of the weights. `all`: mixed by a Gumbel-softmax
+    mask, as the paper does. `1` or `2`: whole paths drawn from P_theta, at a ninth or two ninths of
+    the work and memory; theta then learns from paths that only run forward."""
+    theta_paths: int = 4
+    "Paths that each step of theta compares, 2 or more; with --paths all it takes one mask."
 
     weight_lr: float = 0.1
     "Learning rate of the weights (SGD), lowered to 0 by a cosine."
@@ -44,58 +47,55 @@ class SearchConfig:
     "Weight decay of theta."
 
     temperature: float = 5.0
-    "Gumbel-softmax temperature at the start."
+    "Gumbel-softmax temperature at the start; --paths all only."
     temperature_decay: float = 0.045
     "The temperature is multiplied by exp(-this) 90 times over the search, however long."
     alpha: float = 0.2
-    "Loss = cross entropy * alpha * log(latency in us) ** beta."
+    "Loss = cross entropy * alpha * log(latency in us) ** beta; not with --target-ms."
     beta: float = 0.6
     "See alpha."
+    target_ms: float | None = None
+    """Find a network of this latency: at most 3 % below it and never above. Replaces alpha and
+    beta: loss = cross entropy + a penalty on log(latency / target)."""
 
     weights_share: float = 0.8
     "Share of the training images that train weights; the rest trains theta."
     samples: int = 4
-    "Architectures drawn from P_theta and listed beside the most probable one."
-    seed: int = 0
-    "Of the splits, the initial weights, the order of images and the Gumbel noise."
-    threads: int = 2
-    "CPU threads of PyTorch."
-
-    final_epochs: int = 90
-    "Epochs that train the network found, from scratch, on all training images; the paper's 360."
-    final_lr: float = 0.1
-    "Its learning rate (SGD, the weights' momentum), lowered to 0 by a cosine."
-    final_weight_decay: float = 4e-5
-    "Its weight decay."
+    "Architectures drawn from P_theta and listed beside the one that is trained."
+    checkpointing: bool = False
+    "Run each block again in the backward pass instead of keeping what it computed."
 
     def __post_init__(self) -> None:
-        for option in ("epochs", "batch_size", "paths", "threads", "final_epochs"):
-            self._require(option, getattr(self, option) >= 1, "at least 1")
-        self._require("paths", self.paths <= len(FBNET_BLOCKS), f"at most {len(FBNET_BLOCKS)}")
-        for option in ("weight_lr", "theta_lr", "temperature", "alpha", "beta", "final_lr"):
-            value = getattr(self, option)
-            self._require(option, math.isfinite(value) and value > 0, "a number above 0")
-        for option in (
-            "weight_decay",
-            "theta_weight_decay",
-            "temperature_decay",
-            "final_weight_decay",
-            "samples",
-            "seed",
-        ):
-            value = getattr(self, option)
-            self._require(option, math.isfinite(value) and value >= 0, "0 or more")
-        for option in ("warmup_share", "weight_momentum"):
-            self._require(option, 0 <= getattr(self, option) < 1, "0 or more and below 1")
-        self._require("weights_share", 0 < self.weights_share < 1, "between 0 and 1")
-        self._require(
-            "warmup_share", self.warmup_epochs < self.epochs, "less: no epoch is left for theta"
+        _at_least(self, 1, "epochs", "batch_size")
+        _at_least(self, 2, "theta_paths")
+        _above_zero(self, "weight_lr", "theta_lr", "temperature", "alpha", "beta")
+        if self.target_ms is not None:
+            _above_zero(self, "target_ms")
+        _zero_or_more(
+            self, "weight_decay", "theta_weight_decay", "temperature_decay", "samples"
+        )
+        _share(self, "warmup_share", "weight_momentum")
+        _require(self, "weights_share", 0 < self.weights_share < 1, "between 0 and 1")
+        _require(
+            self,
+            "warmup_share",
+            self.warmup_epochs < self.epochs,
+            "less: no epoch is left for theta",
         )
 
     @property
     def warmup_epochs(self) -> int:
         """Epochs that train weights only."""
         return round(self.epochs * self.warmup_share)
+
+    @property
+    def drawn_paths(self) -> int | None:
+        """Whole paths per step of the weights; None where all candidates are mixed."""
+        return None if self.paths == "all" else int(self.paths)
+
+    @property
+    def target_us(self) -> float | None:
+        return None if self.target_ms is None else self.target_ms * 1000
 
     def temperature_of(self, epoch: int) -> float:
         """The temperature of an epoch, counted from 0.
@@ -106,7 +106,106 @@ class SearchConfig:
         paper_epoch = (epoch + 1) * PAPER_EPOCHS / self.epochs - 1
         return self.temperature * math.exp(-self.temperature_decay * paper_epoch)
 
-    def _require(self, option: str, holds: bool, what: str) -> None:
-        if not holds:
-            flag = option.replace("_", "-")
-            raise PhonebookError(f"--{flag} is {getattr(self, option)}, but must be {what}")
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Hyper-parameters of training one network from scratch.
+
+    Raises:
+        PhonebookError: a value that no training can have; the message names the option.
+    """
+
+    epochs: int = 360
+    "Epochs, on all training images."
+    batch_size: int = 256
+    "Images per step, of all processes together, at most."
+    lr: float = 0.1
+    "Learning rate of SGD."
+    schedule: Literal["steps", "cosine"] = "steps"
+    """`steps`: a tenth after each quarter of the epochs, the paper's 90, 180 and 270; `cosine`:
+    down to 0."""
+    momentum: float = 0.9
+    "Momentum of SGD."
+    weight_decay: float = 4e-5
+    "Weight decay of all weights."
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "epochs", "batch_size")
+        _above_zero(self, "lr")
+        _zero_or_more(self, "weight_decay")
+        _share(self, "momentum")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What a run learns from.
+
+    Raises:
+        PhonebookError: a value out of range; the message names the option.
+    """
+
+    data: str = "digits"
+    """`digits`, a folder (IDX files of MNIST or Fashion-MNIST, pictures by class, parquet files),
+    a parquet file, or `hub:OWNER/NAME`."""
+    classes: int | None = None
+    "Learn this many classes, drawn at random; else all."
+    workers: int = 0
+    "Processes that read pictures ahead."
+
+    def __post_init__(self) -> None:
+        _zero_or_more(self, "workers")
+        if self.classes is not None:
+            _at_least(self, 2, "classes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineConfig:
+    """How this computer works on a run.
+
+    Raises:
+        PhonebookError: a value out of range; the message names the option.
+    """
+
+    seed: int = 0
+    "Of the splits, the initial weights, the order of images, the masks and the paths."
+    threads: int = 2
+    "CPU threads of PyTorch, per process."
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """`bfloat16` computes the convolutions of the search by autocast: about half the memory;
+    faster only where the processor or accelerator has fast bfloat16 units."""
+    accelerator: bool = True
+    "Use the accelerator that PyTorch finds, if any."
+    logger: Literal["tensorboard"] | None = None
+    "Write the figures of metrics.jsonl for TensorBoard too (the extra `tensorboard`)."
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "threads")
+        _zero_or_more(self, "seed")
+
+
+def _at_least(config: Any, least: int, *options: str) -> None:
+    for option in options:
+        _require(config, option, getattr(config, option) >= least, f"at least {least}")
+
+
+def _above_zero(config: Any, *options: str) -> None:
+    for option in options:
+        value = getattr(config, option)
+        _require(config, option, math.isfinite(value) and value > 0, "a number above 0")
+
+
+def _zero_or_more(config: Any, *options: str) -> None:
+    for option in options:
+        value = getattr(config, option)
+        _require(config, option, math.isfinite(value) and value >= 0, "0 or more")
+
+
+def _share(config: Any, *options: str) -> None:
+    for option in options:
+        _require(config, option, 0 <= getattr(config, option) < 1, "0 or more and below 1")
+
+
+def _require(config: Any, option: str, holds: bool, what: str) -> None:
+    if not holds:
+        flag = option.replace("_", "-")
+        raise PhonebookError(f"--{flag} is {getattr(config, option)}, but must be {what}")

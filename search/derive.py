@@ -9,7 +9,8 @@ from contract.operators import Operator
 from contract.spaces import SearchSpace
 from contract.tables import LatencyTable
 from contract.values import Value
-from search.supernet import Supernet
+from search.supernet import Path, Supernet
+from search.window import Window
 
 
 class Layer(Value):
@@ -29,36 +30,80 @@ class Sampled(Value):
     predicted_us: float
 
 
-def most_probable(supernet: Supernet, space: SearchSpace) -> Network:
-    """The candidate with the largest theta in every slot."""
-    choice = [int(slot.theta_K.argmax()) for slot in supernet.mixed_slots()]
-    return _chosen(supernet, space, choice, name="searched")
+class Found(Value):
+    """What theta says: the network to train, layer by layer, and samples beside it."""
+
+    architecture: tuple[str, ...]
+    predicted_us: float
+    layers: tuple[Layer, ...]
+    samples: tuple[Sampled, ...]
+
+    def network(self, space: SearchSpace) -> Network:
+        """The network found, of the space that was searched."""
+        return network(self.architecture, space=space, name="searched")
 
 
-def sample(
+def window(supernet: Supernet, target_us: float) -> Window:
+    """The networks of the supernet's space that meet a target.
+
+    Raises:
+        PhonebookError: none does; the message says the range of the space.
+    """
+    latencies_us = [slot.latency_us_K.tolist() for slot in supernet.mixed_slots()]
+    return Window(latencies_us, fixed_us=supernet.fixed_us, target_us=target_us)
+
+
+def derive(
     supernet: Supernet,
     space: SearchSpace,
     table: LatencyTable,
     *,
-    count: int,
+    within: Window | None,
+    samples: int,
     generator: torch.Generator,
-) -> tuple[Sampled, ...]:
-    """Independent draws from P_theta, with their latency by the table."""
-    drawn = []
-    for _ in range(count):
-        choice = [
-            int(torch.multinomial(slot.probabilities(), 1, generator=generator))
-            for slot in supernet.mixed_slots()
-        ]
-        found = _chosen(supernet, space, choice, name="sampled")
-        drawn.append(
-            Sampled(architecture=found.blocks, predicted_us=predicted_us(found.operators, table))
-        )
-    return tuple(drawn)
+) -> Found:
+    """The most probable network and independent draws from P_theta, all `within` the window."""
+    probabilities = [slot.probabilities() for slot in supernet.mixed_slots()]
+    if within is None:
+        best = tuple(int(probability_K.argmax()) for probability_K in probabilities)
+        drawn = [supernet.path(generator) for _ in range(samples)]
+    else:
+        best = within.most_probable(probabilities)
+        drawn = [within.draw(probabilities, generator) for _ in range(samples)]
+    found = chosen(supernet, space, best, name="searched")
+    return Found(
+        architecture=found.blocks,
+        predicted_us=predicted_us(found.operators, table),
+        layers=_layers(supernet, found, table),
+        samples=tuple(_sampled(chosen(supernet, space, path, name="sampled"), table) for path in drawn),
+    )
 
 
-def layers(supernet: Supernet, found: Network, table: LatencyTable) -> tuple[Layer, ...]:
-    """The chosen operators with their probability and their row of the table."""
+def chosen(supernet: Supernet, space: SearchSpace, path: Path, *, name: str) -> Network:
+    """The network of one path."""
+    blocks = [
+        slot.operators[index].block.name
+        for slot, index in zip(supernet.mixed_slots(), path, strict=True)
+    ]
+    return network(blocks, space=space, name=name)
+
+
+def predicted_us(operators: Sequence[Operator], table: LatencyTable) -> float:
+    """The sum of the operators' rows (equation 3).
+
+    Raises:
+        IncompleteTable: one of them has no row.
+    """
+    return sum(table.latencies_us(operators))
+
+
+def _sampled(drawn: Network, table: LatencyTable) -> Sampled:
+    return Sampled(
+        architecture=drawn.blocks, predicted_us=predicted_us(drawn.operators, table)
+    )
+
+
+def _layers(supernet: Supernet, found: Network, table: LatencyTable) -> tuple[Layer, ...]:
     latencies_us = table.latencies_us(found.layers)
     return tuple(
         Layer(
@@ -72,22 +117,3 @@ def layers(supernet: Supernet, found: Network, table: LatencyTable) -> tuple[Lay
             zip(supernet.mixed_slots(), found.layers, latencies_us, strict=True), start=1
         )
     )
-
-
-def predicted_us(operators: Sequence[Operator], table: LatencyTable) -> float:
-    """The sum of the operators' rows (equation 3).
-
-    Raises:
-        IncompleteTable: one of them has no row.
-    """
-    return sum(table.latencies_us(operators))
-
-
-def _chosen(
-    supernet: Supernet, space: SearchSpace, choice: Sequence[int], *, name: str
-) -> Network:
-    blocks = [
-        slot.operators[index].block.name
-        for slot, index in zip(supernet.mixed_slots(), choice, strict=True)
-    ]
-    return network(blocks, space=space, name=name)

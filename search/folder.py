@@ -1,47 +1,52 @@
 """The folder that a run fills as it goes."""
 
 import json
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from contract.errors import PhonebookError
 from contract.tables import LatencyTable
-from search.final import FinalEpoch
-from search.train import EpochResult
 
 RUNS = Path("runs")
 
 
+def fresh_path(name: str) -> Path:
+    """`runs/2026-01-31-235959-pixel-8`, under the working directory."""
+    return RUNS / f"{datetime.now():%Y-%m-%d-%H%M%S}-{name}"
+
+
 class RunFolder:
-    """Names every file of a run, and writes those that grow or are written once.
+    """Names every file of a run, and writes those that are written once.
 
     Raises:
-        PhonebookError: the folder holds a finished run and may not be overwritten.
+        PhonebookError: the folder holds a run, and neither `overwrite` nor `resume` was said.
     """
 
-    def __init__(self, path: Path, *, overwrite: bool = False) -> None:
+    def __init__(self, path: Path, *, overwrite: bool = False, resume: bool = False) -> None:
         self.path = path
         self.config = path / "config.json"
         self.table = path / "lut.json"
         self.metrics = path / "metrics.jsonl"
+        self.checkpoint = path / "checkpoint.pt"
         self.weights = path / "weights.safetensors"
         self.result = path / "result.json"
         self.report = path / "report.html"
         if path.exists() and not path.is_dir():
             raise PhonebookError(f"--out {path} is a file; name a folder")
-        if self.result.exists() and not overwrite:
-            raise PhonebookError(
-                f"--out {path} holds a finished run; name another folder, or add --overwrite"
-            )
+        self.resumes = resume and self.checkpoint.exists()
+        if overwrite and resume:
+            raise PhonebookError("give either --overwrite or --resume, not both")
+        for left, what in ((self.result, "a finished run"), (self.checkpoint, "an unfinished run")):
+            if left.exists() and not overwrite and not resume:
+                raise PhonebookError(
+                    f"--out {path} holds {what}; name another folder, or add --resume to go on "
+                    "with it, or --overwrite to start anew"
+                )
 
-    @classmethod
-    def fresh(cls, device: str, *, now: datetime) -> "RunFolder":
-        """`runs/2026-01-31-235959-pixel-8`, under the working directory."""
-        return cls(RUNS / f"{now:%Y-%m-%d-%H%M%S}-{device}")
-
-    def begin(self, options: dict[str, Any], table: LatencyTable) -> None:
+    def begin(self, options: dict[str, Any], table: LatencyTable | None = None) -> None:
         """Make the folder, without what an earlier run left, and say what this one does.
 
         Raises:
@@ -49,22 +54,32 @@ class RunFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            for stale in (self.metrics, self.weights, self.result, self.report):
+            for stale in (
+                self.metrics,
+                self.checkpoint,
+                self.weights,
+                self.result,
+                self.report,
+            ):
                 stale.unlink(missing_ok=True)
             self.config.write_text(json.dumps(options, indent=2) + "\n", encoding="utf-8")
-            self.table.write_text(
-                table.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8"
-            )
+            if table is not None:
+                self.table.write_text(
+                    table.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8"
+                )
         except OSError as error:
             raise PhonebookError(f"cannot write to --out {self.path}: {error.strerror}") from error
 
-    def add_search_epoch(self, epoch: EpochResult) -> None:
-        self._add({"phase": "search", **asdict(epoch)})
+    def table_used(self) -> LatencyTable:
+        """The table that the run in this folder began with.
 
-    def add_final_epoch(self, epoch: FinalEpoch) -> None:
-        self._add({"phase": "final", **epoch.model_dump()})
-
-    def _add(self, line: dict[str, Any]) -> None:
-        # Closed after each line: whatever ends the run, the epochs so far are on disk.
-        with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        Raises:
+            PhonebookError: it is missing or broken.
+        """
+        try:
+            return LatencyTable.model_validate_json(self.table.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise PhonebookError(
+                f"--out {self.path} cannot be resumed: its lut.json is missing or broken; "
+                "start anew with --overwrite"
+            ) from error

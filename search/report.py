@@ -13,7 +13,7 @@ from contract.tables import LatencyTable
 from search import charts
 from search.result import SearchResult
 from search.screen import difference_percent, people_us
-from search.train import EpochResult
+from search.dnas import EpochResult
 
 
 class Part(NamedTuple):

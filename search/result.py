@@ -20,6 +20,7 @@ class SearchResult(Value):
     space: SpaceName
     seed: int
     architecture: tuple[str, ...]  # one block per slot
+    target_us: PositiveFloat | None  # what was asked for, if anything
     predicted_us: PositiveFloat
     measured_us: PositiveFloat | None
     macs: int

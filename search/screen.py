@@ -1,5 +1,7 @@
 """What a person sees in the terminal."""
 
+from collections.abc import Mapping
+
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -13,7 +15,7 @@ from rich.table import Table
 
 from search.derive import Layer
 from search.result import SearchResult
-from search.train import EpochResult
+from search.dnas import EpochResult
 
 
 def people_us(duration_us: float) -> str:
@@ -90,3 +92,11 @@ def comparison(predicted_us: float, measured_us: float) -> str:
 def difference_percent(predicted_us: float, measured_us: float) -> float:
     """How far the measurement lies above the prediction, in percent of the prediction."""
     return (measured_us / predicted_us - 1) * 100
+
+
+def unreadable_lines(unreadable: Mapping[str, str], *, most: int = 5) -> list[str]:
+    """How many pictures could not be read, and the first of them by name; nothing if all were."""
+    if not unreadable:
+        return []
+    named = [f"  {name}: {reason}" for name, reason in list(unreadable.items())[:most]]
+    return [f"{len(unreadable)} pictures could not be read and were left out:", *named]

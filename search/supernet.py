@@ -1,4 +1,4 @@
-"""The stochastic super network of FBNet: every candidate of every slot, mixed by one mask.
+"""The stochastic super network of FBNet: every candidate of every slot, weighed by theta.
 
 Wu et al. 2019 (arXiv:1812.03443), section 3.3.
 
@@ -7,23 +7,20 @@ Shape suffixes: B batch, C channels, H height, W width, K candidates of a slot, 
 
 from collections.abc import Iterator, Sequence
 from statistics import fmean
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from contract.operators import Operator
+from contract.errors import PhonebookError
+from contract.operators import Operator, Slot
 from contract.spaces import SearchSpace
 from contract.tables import LatencyTable
-from search.blocks import build
+from search.blocks import InvertedResidual, build
+from search.fused import branch
 
-
-class Mask(NamedTuple):
-    """How much each candidate of a slot counts in one batch, and which of them run."""
-
-    weight_K: Tensor
-    chosen: tuple[int, ...]
+Masks = list[Tensor]  # per slot how much each candidate counts (K), summing to 1
+Path = tuple[int, ...]  # per slot the candidate that runs
 
 
 class MixedSlot(nn.Module):
@@ -31,8 +28,11 @@ class MixedSlot(nn.Module):
 
     latency_us_K: Tensor
 
-    def __init__(self, operators: Sequence[Operator], latencies_us: Sequence[float]) -> None:
+    def __init__(
+        self, slot: Slot, operators: Sequence[Operator], latencies_us: Sequence[float]
+    ) -> None:
         super().__init__()
+        self.keeps_shape = slot.keeps_shape
         self.operators = tuple(operators)
         self.candidates = nn.ModuleList(build(operator) for operator in operators)
         self.theta_K = nn.Parameter(torch.zeros(len(operators)))
@@ -42,90 +42,129 @@ class MixedSlot(nn.Module):
         """P_theta of each candidate, without noise (equation 5)."""
         return self.theta_K.softmax(dim=0)
 
-    def mask(self, temperature: float, paths: int, generator: torch.Generator) -> Mask:
-        """A Gumbel-softmax sample over the candidates, which sums to one (equation 7).
+    def skip_probability(self) -> float | None:
+        """P_theta of computing nothing; None where the shape changes and something must."""
+        for operator, probability in zip(self.operators, self.probabilities().tolist(), strict=True):
+            if operator.is_free:
+                return float(probability)
+        return None
 
-        With fewer paths than candidates only the heaviest run, scaled to sum to one, and the
-        gradient is that of the whole sample: straight-through, as in GDAS (Dong and Yang 2019,
-        arXiv:1910.04465), where one path runs.
+    def mask(self, temperature: float, generator: torch.Generator) -> Tensor:
+        """A Gumbel-softmax sample over the candidates, which sums to one (equation 7)."""
+        return ((self.theta_K + self._gumbel_noise(generator)) / temperature).softmax(dim=0)
+
+    def draw(self, generator: torch.Generator) -> int:
+        """A candidate, with its probability."""
+        return int((self.theta_K + self._gumbel_noise(generator)).argmax())
+
+    def forward(self, x_BCHW: Tensor, weight_K: Tensor, recompute: bool) -> Tensor:
+        """The candidates' outputs, each times its weight.
+
+        All shortcuts and the skip pass the input on, and their weights sum to one; so it is added
+        once.
         """
-        # -log(Exponential) is Gumbel noise and, unlike -log(-log(uniform)), always finite.
-        noise_K = -torch.empty(self.theta_K.shape).exponential_(generator=generator).log()
-        sample_K = ((self.theta_K + noise_K) / temperature).softmax(dim=0)
-        if paths >= len(sample_K):
-            return Mask(sample_K, tuple(range(len(sample_K))))
-        heaviest = sample_K.detach().topk(paths)
-        kept_K = torch.zeros_like(sample_K)
-        kept_K[heaviest.indices] = heaviest.values / heaviest.values.sum()
-        return Mask(sample_K + (kept_K - sample_K).detach(), tuple(heaviest.indices.tolist()))
-
-    def forward(self, x_BCHW: Tensor, mask: Mask) -> tuple[Tensor, Tensor]:
-        """The candidates' outputs and their latencies in us, both weighted by the same mask."""
-        first, *others = (
-            mask.weight_K[index] * self.candidates[index](x_BCHW) for index in mask.chosen
+        branches = (
+            branch(candidate, x_BCHW, gate=weight_K[index], recompute=recompute)
+            for index, candidate in enumerate(self.candidates)
+            if isinstance(candidate, InvertedResidual)
         )
-        return sum(others, start=first), torch.dot(mask.weight_K, self.latency_us_K)
+        mixed_BCHW = next(branches)
+        for output_BCHW in branches:
+            mixed_BCHW = mixed_BCHW.add_(output_BCHW)
+        return x_BCHW + mixed_BCHW if self.keeps_shape else mixed_BCHW
+
+    def along(self, x_BCHW: Tensor, index: int, recompute: bool) -> Tensor:
+        """The output of one candidate."""
+        candidate = self.candidates[index]
+        if not isinstance(candidate, InvertedResidual):
+            return x_BCHW
+        output_BCHW = branch(candidate, x_BCHW, recompute=recompute)
+        return x_BCHW + output_BCHW if self.keeps_shape else output_BCHW
+
+    def _gumbel_noise(self, generator: torch.Generator) -> Tensor:
+        # -log(Exponential) is Gumbel noise and, unlike -log(-log(uniform)), always finite. Drawn
+        # on the CPU, so that every process and every accelerator gets the same.
+        noise_K = -torch.empty(self.theta_K.shape).exponential_(generator=generator).log()
+        return noise_K.to(self.theta_K.device)
 
 
 class Supernet(nn.Module):
     """All networks of a space at once, priced by one device's table.
 
-    `paths` candidates of each slot run per batch; as many as there are is the paper's way.
-    Batch norms always use the statistics of the batch: averages kept over masks would belong
-    to no network.
+    Batch norms always use the statistics of the batch: averages kept over masks or paths would
+    belong to no network. With `recompute` each block runs again in the backward pass, and only
+    its input is kept.
 
     Raises:
         IncompleteTable: the table lacks an operator of the space.
+        PhonebookError: stem and head take 1 us or less, so that log(LAT) is no price.
     """
 
-    def __init__(self, space: SearchSpace, table: LatencyTable, *, paths: int) -> None:
+    def __init__(
+        self, space: SearchSpace, table: LatencyTable, *, recompute: bool = False
+    ) -> None:
         super().__init__()
         slots = [space.candidates(slot) for slot in space.slots]
         needed = (space.stem, *(operator for slot in slots for operator in slot), space.head)
         latencies_us = dict(zip(needed, table.latencies_us(needed), strict=True))
         self.fixed_us = latencies_us[space.stem] + latencies_us[space.head]
-        self.paths = paths
+        if self.fixed_us <= 1:
+            raise PhonebookError(
+                f"stem and head take {self.fixed_us:g} us on {table.device}, but the logarithm of "
+                "the latency is a price only above 1 us; is the table in microseconds?"
+            )
+        self.recompute = recompute
         self.stem = build(space.stem)
         self.slots = nn.ModuleList(
-            MixedSlot(slot, [latencies_us[operator] for operator in slot]) for slot in slots
+            MixedSlot(slot, operators, [latencies_us[operator] for operator in operators])
+            for slot, operators in zip(space.slots, slots, strict=True)
         )
         self.head = build(space.head)
         _use_batch_statistics(self)
         # With channels-last images a step takes half the time on a CPU.
         convert_conv2d_weight_memory_format(self, torch.channels_last)
 
-    def forward(
-        self, image_BCHW: Tensor, temperature: float, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Logits, and LAT of equation 6: the expected latency in us, stem and head included.
+    def forward(self, image_BCHW: Tensor, choices: Sequence[Masks | Path]) -> list[Tensor]:
+        """Logits (B, N) of the same images under each of the masks or along each of the paths."""
+        return [self._one(image_BCHW, choice) for choice in choices]
 
-        Each slot draws one mask for the whole batch.
-        """
-        x_BCHW = self.stem(image_BCHW)
-        latency_us = torch.tensor(self.fixed_us)
-        for slot in self.mixed_slots():
-            x_BCHW, slot_us = slot(x_BCHW, slot.mask(temperature, self.paths, generator))
-            latency_us = latency_us + slot_us
-        logits_BN: Tensor = self.head(x_BCHW)
-        return logits_BN, latency_us
+    def masks(self, temperature: float, generator: torch.Generator) -> Masks:
+        """One mask per slot, for a whole batch."""
+        return [slot.mask(temperature, generator) for slot in self.mixed_slots()]
 
-    def mixed_slots(self) -> Iterator[MixedSlot]:
-        for slot in self.slots:
-            assert isinstance(slot, MixedSlot)
-            yield slot
+    def path(self, generator: torch.Generator) -> Path:
+        """A whole path, drawn from P_theta."""
+        return tuple(slot.draw(generator) for slot in self.mixed_slots())
 
-    def expected_latency_us(self) -> float:
-        """LAT under P_theta itself, without noise."""
-        means_us = [
-            torch.dot(slot.probabilities(), slot.latency_us_K).item()
-            for slot in self.mixed_slots()
+    def log_probability(self, path: Path) -> Tensor:
+        """log P_theta of a path: the sum over its slots."""
+        chosen = [
+            slot.theta_K.log_softmax(dim=0)[index]
+            for slot, index in zip(self.mixed_slots(), path, strict=True)
         ]
-        return self.fixed_us + sum(means_us)
+        return torch.stack(chosen).sum()
+
+    def latency_us(self, masks: Masks) -> Tensor:
+        """LAT under these masks (equation 6), in us, stem and head included."""
+        parts = [
+            torch.dot(weight_K, slot.latency_us_K)
+            for slot, weight_K in zip(self.mixed_slots(), masks, strict=True)
+        ]
+        return torch.stack(parts).sum() + self.fixed_us
+
+    def expected_latency_us(self) -> Tensor:
+        """LAT under P_theta itself, without noise, in us."""
+        return self.latency_us([slot.probabilities() for slot in self.mixed_slots()])
 
     def theta_entropy(self) -> float:
         """Mean over slots of the entropy of P_theta, in nats: 0 once every choice is made."""
         slots = self.mixed_slots()
         return fmean(torch.special.entr(slot.probabilities()).sum().item() for slot in slots)
+
+    def mixed_slots(self) -> Iterator[MixedSlot]:
+        for slot in self.slots:
+            assert isinstance(slot, MixedSlot)
+            yield slot
 
     def thetas(self) -> list[nn.Parameter]:
         """The architecture's logits, one tensor per slot."""
@@ -135,6 +174,16 @@ class Supernet(nn.Module):
         """Every parameter that is no theta."""
         thetas = {id(theta) for theta in self.thetas()}
         return [parameter for parameter in self.parameters() if id(parameter) not in thetas]
+
+    def _one(self, image_BCHW: Tensor, choice: Masks | Path) -> Tensor:
+        x_BCHW: Tensor = self.stem(image_BCHW)
+        for slot, chosen in zip(self.mixed_slots(), choice, strict=True):
+            if isinstance(chosen, int):
+                x_BCHW = slot.along(x_BCHW, chosen, self.recompute)
+            else:
+                x_BCHW = slot(x_BCHW, chosen, self.recompute)
+        logits_BN: Tensor = self.head(x_BCHW)
+        return logits_BN
 
 
 def _use_batch_statistics(module: nn.Module) -> None:

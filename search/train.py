@@ -1,205 +1,164 @@
-"""The search itself: FBNet's loss, one step, one epoch.
+"""`python -m search.train`: one network trained from scratch, as the paper does after a search."""
 
-Wu et al. 2019 (arXiv:1812.03443), sections 3.2 and 3.3.
-
-Shape suffixes: B batch, C channels, H height, W width, N classes, K candidates of a slot.
-"""
-
-import math
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
-from statistics import fmean
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
-from torch.optim import SGD, Adam, Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR
+from cyclopts import Parameter
+from pydantic import Field
 
-from contract.errors import Diverged, PhonebookError
-from search.config import SearchConfig
-from search.data import Batch, Images
-from search.supernet import Supernet
+from contract.cli import command_line, main
+from contract.errors import PhonebookError
+from contract.networks import Network, published
+from contract.networks import network as network_of
+from contract.spaces import space as space_named
+from contract.values import Value
+from search import data as datasets
+from search.bench import opened
+from search.blocks import build_network
+from search.config import DataConfig, MachineConfig, TrainConfig
+from search.folder import RunFolder, fresh_path
+from search.job import Keeper, train
+from search.metrics import Metrics
+from search.networks import write_weights
+from search.presets import of_training, use_presets
+from search.record import Record
+from search.report import versions
+from search.result import SearchResult
+from search.training import accuracy
 
-Objective = Callable[[Tensor, Tensor], Tensor]  # of the cross entropy and the latency in us
-
-
-def latency_aware_loss(
-    cross_entropy: Tensor, latency_us: Tensor, *, alpha: float, beta: float
-) -> Tensor:
-    """Equation 2: CE * alpha * log(LAT) ** beta, with LAT in us and the power outside the log.
-
-    Raises:
-        PhonebookError: LAT is 1 us or less, where the logarithm is no longer a price.
-    """
-    if latency_us.item() <= 1:
-        raise PhonebookError(
-            f"the expected latency is {latency_us.item():g} us, but its logarithm is a price only "
-            "above 1 us; is the table in microseconds?"
-        )
-    return cross_entropy * alpha * latency_us.log() ** beta
+app = command_line("python -m search.train", "Train one network from scratch.")
+use_presets(app, of_training)
 
 
-def cross_entropy_alone(cross_entropy: Tensor, latency_us: Tensor) -> Tensor:
-    """What the weights descend.
+class TrainingResult(Value):
+    """result.json of a training."""
 
-    The latency does not depend on them, so their gradient of equation 2 is that of the cross
-    entropy times a factor of the batch's mask: the same direction at an unsteady learning rate.
-    """
-    return cross_entropy
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StepResult:
-    """What one batch showed, before its update."""
-
-    images: int
-    cross_entropy: float
-    latency_us: float
-    loss: float
-    correct: int
+    space: str
+    architecture: tuple[str, ...]
+    head_channels: int
+    macs: int
+    params: int
+    accuracy: float = Field(ge=0, le=1)  # share of the test images
 
 
-def step(
-    supernet: Supernet,
-    batch: Batch,
-    objective: Objective,
-    optimizer: Optimizer | None,
+@app.default
+def run(
     *,
-    temperature: float,
-    generator: torch.Generator,
-) -> StepResult:
-    """One update of whichever parameters `optimizer` owns; without one, only a look."""
-    image_BCHW, label_B = batch
-    with torch.set_grad_enabled(optimizer is not None):
-        logits_BN, latency_us = supernet(image_BCHW, temperature, generator)
-        cross_entropy = F.cross_entropy(logits_BN, label_B)
-        loss = objective(cross_entropy, latency_us)
-    if optimizer is not None:
-        optimizer.zero_grad()
-        # Naming the inputs spares the gradients of the parameters that the other optimizer owns.
-        owned = [p for group in optimizer.param_groups for p in group["params"]]
-        torch.autograd.backward(loss, inputs=owned)
-        optimizer.step()
-    return StepResult(
-        images=len(label_B),
-        cross_entropy=cross_entropy.item(),
-        latency_us=latency_us.item(),
-        loss=loss.item(),
-        correct=int((logits_BN.argmax(dim=1) == label_B).sum()),
+    architecture: Path | None = None,
+    sample: int | None = None,
+    network: str | None = None,
+    space: str | None = None,
+    preset: str | None = None,
+    out: Path | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    config: Annotated[TrainConfig, Parameter(name="*")] = TrainConfig(),  # noqa: B008
+    data: Annotated[DataConfig, Parameter(name="*")] = DataConfig(),  # noqa: B008
+    machine: Annotated[MachineConfig, Parameter(name="*")] = MachineConfig(),  # noqa: B008
+) -> None:
+    """Train one network from scratch, on all training images.
+
+    Args:
+        architecture: A search's result.json.
+        sample: Train this one of the result's samples of P_theta, from 1; else the network found.
+        network: A published network instead.
+        space: The published network's blocks in this space; else its own.
+        preset: Options that suit each other: fbnet-imagenet (the paper's), small, glimpse.
+            Options given beside it count more.
+        out: Where the results go; else a new folder under runs/.
+        overwrite: Allow --out to hold another run, and replace it.
+        resume: Go on with the training that was stopped in --out, by the same options.
+        config: Hyper-parameters.
+        data: What to learn from.
+        machine: How this computer works.
+    """
+    chosen = _chosen(architecture, sample, network, space)
+    if resume and out is None:
+        raise PhonebookError("--resume needs --out: the folder of the training to go on with")
+    with opened(machine) as bench:
+        folder = RunFolder(
+            out or fresh_path(chosen.name),
+            overwrite=overwrite,
+            resume=resume,
+        )
+        if resume and not folder.resumes:
+            raise PhonebookError(f"--out {folder.path} holds no training to resume")
+        home = space_named(chosen.space)
+        images = datasets.load(
+            data.data,
+            resolution=home.resolution,
+            most_classes=home.classes,
+            classes=data.classes,
+            seed=machine.seed,
+            workers=data.workers,
+        )
+        identity = {
+            "space": chosen.space,
+            "architecture": list(chosen.blocks),
+            "head": chosen.head_channels,
+            "data": data.data,
+            "classes": data.classes,
+            "images": len(images.train) + len(images.test),
+            "seed": machine.seed,
+            "processes": bench.ranks.world,
+            **asdict(config),
+        }
+        if folder.resumes:
+            record = Record.read(folder.checkpoint, identity=identity)
+        else:
+            record = Record(identity=identity)
+            if bench.ranks.is_first:
+                folder.begin({**identity, "versions": versions()})
+        metrics = Metrics(folder.metrics, tensorboard=machine.logger == "tensorboard")
+        if bench.ranks.is_first:
+            metrics.begin(record.epochs, record.final_epochs)
+        bench.console.print(f"training {chosen.name} of {chosen.space}; results: {folder.path}")
+        torch.manual_seed(machine.seed)
+        module = build_network(chosen).to(bench.ranks.device)
+        keeper = Keeper(bench=bench, folder=folder, record=record, metrics=metrics)
+        train(module, images.train, config=config, keeper=keeper, what=f"training {chosen.name}")
+        result = TrainingResult(
+            space=chosen.space,
+            architecture=chosen.blocks,
+            head_channels=chosen.head_channels,
+            macs=chosen.macs(),
+            params=chosen.params(),
+            accuracy=accuracy(
+                module, images.test, batch_size=config.batch_size, ranks=bench.ranks
+            ),
+        )
+        if bench.ranks.is_first:
+            write_weights(folder.weights, module, chosen)
+            folder.result.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        bench.console.print(f"accuracy {result.accuracy:.2%}; weights: {folder.weights}")
+
+
+def _chosen(
+    architecture: Path | None, sample: int | None, network: str | None, space: str | None
+) -> Network:
+    if (architecture is None) == (network is None):
+        raise PhonebookError("give either --architecture RESULT.JSON or --network NAME")
+    if architecture is None:
+        if sample is not None:
+            raise PhonebookError("--sample is of a search's result; give --architecture too")
+        return published(network or "", in_space=space_named(space) if space else None)
+    result = SearchResult.read(architecture)
+    if space not in (None, result.space):
+        raise PhonebookError(f"{architecture} is of {result.space}; leave --space {space} out")
+    if sample is None:
+        return result.network()
+    if not 1 <= sample <= len(result.samples):
+        raise PhonebookError(
+            f"--sample is {sample}, but {architecture} has samples 1 to {len(result.samples)}"
+        )
+    return network_of(
+        result.samples[sample - 1].architecture,
+        space=space_named(result.space),
+        name=f"sample-{sample}",
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EpochResult:
-    """One epoch's figures: what weights met on their split, then theta on its own."""
-
-    epoch: int  # from 1
-    trains_theta: bool
-    temperature: float
-    weight_cross_entropy: float
-    theta_cross_entropy: float
-    latency_factor: float  # alpha * log(LAT) ** beta
-    theta_loss: float  # the product of the two
-    theta_accuracy: float  # share, of the mixed network on the theta split
-    expected_latency_us: float  # under P_theta, without noise
-    theta_entropy: float  # nats, mean over slots
-    theta: tuple[tuple[float, ...], ...]  # P_theta of each candidate, one tuple per slot
-    seconds: float
-
-
-class Search:
-    """Alternates per epoch: weights on their split, then, after the warm-up, theta on its own."""
-
-    def __init__(
-        self,
-        supernet: Supernet,
-        *,
-        weight_split: Images,
-        theta_split: Images,
-        config: SearchConfig,
-        generator: torch.Generator,
-        on_step: Callable[[], None],
-    ) -> None:
-        self.supernet = supernet
-        self.weight_split = weight_split
-        self.theta_split = theta_split
-        self.config = config
-        self.generator = generator
-        self.on_step = on_step
-        self.weight_optimizer = SGD(
-            supernet.weights(),
-            lr=config.weight_lr,
-            momentum=config.weight_momentum,
-            weight_decay=config.weight_decay,
-        )
-        self.theta_optimizer = Adam(
-            supernet.thetas(), lr=config.theta_lr, weight_decay=config.theta_weight_decay
-        )
-        self.latency_aware = partial(latency_aware_loss, alpha=config.alpha, beta=config.beta)
-
-    def epochs(self) -> Iterator[EpochResult]:
-        """Yield each epoch's figures when it is over.
-
-        Raises:
-            Diverged: a loss is not a number; the message names epoch and step.
-            PhonebookError: the expected latency is 1 us or less.
-        """
-        cosine = CosineAnnealingLR(self.weight_optimizer, T_max=self.config.epochs)
-        for epoch in range(self.config.epochs):
-            began = time.monotonic()
-            trains_theta = epoch >= self.config.warmup_epochs
-            of_weights = self._pass(
-                epoch, self.weight_split, cross_entropy_alone, self.weight_optimizer
-            )
-            of_theta = self._pass(
-                epoch,
-                self.theta_split,
-                self.latency_aware,
-                self.theta_optimizer if trains_theta else None,
-            )
-            cosine.step()
-            images = [result.images for result in of_theta]
-            yield EpochResult(
-                epoch=epoch + 1,
-                trains_theta=trains_theta,
-                temperature=self.config.temperature_of(epoch),
-                weight_cross_entropy=fmean(
-                    (result.cross_entropy for result in of_weights),
-                    weights=[result.images for result in of_weights],
-                ),
-                theta_cross_entropy=fmean((r.cross_entropy for r in of_theta), weights=images),
-                latency_factor=fmean((r.loss / r.cross_entropy for r in of_theta), weights=images),
-                theta_loss=fmean((r.loss for r in of_theta), weights=images),
-                theta_accuracy=sum(r.correct for r in of_theta) / sum(images),
-                expected_latency_us=self.supernet.expected_latency_us(),
-                theta_entropy=self.supernet.theta_entropy(),
-                theta=tuple(
-                    tuple(slot.probabilities().tolist()) for slot in self.supernet.mixed_slots()
-                ),
-                seconds=time.monotonic() - began,
-            )
-
-    def _pass(
-        self, epoch: int, split: Images, objective: Objective, optimizer: Optimizer | None
-    ) -> list[StepResult]:
-        results: list[StepResult] = []
-        for batch in split.batches(self.config.batch_size, self.generator):
-            result = step(
-                self.supernet,
-                batch,
-                objective,
-                optimizer,
-                temperature=self.config.temperature_of(epoch),
-                generator=self.generator,
-            )
-            results.append(result)
-            if not math.isfinite(result.loss):
-                raise Diverged(
-                    f"the search's loss is {result.loss} in epoch {epoch + 1}, "
-                    f"step {len(results)}; lower --weight-lr or --theta-lr"
-                )
-            self.on_step()
-        return results
+if __name__ == "__main__":
+    main(app)

@@ -42,7 +42,7 @@ def epoch(number: int, *, of: int) -> EpochResult:
         temperature=5 * math.exp(-0.045 * 90 * number / of),
         weight_cross_entropy=cross_entropy,
         theta_cross_entropy=cross_entropy * 1.1,
-        latency_factor=factor,
+        latency_term=factor,
         theta_loss=factor * cross_entropy * 1.1,
         theta_accuracy=1 - cross_entropy / 5.2,
         expected_latency_us=expected_us,

@@ -1,0 +1,49 @@
+"""What every run works with: the processes, the screen, and the wish to stop."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from rich.console import Console
+from rich.progress import Progress, TaskID
+
+from search.config import MachineConfig
+from search.ranks import Ranks, joined
+from search.screen import plain_console, progress_bar
+from search.stopping import Stop
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """This process's share of a run. Only the first process prints."""
+
+    machine: MachineConfig
+    ranks: Ranks
+    console: Console
+    stop: Stop
+
+    @property
+    def autocast(self) -> torch.dtype | None:
+        return torch.bfloat16 if self.machine.precision == "bfloat16" else None
+
+    @contextmanager
+    def progress(self, what: str, *, steps: int, done: int) -> Iterator[Callable[[], bool]]:
+        """A bar over the steps; call what it gives after each one to learn whether to stop."""
+        with progress_bar(self.console) as bar:
+            task = bar.add_task(what, total=steps, completed=done)
+            yield lambda: self._after_step(bar, task)
+
+    def _after_step(self, bar: Progress, task: TaskID) -> bool:
+        bar.advance(task)
+        return self.stop.asked
+
+
+@contextmanager
+def opened(machine: MachineConfig, *, console: Console | None = None) -> Iterator[Bench]:
+    """Join the run's processes, seed PyTorch and listen for Ctrl-C."""
+    torch.set_num_threads(machine.threads)
+    torch.manual_seed(machine.seed)
+    with joined(accelerator=machine.accelerator) as ranks, Stop() as stop:
+        screen = (console or plain_console()) if ranks.is_first else Console(quiet=True)
+        yield Bench(machine=machine, ranks=ranks, console=screen, stop=stop)

@@ -1,0 +1,275 @@
+"""One search from table to measured network, which can be stopped anywhere and resumed."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from contract.spaces import SearchSpace
+from contract.tables import LatencyTable
+from search.bench import Bench
+from search.blocks import build_network
+from search.config import DataConfig, SearchConfig, TrainConfig
+from search.data import DataSet, Images
+from search.derive import Found, derive, window
+from search.dnas import Search, Stopped
+from search.folder import RunFolder
+from search.measure import measure
+from search.metrics import Metrics
+from search.networks import write_weights
+from search.record import Record
+from search.report import versions, write_report
+from search.result import SearchResult
+from search.screen import comparison, epoch_line, show_result, unreadable_lines
+from search.supernet import Supernet
+from search.training import Training, accuracy
+from search.window import Window
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What one run searches, with what, and where it keeps what it finds."""
+
+    space: SearchSpace
+    table: LatencyTable
+    images: DataSet
+    data: DataConfig
+    search: SearchConfig
+    final: TrainConfig
+    folder: RunFolder
+    bench: Bench
+
+    def identity(self) -> dict[str, Any]:
+        """All that the result depends on, by the names of the options."""
+        return {
+            "device": self.table.device,
+            "runtime": self.table.runtime.key,
+            "space": self.space.name,
+            "table": self.table.snapshot,
+            "data": self.data.data,
+            "classes": self.data.classes,
+            "images": len(self.images.train) + len(self.images.test),
+            "seed": self.bench.machine.seed,
+            "precision": self.bench.machine.precision,
+            "processes": self.bench.ranks.world,
+            **asdict(self.search),
+            **{f"final.{name}": value for name, value in asdict(self.final).items()},
+        }
+
+
+def search_and_measure(job: Job, *, agent: Sequence[str] | None) -> SearchResult:
+    """Search, train what was found, then have `agent` measure it (None: leave it unmeasured).
+
+    The same seed, threads and processes on the same machine find the same network, stopped and
+    resumed or not.
+
+    Raises:
+        IncompleteTable: operators have no row; nothing was trained or written.
+        Diverged, Collapsed: the search or the training no longer learns.
+        PhonebookError: unsuitable options, or a measurement that failed.
+        Stopped: somebody asked for it.
+        What was done until then stays, and `resume` goes on with it.
+    """
+    bench, folder = job.bench, job.folder
+    torch.manual_seed(bench.machine.seed)  # draws the initial weights
+    supernet = Supernet(job.space, job.table, recompute=job.search.checkpointing)
+    target_us = job.search.target_us
+    within = None if target_us is None else window(supernet, target_us)
+    record = _begun(job)
+    metrics = Metrics(folder.metrics, tensorboard=bench.machine.logger == "tensorboard")
+    if bench.ranks.is_first:
+        metrics.begin(record.epochs, record.final_epochs)
+    bench.console.print(
+        f"searching {job.space.name} for {job.table.device} under {job.table.runtime.key}; "
+        f"results: {folder.path}"
+    )
+    keeper = Keeper(bench=bench, folder=folder, record=record, metrics=metrics)
+    found = record.found or _found(job, supernet.to(bench.ranks.device), within, keeper)
+    result = _finished(job) or _trained(job, found, keeper)
+    show_result(bench.console, result)
+    try:
+        if agent is not None and result.measured_us is None and bench.ranks.is_first:
+            result = _measured(job, result, agent)
+    finally:
+        if bench.ranks.is_first:
+            write_report(
+                folder.report,
+                result,
+                record.epochs,
+                table=job.table,
+                space=job.space,
+                target_us=target_us,
+            )
+            bench.console.print(f"report: {folder.report}")
+    return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keeper:
+    """Writes down what a run has done; the first process alone."""
+
+    bench: Bench
+    folder: RunFolder
+    record: Record
+    metrics: Metrics
+
+    def save(self) -> None:
+        if self.bench.ranks.is_first:
+            self.record.write(self.folder.checkpoint)
+
+    def add(self, epoch: Any) -> None:
+        if self.bench.ranks.is_first:
+            self.metrics.add(epoch)
+
+    def stopped(self) -> None:
+        self.save()
+        self.bench.console.print(
+            f"stopped; the same command with --out {self.folder.path} --resume goes on"
+        )
+
+
+def train(
+    module: torch.nn.Module,
+    images: Images,
+    *,
+    config: TrainConfig,
+    keeper: Keeper,
+    what: str,
+) -> None:
+    """Train the module from scratch, or go on where the record left off."""
+    bench, record = keeper.bench, keeper.record
+    steps = config.epochs * images.steps(config.batch_size)
+    done = record.training["epoch"] * images.steps(config.batch_size) if record.training else 0
+    with bench.progress(what, steps=steps, done=done) as on_step:
+        training = Training(
+            module,
+            images,
+            config=config,
+            seed=bench.machine.seed,
+            ranks=bench.ranks,
+            on_step=on_step,
+        )
+        if record.training is not None:
+            training.load(record.training)
+        try:
+            for epoch in training.epochs():
+                record.final_epochs.append(epoch)
+                record.training = training.state()
+                keeper.add(epoch)
+                keeper.save()
+        except Stopped:
+            record.training = training.state()
+            keeper.stopped()
+            raise
+
+
+def _begun(job: Job) -> Record:
+    identity = job.identity()
+    if job.folder.resumes:
+        return Record.read(job.folder.checkpoint, identity=identity)
+    if job.bench.ranks.is_first:
+        job.folder.begin({**identity, "versions": versions()}, job.table)
+    return Record(identity=identity)
+
+
+def _found(job: Job, supernet: Supernet, within: Window | None, keeper: Keeper) -> Found:
+    """Search, and derive what theta then says."""
+    bench, config, record = job.bench, job.search, keeper.record
+    weight_split, theta_split = job.images.train.split(
+        config.weights_share, seed=bench.machine.seed
+    )
+    per_epoch = weight_split.steps(config.batch_size) + theta_split.steps(config.batch_size)
+    with bench.progress(
+        "searching", steps=config.epochs * per_epoch, done=len(record.epochs) * per_epoch
+    ) as on_step:
+        search = Search(
+            supernet,
+            weight_split=weight_split,
+            theta_split=theta_split,
+            config=config,
+            seed=bench.machine.seed,
+            ranks=bench.ranks,
+            autocast=bench.autocast,
+            on_step=on_step,
+        )
+        if record.search is not None:
+            search.load(record.search)
+        try:
+            for epoch in search.epochs():
+                record.epochs.append(epoch)
+                record.search = search.state()
+                keeper.add(epoch)
+                keeper.save()
+                bench.console.print(epoch_line(epoch, epochs=config.epochs))
+        except Stopped:
+            record.search = search.state()
+            keeper.stopped()
+            raise
+    for line in unreadable_lines(job.images.train.unreadable()):
+        bench.console.print(line)
+    record.found = derive(
+        supernet,
+        job.space,
+        job.table,
+        within=within,
+        samples=config.samples,
+        generator=search.generator,
+    )
+    record.search = None  # its work is done, and the checkpoint smaller without it
+    keeper.save()
+    return record.found
+
+
+def _finished(job: Job) -> SearchResult | None:
+    return SearchResult.read(job.folder.result) if job.folder.resumes and job.folder.result.exists() else None
+
+
+def _trained(job: Job, found: Found, keeper: Keeper) -> SearchResult:
+    """Train the network found from scratch, and keep its weights and the result."""
+    bench = job.bench
+    network = found.network(job.space)
+    torch.manual_seed(bench.machine.seed)
+    module = build_network(network).to(bench.ranks.device)
+    train(
+        module,
+        job.images.train,
+        config=job.final,
+        keeper=keeper,
+        what="training the network found",
+    )
+    result = SearchResult(
+        device=job.table.device,
+        runtime=job.table.runtime,
+        space=job.space.name,
+        seed=bench.machine.seed,
+        architecture=found.architecture,
+        target_us=job.search.target_us,
+        predicted_us=found.predicted_us,
+        measured_us=None,
+        macs=network.macs(),
+        params=network.params(),
+        accuracy=accuracy(
+            module, job.images.test, batch_size=job.final.batch_size, ranks=bench.ranks
+        ),
+        table_snapshot=job.table.snapshot,
+        layers=found.layers,
+        samples=found.samples,
+    )
+    if bench.ranks.is_first:
+        write_weights(job.folder.weights, module, network)
+        result.write(job.folder.result)
+    return result
+
+
+def _measured(job: Job, result: SearchResult, agent: Sequence[str]) -> SearchResult:
+    """The result with the device's own figure, rewritten to its file."""
+    console = job.bench.console
+    console.print(f"measuring the network found on {result.device}")
+    arguments = ["--device", result.device, "--result", str(job.folder.result)]
+    measurement = measure([*arguments, "--runtime", result.runtime.key], agent=agent)
+    measured = result.model_copy(update={"measured_us": measurement.latency_us})
+    measured.write(job.folder.result)
+    console.print(comparison(result.predicted_us, measurement.latency_us))
+    console.print(f"program: {measurement.program}")
+    return measured

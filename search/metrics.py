@@ -1,0 +1,55 @@
+"""metrics.jsonl: one line per epoch, for people, programs and, if wished, TensorBoard."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from contract.errors import PhonebookError
+from search.dnas import EpochResult
+from search.training import FinalEpoch
+
+
+class Metrics:
+    """Writes each epoch's figures as it ends.
+
+    Raises:
+        PhonebookError: TensorBoard is wished for and not installed.
+    """
+
+    def __init__(self, path: Path, *, tensorboard: bool) -> None:
+        self.path = path
+        self._board: Any = None
+        if tensorboard:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError as error:
+                raise PhonebookError(
+                    "--logger tensorboard needs TensorBoard; "
+                    "run pip install 'phonebook[tensorboard]'"
+                ) from error
+            self._board = SummaryWriter(path.with_name("tensorboard"))
+
+    def begin(self, epochs: Iterable[EpochResult], final_epochs: Iterable[FinalEpoch]) -> None:
+        """Leave just these in the file: what a resumed run had lost is computed again."""
+        self.path.unlink(missing_ok=True)
+        for epoch in epochs:
+            self.add(epoch)
+        for final in final_epochs:
+            self.add(final)
+
+    def add(self, epoch: EpochResult | FinalEpoch) -> None:
+        line: dict[str, Any] = (
+            {"phase": "final", **epoch.model_dump()}
+            if isinstance(epoch, FinalEpoch)
+            else {"phase": "search", **asdict(epoch)}
+        )
+        # Closed after each line: whatever ends the run, the epochs so far are on disk.
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        if self._board is not None:
+            for name, value in line.items():
+                if isinstance(value, int | float):
+                    self._board.add_scalar(f"{line['phase']}/{name}", value, epoch.epoch)
+            self._board.flush()

@@ -1,0 +1,99 @@
+"""The processes of one run: one alone, or those that `torchrun` started (data parallel)."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from contract.errors import PhonebookError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ranks:
+    """This process among those of the run. All of them take every step together."""
+
+    rank: int = 0
+    world: int = 1
+    device: torch.device = torch.device("cpu")
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes, prints and measures."""
+        return self.rank == 0
+
+    def total(self, values: Sequence[float]) -> list[float]:
+        """Each value's sum over all processes, the same in every one of them."""
+        if self.world == 1:
+            return list(values)
+        tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(tensor)
+        return list(map(float, tensor.tolist()))
+
+    def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Replace each gradient by its mean over all processes."""
+        if self.world == 1:
+            return
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(flat)
+        flat /= self.world
+        for gradient, mean in zip(
+            gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True
+        ):
+            gradient.copy_(mean.view_as(gradient))
+
+    def shared(self, module: nn.Module) -> nn.Module:
+        """The module, with gradients averaged over all processes where there are several."""
+        if self.world == 1:
+            return module
+        return DistributedDataParallel(module, find_unused_parameters=True)
+
+    def check_batch(self, option: str, batch_size: int) -> None:
+        """See to it that every process gets equally many images.
+
+        Raises:
+            PhonebookError: the number of processes does not divide the batch.
+        """
+        if batch_size % self.world:
+            raise PhonebookError(
+                f"--{option} is {batch_size}, which {self.world} processes cannot share equally; "
+                f"give a multiple of {self.world}"
+            )
+
+
+@contextmanager
+def joined(*, accelerator: bool) -> Iterator[Ranks]:
+    """This process among those that torchrun names in the environment, if it started it."""
+    device = _device(accelerator=accelerator)
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        yield Ranks(device=device)
+        return
+    dist.init_process_group(dist.get_default_backend_for_device(device))
+    try:
+        yield Ranks(rank=dist.get_rank(), world=world, device=device)
+    finally:
+        dist.destroy_process_group()
+
+
+def gathered(ranks: Ranks, tensor: Tensor) -> list[Tensor]:
+    """The tensor of every process, in the order of their ranks."""
+    if ranks.world == 1:
+        return [tensor]
+    everyone = [torch.empty_like(tensor) for _ in range(ranks.world)]
+    dist.all_gather(everyone, tensor)
+    return everyone
+
+
+def _device(*, accelerator: bool) -> torch.device:
+    found = torch.accelerator.current_accelerator(check_available=True) if accelerator else None
+    if found is None:
+        return torch.device("cpu")
+    device = torch.device(found.type, int(os.environ.get("LOCAL_RANK", "0")))
+    torch.accelerator.set_device_index(device.index)
+    return device
