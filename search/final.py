@@ -48,8 +48,9 @@ def train(
     module.train()
     for epoch in range(1, config.final_epochs + 1):
         total = 0.0
+        shuffle = int(torch.randint(2**62, (), generator=generator))
         for number, (image_BCHW, label_B) in enumerate(
-            images.batches(config.batch_size, generator), start=1
+            images.batches(config.batch_size, shuffle=shuffle), start=1
         ):
             loss = F.cross_entropy(module(image_BCHW), label_B)
             if not math.isfinite(loss.item()):
@@ -71,7 +72,7 @@ def accuracy(module: nn.Module, images: Images, *, batch_size: int) -> float:
     """Share of `images` that the network names rightly, with its stored batch statistics."""
     module.eval()
     correct = 0
-    for image_BCHW, label_B in images.batches(batch_size, generator=None):
+    for image_BCHW, label_B in images.batches(batch_size):
         logits_BN = module(image_BCHW)
         correct += int((logits_BN.argmax(dim=1) == label_B).sum())
     return correct / len(images)

@@ -103,7 +103,10 @@ def search_and_measure(job: Job, *, agent: Sequence[str] | None) -> SearchResult
     generator = torch.Generator().manual_seed(config.seed)
     supernet = Supernet(job.space, job.table, paths=config.paths)
     images = datasets.load(
-        job.data, resolution=job.space.resolution, classes=job.space.classes, generator=generator
+        job.data,
+        resolution=job.space.resolution,
+        most_classes=job.space.classes,
+        seed=config.seed,
     )
     folder.begin(_options(job), job.table)
     console.print(f"searching {job.space.name} for {job.table.device}; results: {folder.path}")
@@ -151,7 +154,7 @@ def _search(
     progress: Progress,
 ) -> list[EpochResult]:
     config = job.config
-    weight_split, theta_split = images.train.split(config.weights_share, generator)
+    weight_split, theta_split = images.train.split(config.weights_share, seed=config.seed)
     # A step of the search computes `paths` candidates per slot, one of the network found only one.
     steps = weight_split.steps(config.batch_size) + theta_split.steps(config.batch_size)
     final_steps = config.final_epochs * images.train.steps(config.batch_size)

@@ -182,7 +182,8 @@ class Search:
         self, epoch: int, split: Images, objective: Objective, optimizer: Optimizer | None
     ) -> list[StepResult]:
         results: list[StepResult] = []
-        for batch in split.batches(self.config.batch_size, self.generator):
+        shuffle = int(torch.randint(2**62, (), generator=self.generator))
+        for batch in split.batches(self.config.batch_size, shuffle=shuffle):
             result = step(
                 self.supernet,
                 batch,
