@@ -101,7 +101,7 @@ def _numbers(*images: Images) -> tuple[str, ...]:
 
 
 def _drawn_classes(images: DataSet, classes: int, *, seed: int) -> DataSet:
-    there = images.train.label_B.unique().tolist()
+    there = sorted(set(images.train.label_B.tolist()))
     if not 2 <= classes <= len(there):
         raise PhonebookError(
             f"--classes {classes}, but --data {images.name} has {len(there)} classes; "
@@ -132,7 +132,7 @@ def _check_labels(images: DataSet, most_classes: int) -> None:
             f"classes apart (0 to {most_classes - 1}); give --classes {most_classes} for as many "
             "of them drawn at random, or choose another --space"
         )
-    there = images.train.label_B.unique().tolist()
+    there = sorted(set(images.train.label_B.tolist()))
     if len(there) == 1:
         raise PhonebookError(
             f"--data {images.name} has only the class {images.class_names[there[0]]}; "
@@ -140,6 +140,6 @@ def _check_labels(images: DataSet, most_classes: int) -> None:
         )
     if not len(images.test):
         raise PhonebookError(
-            f"--data {images.name} has no test images of the classes {listing(images.class_names)}; "
+            f"--data {images.name} has no test images of {listing(images.class_names)}; "
             "give more images or --classes"
         )

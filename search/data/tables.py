@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def read_parquet(path: Path, files: list[Path]) -> Parts:
     parts: dict[str, list[str]] = {}
     for file in files:
         found = PART.findall(str(file.relative_to(path)) if file != path else file.stem)
-        parts.setdefault(found[-1].lower() if found else "", []).append(str(file))
+        parts.setdefault(found[-1].lower() if found else "", []).append(escape(str(file)))
     if "" in parts and len(parts) > 1:
         raise PhonebookError(
             f"--data {path}: {listing(parts[''])} names no part, but others do; "
