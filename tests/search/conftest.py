@@ -25,6 +25,16 @@ def _one_thread() -> None:
     torch.set_num_threads(1)  # the tensors are tiny: a second thread would mostly wait
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Hugging Face's libraries read these when they are imported, which no test file does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hugging-face")))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setenv("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny() -> SearchSpace:
     """Two slots, one of which may skip, on 8x8 images of three classes."""

@@ -11,7 +11,7 @@ from contract.errors import Diverged, PhonebookError
 from contract.operators import Operator
 from contract.spaces import SearchSpace
 from search.config import SearchConfig
-from search.data import Images, Scaling
+from search.data import Images, Scaling, grey_images
 from search.supernet import Supernet
 from search.train import (
     EpochResult,
@@ -26,9 +26,9 @@ PAPER_LOSS = partial(latency_aware_loss, alpha=0.2, beta=0.6)
 
 def images(count: int, *, seed: int = 0) -> Images:
     generator = torch.Generator().manual_seed(seed)
-    return Images(
-        grey_BHW=torch.rand(count, 8, 8, generator=generator),
-        label_B=torch.randint(0, 3, (count,), generator=generator),
+    return grey_images(
+        torch.rand(count, 8, 8, generator=generator),
+        torch.randint(0, 3, (count,), generator=generator),
         scaling=Scaling(mean=0.5, deviation=0.3, resolution=8),
     )
 
@@ -64,7 +64,7 @@ def test_a_latency_whose_logarithm_is_no_price_is_refused(latency_us: float) -> 
 
 
 def theta_gradients(net: Supernet, *, double: bool = False) -> list[Tensor]:
-    batch = next(images(6).batches(6, None))
+    batch = next(images(6).batches(6))
     dtype = torch.float64 if double else torch.float32
     return list(torch.autograd.grad(loss_of(net, batch[0].to(dtype), batch[1]), net.thetas()))
 
@@ -76,7 +76,7 @@ def loss_of(net: Supernet, image_BCHW: Tensor, label_B: Tensor) -> Tensor:
 
 def test_the_gradient_of_theta_is_the_numeric_one(tiny: SearchSpace) -> None:
     net = supernet(tiny).double()
-    image_BCHW, label_B = next(images(6).batches(6, None))
+    image_BCHW, label_B = next(images(6).batches(6))
     gradients = theta_gradients(net, double=True)
     nudge = 1e-6
     for theta_K, gradient_K in zip(net.thetas(), gradients, strict=True):
@@ -136,7 +136,7 @@ def test_a_look_changes_nothing(tiny: SearchSpace) -> None:
 def one_step(net: Supernet, optimizer: SGD | Adam | None) -> None:
     result = step(
         net,
-        next(images(6).batches(6, None)),
+        next(images(6).batches(6)),
         PAPER_LOSS,
         optimizer,
         temperature=2.0,

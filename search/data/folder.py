@@ -1,0 +1,84 @@
+"""A folder of pictures: `train/CLASS/*` beside `val/CLASS/*`, or `CLASS/*` alone."""
+
+import os
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from contract.errors import PhonebookError, listing
+from search.data.tables import TESTS, TRAIN, Part, Parts
+
+Classes = dict[str, list[str]]  # the pictures in each class's folder, relative to the data's
+
+
+def read_folder(folder: Path) -> Parts | None:
+    """The pictures of a folder, none of which is opened; None if there are none.
+
+    Raises:
+        PhonebookError: the parts have different classes.
+    """
+    parts = {name: _classes(folder / name, folder) for name in (TRAIN, *TESTS)}
+    train = parts.pop(TRAIN)
+    tests = [(name, classes) for name, classes in parts.items() if classes]
+    if not train:
+        train, tests = _classes(folder, folder), []
+    if not train:
+        return None
+    for name, test in tests[:1]:
+        if test.keys() != train.keys():
+            raise PhonebookError(
+                f"--data {folder}: {TRAIN} and {name} have different classes ("
+                f"only in {TRAIN}: {listing(sorted(train.keys() - test.keys())) or 'none'}; "
+                f"only in {name}: {listing(sorted(test.keys() - train.keys())) or 'none'}); "
+                "each class needs a folder of pictures in both"
+            )
+    class_names = tuple(train)
+    return Parts(
+        class_names=class_names,
+        train=_part(folder, train),
+        test=_part(folder, tests[0][1]) if tests else None,
+    )
+
+
+def _classes(part: Path, folder: Path) -> Classes:
+    """The folders in a part that have pictures, in order; none if there is no such part."""
+    readable = {
+        suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN
+    }
+    if not part.is_dir():
+        return {}
+    classes = {}
+    for name in sorted(entry.name for entry in os.scandir(part) if _is_class(entry)):
+        inside = (part / name).relative_to(folder)
+        with os.scandir(part / name) as entries:
+            files = [
+                str(inside / entry.name)
+                for entry in entries
+                if os.path.splitext(entry.name)[1].lower() in readable
+                and not entry.name.startswith(".")
+                and not entry.is_dir()
+            ]
+        if files:
+            classes[name] = sorted(files)
+    return classes
+
+
+def _is_class(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir() and not entry.name.startswith(".")
+
+
+def _part(folder: Path, classes: Classes) -> Part:
+    from datasets import Dataset, Features, Value
+    from datasets import Image as ImageFeature
+
+    names = [name for files in classes.values() for name in files]
+    rows = Dataset.from_dict(
+        {
+            "image": [{"bytes": None, "path": os.path.join(folder, name)} for name in names],
+            "name": names,
+        },
+        features=Features(image=ImageFeature(decode=False), name=Value("string")),
+    )
+    label_B = torch.tensor([i for i, files in enumerate(classes.values()) for _ in files])
+    return Part(rows=rows, label_B=label_B)
