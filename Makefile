@@ -20,7 +20,7 @@ test: .venv/.ready
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv \
 		|| { echo "no venv here; on Debian: apt-get install python3-venv"; exit 2; }
 	@echo "installing into .venv (about two minutes the first time)"
-	@$(BIN)/pip install -qq -c constraints.txt -e '.[server,agent,search,onnx,dev]'
+	@$(BIN)/pip install -qq -c constraints.txt -e '.[server,agent,search,onnx,tensorboard,dev]'
 	@touch $@
 
 # The native runner builds itself on first use; this builds it now and says where, or why not.

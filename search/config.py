@@ -29,11 +29,9 @@ class SearchConfig:
     batch_size: int = 192
     "Images per step, of all processes together, at most."
     paths: Literal["all", "1", "2"] = "all"
-    """Candidates of each slot that run per step of the weights. `all`: mixed by a Gumbel-softmax
-    mask, as the paper does. `1` or `2`: whole paths drawn from P_theta, at a ninth or two ninths of
-    the work and memory; theta then learns from paths that only run forward."""
+    "Candidates mixed per slot (the paper: all), or whole paths drawn from P_theta, per step."
     theta_paths: int = 4
-    "Paths that each step of theta compares, 2 or more; with --paths all it takes one mask."
+    "Paths that a step of theta compares, running forward only; not with --paths all."
 
     weight_lr: float = 0.1
     "Learning rate of the weights (SGD), lowered to 0 by a cosine."
@@ -55,8 +53,7 @@ class SearchConfig:
     beta: float = 0.6
     "See alpha."
     target_ms: float | None = None
-    """Find a network of this latency: at most 3 % below it and never above. Replaces alpha and
-    beta: loss = cross entropy + a penalty on log(latency / target)."""
+    "Find a network at most 3 % faster than this and not slower; replaces alpha and beta."
 
     weights_share: float = 0.8
     "Share of the training images that train weights; the rest trains theta."
@@ -71,9 +68,7 @@ class SearchConfig:
         _above_zero(self, "weight_lr", "theta_lr", "temperature", "alpha", "beta")
         if self.target_ms is not None:
             _above_zero(self, "target_ms")
-        _zero_or_more(
-            self, "weight_decay", "theta_weight_decay", "temperature_decay", "samples"
-        )
+        _zero_or_more(self, "weight_decay", "theta_weight_decay", "temperature_decay", "samples")
         _share(self, "warmup_share", "weight_momentum")
         _require(self, "weights_share", 0 < self.weights_share < 1, "between 0 and 1")
         _require(
@@ -122,8 +117,7 @@ class TrainConfig:
     lr: float = 0.1
     "Learning rate of SGD."
     schedule: Literal["steps", "cosine"] = "steps"
-    """`steps`: a tenth after each quarter of the epochs, the paper's 90, 180 and 270; `cosine`:
-    down to 0."""
+    "`steps`: a tenth after each quarter (the paper's 90, 180, 270); `cosine`: down to 0."
     momentum: float = 0.9
     "Momentum of SGD."
     weight_decay: float = 4e-5
@@ -145,8 +139,7 @@ class DataConfig:
     """
 
     data: str = "digits"
-    """`digits`, a folder (IDX files of MNIST or Fashion-MNIST, pictures by class, parquet files),
-    a parquet file, or `hub:OWNER/NAME`."""
+    "`digits`, a folder (IDX files, pictures by class, parquet), or `hub:OWNER/NAME`."
     classes: int | None = None
     "Learn this many classes, drawn at random; else all."
     workers: int = 0
@@ -171,8 +164,7 @@ class MachineConfig:
     threads: int = 2
     "CPU threads of PyTorch, per process."
     precision: Literal["float32", "bfloat16"] = "float32"
-    """`bfloat16` computes the convolutions of the search by autocast: about half the memory;
-    faster only where the processor or accelerator has fast bfloat16 units."""
+    "`bfloat16` searches by autocast: less memory, faster only on units made for it."
     accelerator: bool = True
     "Use the accelerator that PyTorch finds, if any."
     logger: Literal["tensorboard"] | None = None

@@ -75,7 +75,9 @@ def derive(
         architecture=found.blocks,
         predicted_us=predicted_us(found.operators, table),
         layers=_layers(supernet, found, table),
-        samples=tuple(_sampled(chosen(supernet, space, path, name="sampled"), table) for path in drawn),
+        samples=tuple(
+            _sampled(chosen(supernet, space, path, name="sampled"), table) for path in drawn
+        ),
     )
 
 
@@ -98,9 +100,7 @@ def predicted_us(operators: Sequence[Operator], table: LatencyTable) -> float:
 
 
 def _sampled(drawn: Network, table: LatencyTable) -> Sampled:
-    return Sampled(
-        architecture=drawn.blocks, predicted_us=predicted_us(drawn.operators, table)
-    )
+    return Sampled(architecture=drawn.blocks, predicted_us=predicted_us(drawn.operators, table))
 
 
 def _layers(supernet: Supernet, found: Network, table: LatencyTable) -> tuple[Layer, ...]:

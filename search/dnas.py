@@ -11,7 +11,6 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from hashlib import blake2b
 from statistics import fmean
 from typing import Any
 
@@ -23,13 +22,15 @@ from torch.optim import SGD, Adam
 from contract.errors import Collapsed, Diverged
 from search.config import SearchConfig
 from search.data import Batch, Images
+from search.data.images import seed_of
 from search.objective import LatencyAware, Objective, ToTarget
 from search.ranks import Ranks
 from search.supernet import Supernet
 
-# A search whose every slot would rather compute nothing has lost the images out of sight.
+# A search that skips this share of what it may, on average, has lost sight of the images.
 COLLAPSED_SHARE = 0.9
-NO_BETTER_THAN = 2.0  # times the cross entropy of guessing
+# Times the cross entropy of guessing: weights that do worse over an epoch have diverged.
+NO_BETTER_THAN = 2.0
 
 
 class Stopped(KeyboardInterrupt):
@@ -102,7 +103,6 @@ class Search:
         self.config = config
         self.seed = seed
         self.ranks = ranks or Ranks()
-        self.ranks.check_batch("batch-size", config.batch_size)
         self.autocast = autocast
         self.on_step = on_step
         self.generator = torch.Generator().manual_seed(seed)
@@ -188,7 +188,8 @@ class Search:
         with torch.set_grad_enabled(update):
             latency_us = self._latency_us(choices)
             if by_paths:
-                means = self.ranks.total([one / self.ranks.world for one in cross_entropies.tolist()])
+                world = self.ranks.world
+                means = self.ranks.total([one / world for one in cross_entropies.tolist()])
                 cross_entropy = self._scored(means, choices)
             loss = self.objective(cross_entropy, latency_us)
         result = self._seen(label_B, logits_BN, cross_entropy, latency_us)
@@ -235,14 +236,12 @@ class Search:
     def _theta_pass(self) -> None:
         update = self.place.epoch >= self.config.warmup_epochs
         for batch in self._batches(self.theta_split, "theta", self.place.of_theta):
-            self._taken(
-                self.theta_step(batch, update=update), self.place.of_theta, "--theta-lr"
-            )
+            self._taken(self.theta_step(batch, update=update), self.place.of_theta, "--theta-lr")
 
     def _batches(self, split: Images, name: str, done: list[StepResult]) -> Iterator[Batch]:
         return split.batches(
             self.config.batch_size,
-            shuffle=shuffle_seed(self.seed, name, self.place.epoch),
+            shuffle=pass_seed(self.seed, name, self.place.epoch),
             skip=len(done),
             rank=self.ranks.rank,
             world=self.ranks.world,
@@ -350,11 +349,11 @@ class Search:
 
     def _check(self, result: EpochResult) -> None:
         """Stop a search that no longer searches; its state was given out by then."""
-        classes = self.supernet.head[-1].out_features
-        if result.weight_cross_entropy > NO_BETTER_THAN * math.log(classes):
+        guessing = math.log(self.supernet.classes)
+        if result.weight_cross_entropy > NO_BETTER_THAN * guessing:
             raise Diverged(
                 f"the weights' cross entropy is {result.weight_cross_entropy:.3g} over epoch "
-                f"{result.epoch}, that of guessing is {math.log(classes):.3g}; lower --weight-lr"
+                f"{result.epoch}, that of guessing is {guessing:.3g}; lower --weight-lr"
             )
         skips = [slot.skip_probability() for slot in self.supernet.mixed_slots()]
         may_skip = [probability for probability in skips if probability is not None]
@@ -366,6 +365,6 @@ class Search:
             )
 
 
-def shuffle_seed(seed: int, name: str, epoch: int) -> int:
+def pass_seed(seed: int, name: str, epoch: int) -> int:
     """The seed of one pass over some images, a function of what it is alone."""
-    return int.from_bytes(blake2b(f"{seed}:{name}:{epoch}".encode(), digest_size=7).digest())
+    return seed_of(f"{seed}:{name}:{epoch}")

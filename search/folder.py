@@ -39,7 +39,10 @@ class RunFolder:
         self.resumes = resume and self.checkpoint.exists()
         if overwrite and resume:
             raise PhonebookError("give either --overwrite or --resume, not both")
-        for left, what in ((self.result, "a finished run"), (self.checkpoint, "an unfinished run")):
+        for left, what in (
+            (self.result, "a finished run"),
+            (self.checkpoint, "an unfinished run"),
+        ):
             if left.exists() and not overwrite and not resume:
                 raise PhonebookError(
                     f"--out {path} holds {what}; name another folder, or add --resume to go on "

@@ -43,10 +43,9 @@ def branch(
     The gate scales the last batch norm's affine parameters instead of its output: nothing more
     is computed per pixel, and its gradient needs no output to be kept.
     """
-    expand, depthwise, project = (
-        (stage[0], stage[1]) for stage in (block.expand, block.depthwise, block.project)
-    )
-    scale, offset = project[1].weight, project[1].bias
+    expand, depthwise, project = map(_parts, (block.expand, block.depthwise, block.project))
+    scale: Tensor = project[1].weight
+    offset: Tensor = project[1].bias
     if gate is not None:
         scale, offset = scale * gate, offset * gate
     stages = (
@@ -54,7 +53,7 @@ def branch(
         Stage.of(*depthwise),
         Stage.of(*project),
     )
-    output_BCHW: Tensor = _Branch.apply(
+    output_BCHW: Tensor = _Branch.apply(  # type: ignore[no-untyped-call]
         x_BCHW,
         stages,
         recompute,
@@ -63,6 +62,13 @@ def branch(
         *(project[0].weight, scale, offset),
     )
     return output_BCHW
+
+
+def _parts(stage: nn.Sequential) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
+    conv, norm = stage[0], stage[1]
+    assert isinstance(conv, nn.Conv2d)
+    assert isinstance(norm, nn.BatchNorm2d)
+    return conv, norm
 
 
 class _Branch(torch.autograd.Function):
@@ -90,7 +96,7 @@ class _Branch(torch.autograd.Function):
         return y_BCHW
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient_BCHW: Tensor) -> tuple[Tensor | None, ...]:
         x_BCHW, *saved = ctx.saved_tensors
         stages: tuple[Stage, ...] = ctx.stages

@@ -222,7 +222,9 @@ def _found(job: Job, supernet: Supernet, within: Window | None, keeper: Keeper) 
 
 
 def _finished(job: Job) -> SearchResult | None:
-    return SearchResult.read(job.folder.result) if job.folder.resumes and job.folder.result.exists() else None
+    """The result that a resumed run already has; what is left is to measure it."""
+    exists = job.folder.resumes and job.folder.result.exists()
+    return SearchResult.read(job.folder.result) if exists else None
 
 
 def _trained(job: Job, found: Found, keeper: Keeper) -> SearchResult:

@@ -10,7 +10,7 @@ from typing import Any
 from cyclopts import App, ArgumentCollection, Token
 
 from contract.errors import PhonebookError, near
-from search.config import DataConfig, SearchConfig, TrainConfig
+from search.config import SearchConfig, TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class Preset:
     space: str
     search: SearchConfig
     final: TrainConfig
-    data: DataConfig = DataConfig()
+    classes: int | None = None
 
 
 PRESETS: dict[str, Preset] = {
@@ -29,7 +29,7 @@ PRESETS: dict[str, Preset] = {
         space="fbnet-224",
         search=SearchConfig(),
         final=TrainConfig(),
-        data=DataConfig(classes=100),
+        classes=100,
     ),
     # A few thousand small images on a few cores.
     "small": Preset(
@@ -65,12 +65,17 @@ PRESETS: dict[str, Preset] = {
 def of_search(preset: Preset) -> dict[str, Any]:
     """The options of `search.run`, by name."""
     final = {f"final.{name}": value for name, value in asdict(preset.final).items()}
-    return {"space": preset.space, **asdict(preset.search), **asdict(preset.data), **final}
+    return {
+        "space": preset.space,
+        "classes": preset.classes,
+        **asdict(preset.search),
+        **final,
+    }
 
 
 def of_training(preset: Preset) -> dict[str, Any]:
     """The options of `search.train`, by name."""
-    return {**asdict(preset.data), **asdict(preset.final)}
+    return {"classes": preset.classes, **asdict(preset.final)}
 
 
 def use_presets(app: App, options_of: Callable[[Preset], dict[str, Any]]) -> None:

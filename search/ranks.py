@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from contract.errors import PhonebookError
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,7 +21,7 @@ class Ranks:
 
     rank: int = 0
     world: int = 1
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
 
     @property
     def is_first(self) -> bool:
@@ -38,14 +40,10 @@ class Ranks:
         """Replace each gradient by its mean over all processes."""
         if self.world == 1:
             return
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
-        dist.all_reduce(flat)
-        flat /= self.world
-        for gradient, mean in zip(
-            gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True
-        ):
-            gradient.copy_(mean.view_as(gradient))
+        for parameter in parameters:
+            if parameter.grad is not None:
+                dist.all_reduce(parameter.grad)
+                parameter.grad /= self.world
 
     def shared(self, module: nn.Module) -> nn.Module:
         """The module, with gradients averaged over all processes where there are several."""
@@ -79,15 +77,6 @@ def joined(*, accelerator: bool) -> Iterator[Ranks]:
         yield Ranks(rank=dist.get_rank(), world=world, device=device)
     finally:
         dist.destroy_process_group()
-
-
-def gathered(ranks: Ranks, tensor: Tensor) -> list[Tensor]:
-    """The tensor of every process, in the order of their ranks."""
-    if ranks.world == 1:
-        return [tensor]
-    everyone = [torch.empty_like(tensor) for _ in range(ranks.world)]
-    dist.all_gather(everyone, tensor)
-    return everyone
 
 
 def _device(*, accelerator: bool) -> torch.device:

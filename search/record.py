@@ -14,6 +14,7 @@ from search.dnas import EpochResult
 from search.training import FinalEpoch
 
 FORMAT = 1
+UNREADABLE = (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError)
 
 
 @dataclass(kw_only=True)
@@ -56,7 +57,7 @@ class Record:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
             known = content["format"] == FORMAT
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError) as error:
+        except UNREADABLE as error:
             raise PhonebookError(
                 f"{path} is no checkpoint of a run ({type(error).__name__}); start anew with "
                 "--overwrite, or name another --out"

@@ -11,9 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from contract.spaces import SearchSpace
 from contract.tables import LatencyTable
 from search import charts
+from search.dnas import EpochResult
 from search.result import SearchResult
 from search.screen import difference_percent, people_us
-from search.dnas import EpochResult
 
 
 class Part(NamedTuple):

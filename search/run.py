@@ -66,6 +66,8 @@ def run(
         raise PhonebookError("--resume needs --out: the folder of the run to go on with")
     chosen = spaces.space(space)
     with opened(machine) as bench:
+        bench.ranks.check_batch("batch-size", search.batch_size)
+        bench.ranks.check_batch("final.batch-size", final.batch_size)
         folders = _folders(device, out, overwrite=overwrite, resume=resume)
         address = server or default_server()
         # Every table first: a run of hours shall not end at the second device's missing rows.

@@ -14,8 +14,8 @@ from rich.progress import (
 from rich.table import Table
 
 from search.derive import Layer
-from search.result import SearchResult
 from search.dnas import EpochResult
+from search.result import SearchResult
 
 
 def people_us(duration_us: float) -> str:

@@ -44,10 +44,9 @@ class MixedSlot(nn.Module):
 
     def skip_probability(self) -> float | None:
         """P_theta of computing nothing; None where the shape changes and something must."""
-        for operator, probability in zip(self.operators, self.probabilities().tolist(), strict=True):
-            if operator.is_free:
-                return float(probability)
-        return None
+        probability_K = self.probabilities()
+        free = [index for index, operator in enumerate(self.operators) if operator.is_free]
+        return probability_K[free[0]].item() if free else None
 
     def mask(self, temperature: float, generator: torch.Generator) -> Tensor:
         """A Gumbel-softmax sample over the candidates, which sums to one (equation 7)."""
@@ -113,6 +112,7 @@ class Supernet(nn.Module):
                 f"stem and head take {self.fixed_us:g} us on {table.device}, but the logarithm of "
                 "the latency is a price only above 1 us; is the table in microseconds?"
             )
+        self.classes = space.classes
         self.recompute = recompute
         self.stem = build(space.stem)
         self.slots = nn.ModuleList(

@@ -78,6 +78,7 @@ def run(
     if resume and out is None:
         raise PhonebookError("--resume needs --out: the folder of the training to go on with")
     with opened(machine) as bench:
+        bench.ranks.check_batch("batch-size", config.batch_size)
         folder = RunFolder(
             out or fresh_path(chosen.name),
             overwrite=overwrite,

@@ -17,7 +17,7 @@ from contract.errors import Diverged
 from contract.values import Value
 from search.config import TrainConfig
 from search.data import Images
-from search.dnas import Stopped, shuffle_seed
+from search.dnas import Stopped, pass_seed
 from search.ranks import Ranks
 
 
@@ -29,7 +29,7 @@ class FinalEpoch(Value):
 
 
 class Training:
-    """Plain supervised training, data parallel over the ranks, stopped and resumed like a search."""
+    """Plain supervised training, data parallel over the ranks; stops and resumes like a search."""
 
     def __init__(
         self,
@@ -47,7 +47,6 @@ class Training:
         self.config = config
         self.seed = seed
         self.ranks = ranks or Ranks()
-        self.ranks.check_batch("final.batch-size", config.batch_size)
         self.on_step = on_step
         self.optimizer = SGD(
             module.parameters(),
@@ -101,7 +100,7 @@ class Training:
         device = self.ranks.device
         for image_BCHW, label_B in self.images.batches(
             self.config.batch_size,
-            shuffle=shuffle_seed(self.seed, "final", self.epoch),
+            shuffle=pass_seed(self.seed, "final", self.epoch),
             skip=len(self.losses),
             rank=self.ranks.rank,
             world=self.ranks.world,
@@ -109,9 +108,7 @@ class Training:
             logits_BN = self.shared_module(image_BCHW.to(device))
             cross_entropy = F.cross_entropy(logits_BN, label_B.to(device))
             torch.autograd.backward(cross_entropy)
-            images, total = self.ranks.total(
-                [len(label_B), cross_entropy.item() * len(label_B)]
-            )
+            images, total = self.ranks.total([len(label_B), cross_entropy.item() * len(label_B)])
             if not math.isfinite(total):
                 raise Diverged(
                     f"training the network: the loss is {total / images} in epoch "
@@ -137,9 +134,7 @@ def accuracy(module: nn.Module, images: Images, *, batch_size: int, ranks: Ranks
     """Share of `images` that the network names rightly, with its stored batch statistics."""
     module.eval()
     correct = count = 0
-    for image_BCHW, label_B in images.batches(
-        batch_size, rank=ranks.rank, world=ranks.world
-    ):
+    for image_BCHW, label_B in images.batches(batch_size, rank=ranks.rank, world=ranks.world):
         logits_BN = module(image_BCHW.to(ranks.device))
         correct += int((logits_BN.argmax(dim=1).cpu() == label_B).sum())
         count += len(label_B)

@@ -61,9 +61,7 @@ class Window:
         best = self._sums(logs_K, combine=torch.maximum)
         return self._walk(logs_K, best, pick=lambda score: int(score.argmax()))
 
-    def draw(
-        self, probabilities: Sequence[Tensor], generator: torch.Generator
-    ) -> tuple[int, ...]:
+    def draw(self, probabilities: Sequence[Tensor], generator: torch.Generator) -> tuple[int, ...]:
         """A choice with its probability among those within the window."""
         logs_K = [_logs(probability_K) for probability_K in probabilities]
         total = self._sums(logs_K, combine=torch.logaddexp)
