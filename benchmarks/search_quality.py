@@ -1,0 +1,257 @@
+"""`python benchmarks/search_quality.py --data FOLDER`: does the search find better networks?
+
+For each seed and device: search a network for a target latency, draw random networks of the same
+predicted latency, train all alike from scratch on the same images, and compare the accuracies.
+With several devices, also how fast each network is on the other one. Needs tables of the
+devices in a server, and takes hours; what is done is kept in --out, and not done again.
+
+The target of a device is the mean latency of a network drawn evenly, unless --target-ms is given.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import fmean, median
+from typing import Annotated
+
+import torch
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.table import Table
+
+from contract.cli import command_line, main
+from contract.client import default_server
+from contract.networks import Network, network
+from contract.spaces import SearchSpace
+from contract.spaces import space as space_named
+from contract.tables import LatencyTable
+from contract.values import Value
+from search.blocks import build_network
+from search.config import SearchConfig, TrainConfig
+from search.data import DataSet, Images, load
+from search.derive import chosen, derive, predicted_us, window
+from search.dnas import Search
+from search.presets import PRESETS
+from search.ranks import Ranks
+from search.supernet import Supernet
+from search.table import fetch
+from search.training import Training, accuracy
+
+PRESET = PRESETS["small"]
+SEARCHED = "searched"
+
+app: App = command_line("python benchmarks/search_quality.py", __doc__ or "")
+
+
+class Trained(Value):
+    """One network's outcome."""
+
+    device: str
+    seed: int
+    name: str  # `searched`, or `random 1`, ...
+    architecture: tuple[str, ...]
+    predicted_us: float
+    accuracy: float  # share of the test images
+    seconds: float
+
+
+@app.default
+def run(
+    *,
+    data: str,
+    device: list[str],
+    server: str | None = None,
+    space: str = "fbnet-32-0.35",
+    out: Path = Path("runs/search-quality"),
+    images: Annotated[int, Parameter(help="Training images used.")] = 6000,
+    test_images: int = 5000,
+    seeds: int = 3,
+    networks: Annotated[int, Parameter(help="Random networks per seed and device.")] = 8,
+    target_ms: float | None = None,
+    threads: int = 2,
+    search: Annotated[SearchConfig, Parameter(name="search")] = PRESET.search,
+    final: Annotated[TrainConfig, Parameter(name="final")] = PRESET.final,
+) -> None:
+    """Search, draw, train and compare."""
+    torch.set_num_threads(threads)
+    console = Console()
+    chosen_space = space_named(space)
+    tables = {
+        name: fetch(server or default_server(), target=name, space=chosen_space) for name in device
+    }
+    everything = load(data, resolution=chosen_space.resolution, most_classes=chosen_space.classes)
+    used = DataSet(
+        name=everything.name,
+        class_names=everything.class_names,
+        train=first(everything.train, images),
+        test=first(everything.test, test_images),
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    done = Done(out / "networks.jsonl")
+    for seed in range(seeds):
+        for name, table in tables.items():
+            target_us = target_ms * 1000 if target_ms else even_latency_us(chosen_space, table)
+            drawn = candidates(
+                chosen_space, table, used, done, search, target_us, name, seed, networks, console
+            )
+            for title, found in drawn:
+                if done.of(name, seed, title) is None:
+                    began = time.monotonic()
+                    share = trained_accuracy(found, used, final, seed)
+                    outcome = Trained(
+                        device=name,
+                        seed=seed,
+                        name=title,
+                        architecture=found.blocks,
+                        predicted_us=predicted_us(found.operators, table),
+                        accuracy=share,
+                        seconds=time.monotonic() - began,
+                    )
+                    done.add(outcome)
+                    console.print(
+                        f"{name}, seed {seed}, {title}: {outcome.predicted_us / 1000:.3f} ms, "
+                        f"accuracy {share:.2%} ({outcome.seconds:.0f} s)"
+                    )
+    show_shares(console, done.outcomes)
+    if len(tables) > 1:
+        show_cross(console, done.outcomes, tables, chosen_space)
+
+
+class Done:
+    """What earlier runs trained, in a file that grows."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        lines = path.read_text().splitlines() if path.exists() else []
+        self.outcomes = [Trained.model_validate_json(line) for line in lines]
+
+    def of(self, device: str, seed: int, name: str) -> Trained | None:
+        wanted = (device, seed, name)
+        same = [one for one in self.outcomes if (one.device, one.seed, one.name) == wanted]
+        return same[0] if same else None
+
+    def add(self, outcome: Trained) -> None:
+        self.outcomes.append(outcome)
+        with self.path.open("a") as file:
+            file.write(outcome.model_dump_json() + "\n")
+
+
+def first(images: Images, count: int) -> Images:
+    """As many of them, drawn once and for all."""
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    wanted = torch.zeros(len(images), dtype=torch.bool)
+    wanted[order[:count]] = True
+    return images.where(wanted)
+
+
+def even_latency_us(space: SearchSpace, table: LatencyTable) -> float:
+    """The mean latency of a network whose every slot is drawn evenly."""
+    return Supernet(space, table).expected_latency_us().item()
+
+
+def candidates(
+    space: SearchSpace,
+    table: LatencyTable,
+    data: DataSet,
+    done: Done,
+    config: SearchConfig,
+    target_us: float,
+    device: str,
+    seed: int,
+    count: int,
+    console: Console,
+) -> Iterator[tuple[str, Network]]:
+    """The network searched, then random ones within 3 % of the same target."""
+    torch.manual_seed(seed)
+    supernet = Supernet(space, table)
+    within = window(supernet, target_us)
+    generator = torch.Generator().manual_seed(seed)
+    even = [slot.probabilities().detach().clone() for slot in supernet.mixed_slots()]
+    random = [
+        chosen(supernet, space, within.draw(even, generator), name=f"random {number}")
+        for number in range(1, count + 1)
+    ]
+    before = done.of(device, seed, SEARCHED)
+    if before is not None:
+        yield SEARCHED, network(before.architecture, space=space, name=SEARCHED)
+    else:
+        began = time.monotonic()
+        weights, theta = data.train.split(config.weights_share, seed=seed)
+        asked = {**config.__dict__, "target_ms": target_us / 1000}
+        search = Search(
+            supernet,
+            weight_split=weights,
+            theta_split=theta,
+            config=SearchConfig(**asked),
+            seed=seed,
+        )
+        for epoch in search.epochs():
+            console.print(
+                f"{device}, seed {seed}, epoch {epoch.epoch}: weights "
+                f"{epoch.weight_cross_entropy:.3f}, theta {epoch.theta_cross_entropy:.3f}, "
+                f"{epoch.expected_latency_us / target_us:.3f} of the target, entropy "
+                f"{epoch.theta_entropy:.2f}, {epoch.seconds:.0f} s"
+            )
+        found = derive(
+            supernet, space, table, within=within, samples=0, generator=search.generator
+        )
+        console.print(f"searched in {time.monotonic() - began:.0f} s: {found.architecture}")
+        yield SEARCHED, found.network(space)
+    for drawn in random:
+        yield drawn.name, drawn
+
+
+def trained_accuracy(found: Network, data: DataSet, config: TrainConfig, seed: int) -> float:
+    """Share of the test images that the network names rightly after training from scratch."""
+    torch.manual_seed(seed)
+    module = build_network(found)
+    for _ in Training(module, data.train, config=config, seed=seed).epochs():
+        pass
+    return accuracy(module, data.test, batch_size=config.batch_size, ranks=Ranks())
+
+
+def show_shares(console: Console, outcomes: list[Trained]) -> None:
+    """The network searched against the random ones, by device and seed."""
+    table = Table("device", "seed", title="accuracy at the same predicted latency")
+    for title in ("searched", "random: median", "best", "worst", "beaten"):
+        table.add_column(title, justify="right")
+    shares = []
+    for device, seed in dict.fromkeys((one.device, one.seed) for one in outcomes):
+        of_both = [one for one in outcomes if (one.device, one.seed) == (device, seed)]
+        ours = [one.accuracy for one in of_both if one.name == SEARCHED]
+        others = [one.accuracy for one in of_both if one.name != SEARCHED]
+        if not ours or not others:
+            continue
+        beaten = fmean(ours[0] > other for other in others)
+        shares.append(beaten)
+        figures = (ours[0], median(others), max(others), min(others))
+        table.add_row(device, str(seed), *(f"{figure:.2%}" for figure in figures), f"{beaten:.0%}")
+    console.print(table)
+    if shares:
+        console.print(f"random networks beaten: {fmean(shares):.0%}")
+
+
+def show_cross(
+    console: Console,
+    outcomes: list[Trained],
+    tables: dict[str, LatencyTable],
+    space: SearchSpace,
+) -> None:
+    """Each network searched, on every device."""
+    table = Table("searched for", "seed", title="predicted latency of the networks searched, ms")
+    for name in tables:
+        table.add_column(f"on {name}", justify="right")
+    table.add_column("accuracy", justify="right")
+    for one in (one for one in outcomes if one.name == SEARCHED):
+        found = network(one.architecture, space=space)
+        table.add_row(
+            one.device,
+            str(one.seed),
+            *(f"{predicted_us(found.operators, other) / 1000:.3f}" for other in tables.values()),
+            f"{one.accuracy:.2%}",
+        )
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main(app)
