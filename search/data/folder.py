@@ -8,6 +8,7 @@ from PIL import Image
 
 from contract.errors import PhonebookError, listing
 from search.data.tables import TESTS, TRAIN, Part, Parts
+from search.data.views import FORMATS
 
 Classes = dict[str, list[str]]  # the pictures in each class's folder, relative to the data's
 
@@ -16,7 +17,7 @@ def read_folder(folder: Path) -> Parts | None:
     """The pictures of a folder, none of which is opened; None if there are none.
 
     Raises:
-        PhonebookError: the parts have different classes.
+        PhonebookError: the parts have different classes, or a file's name is not UTF-8.
     """
     parts = {name: _classes(folder / name, folder) for name in (TRAIN, *TESTS)}
     train = parts.pop(TRAIN)
@@ -33,9 +34,8 @@ def read_folder(folder: Path) -> Parts | None:
                 f"only in {name}: {listing(sorted(test.keys() - train.keys())) or 'none'}); "
                 "each class needs a folder of pictures in both"
             )
-    class_names = tuple(train)
     return Parts(
-        class_names=class_names,
+        class_names=tuple(train),
         train=_part(folder, train),
         test=_part(folder, tests[0][1]) if tests else None,
     )
@@ -44,7 +44,7 @@ def read_folder(folder: Path) -> Parts | None:
 def _classes(part: Path, folder: Path) -> Classes:
     """The folders in a part that have pictures, in order; none if there is no such part."""
     readable = {
-        suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN
+        suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS
     }
     if not part.is_dir():
         return {}
@@ -69,16 +69,16 @@ def _is_class(entry: os.DirEntry[str]) -> bool:
 
 
 def _part(folder: Path, classes: Classes) -> Part:
-    from datasets import Dataset, Features, Value
+    from datasets import Dataset
     from datasets import Image as ImageFeature
 
     names = [name for files in classes.values() for name in files]
-    rows = Dataset.from_dict(
-        {
-            "image": [{"bytes": None, "path": os.path.join(folder, name)} for name in names],
-            "name": names,
-        },
-        features=Features(image=ImageFeature(decode=False), name=Value("string")),
-    )
+    paths = [os.path.join(folder, name) for name in names]
+    try:
+        rows = Dataset.from_dict({"image": paths, "name": names})
+    except UnicodeEncodeError as error:
+        raise PhonebookError(
+            f"--data {folder}: the file name {os.fsencode(error.object)!r} is not UTF-8; rename it"
+        ) from error
     label_B = torch.tensor([i for i, files in enumerate(classes.values()) for _ in files])
-    return Part(rows=rows, label_B=label_B)
+    return Part(rows=rows.cast_column("image", ImageFeature(decode=False)), label_B=label_B)

@@ -162,7 +162,7 @@ class DataSet:
 
 def seed_of(text: str) -> int:
     """64 bits that follow from the text, the same in every process and on every machine."""
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest())
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
 
 
 def _position(text: str) -> float:

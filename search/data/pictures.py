@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from search.data.images import seed_of
-from search.data.views import decode, evaluation_view, pixels, training_view
+from search.data.views import FORMATS, decode, evaluation_view, pixels, training_view
 
 # ImageNet's, which networks for colour pictures are commonly given, of bytes.
 MEAN_C = torch.tensor([0.485, 0.456, 0.406]) * 255
@@ -32,6 +32,8 @@ UNREADABLE = (
     LookupError,
     ArithmeticError,
     EOFError,
+    RuntimeError,
+    MemoryError,
     struct.error,
     zlib.error,
     Image.DecompressionBombError,
@@ -90,11 +92,12 @@ class Views(Dataset[Item]):
     def __getitem__(self, row: int) -> Item:
         (name,) = self.table.names(torch.tensor([row]))
         try:
-            return name, pixels(self._view(decode(self.table.content(row)), name))
+            image = decode(self.table.content(row))
         except UnidentifiedImageError:
-            return name, "not a picture in any format that Pillow knows"
+            return name, f"not a picture ({', '.join(FORMATS)})"
         except UNREADABLE as error:
             return name, str(error) or type(error).__name__
+        return name, pixels(self._view(image, name))
 
     def _view(self, image: Image.Image, name: str) -> Image.Image:
         if self.shuffle is None:

@@ -57,14 +57,17 @@ def read_parquet(path: Path, files: list[Path]) -> Parts:
     parts: dict[str, list[str]] = {}
     for file in files:
         found = PART.findall(str(file.relative_to(path)) if file != path else file.stem)
-        parts.setdefault(found[-1].lower() if found else "", []).append(escape(str(file)))
+        parts.setdefault(found[-1].lower() if found else "", []).append(str(file))
     if "" in parts and len(parts) > 1:
         raise PhonebookError(
             f"--data {path}: {listing(parts[''])} names no part, but others do; "
             f"call each file by {TRAIN} or {TESTS[0]}"
         )
     try:
-        tables = {part or TRAIN: Dataset.from_parquet(names) for part, names in parts.items()}
+        tables = {
+            part or TRAIN: Dataset.from_parquet([escape(name) for name in names])
+            for part, names in parts.items()
+        }
     except (OSError, ValueError, DatasetsError) as error:
         raise PhonebookError(
             f"--data {path}: its parquet files cannot be read ({_reason(error)}); fetch them again"
@@ -106,7 +109,8 @@ def parts_of(tables: Mapping[str, Any], *, where: str) -> Parts:
         where: begins the errors.
 
     Raises:
-        PhonebookError: no part to train on, no column of pictures, or none of usable labels.
+        PhonebookError: no part to train on, no column of pictures or of usable labels, or another
+            kind of column in the part to be judged on.
     """
     train = TRAIN if TRAIN in tables else next(iter(tables))
     if train != TRAIN and len(tables) > 1:
@@ -118,6 +122,13 @@ def parts_of(tables: Mapping[str, Any], *, where: str) -> Parts:
     labelled = [table for table in tests if _is_labelled(table, label, where)]
     if not _is_labelled(tables[train], label, where):
         raise PhonebookError(f"{where}: the part {train} has no rows with labels; give another")
+    for column in (image, label):
+        kinds = [table.features.get(column) for table in (tables[train], *labelled[:1])]
+        if kinds[0] != kinds[-1]:
+            raise PhonebookError(
+                f"{where}: the column {column} is {kinds[0]} in {train}, but {kinds[-1]} in the "
+                "part to be judged on; write them alike"
+            )
     return Parts(
         class_names=_class_names([tables[train], *labelled[:1]], label),
         train=_part(tables[train], image, label),

@@ -8,10 +8,12 @@ import math
 from pathlib import Path
 from random import Random
 
-import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
+
+# Those that Pillow reads by itself: for EPS it would start a program on what it was given.
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 SMALLEST_AREA = 0.08  # of the picture, as in Inception's and ResNet's training
 ASPECT_RATIOS = (3 / 4, 4 / 3)
@@ -24,9 +26,11 @@ def decode(content: bytes | Path) -> Image.Image:
     """The picture in a file or in a file's bytes, as RGB.
 
     Raises:
-        OSError, SyntaxError, ValueError and others: whatever Pillow meets; see `pictures`.
+        UnidentifiedImageError: it is in none of `FORMATS`.
+        OSError, ValueError and others: it is broken; Pillow's readers differ in what they raise.
     """
-    with Image.open(content if isinstance(content, Path) else io.BytesIO(content)) as image:
+    file = content if isinstance(content, Path) else io.BytesIO(content)
+    with Image.open(file, formats=FORMATS) as image:
         if image.mode.startswith("I;16"):
             return image.convert("I").point(lambda value: value / 257).convert("RGB")
         if image.has_transparency_data:
@@ -61,7 +65,9 @@ def evaluation_view(image: Image.Image, *, resolution: int) -> Image.Image:
 
 def pixels(image: Image.Image) -> Tensor:
     """The bytes of an RGB picture, as a tensor HWC."""
-    return torch.from_numpy(np.array(image))
+    shape = (image.height, image.width, 3)
+    # A bytearray, because torch wants memory that it may write to.
+    return torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8).reshape(shape)
 
 
 def _is_small(image: Image.Image, resolution: int) -> bool:

@@ -1,4 +1,5 @@
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from torch import Tensor
 from contract.errors import PhonebookError
 from search.data import Batch, DataSet, Images, load
 
+NO_PICTURE = "not a picture (AVIF, BMP, GIF, JPEG, JPEG2000, PNG, PPM, TIFF, WEBP)"
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
 
 
@@ -183,9 +185,26 @@ def test_unreadable_pictures_are_left_out_and_named(folder: Path) -> None:
     assert all(len(image_BCHW) == len(label_B) for image_BCHW, label_B in batches)
     reasons = images.unreadable()
     assert sorted(reasons) == sorted(f"train/red/{name}" for name in files)
-    assert reasons["train/red/empty.jpg"] == "not a picture in any format that Pillow knows"
+    assert reasons["train/red/empty.jpg"] == NO_PICTURE
     assert "No such file" in reasons["train/red/missing.jpg"]
     assert "truncated" in reasons["train/red/truncated.jpg"]
+
+
+def test_a_picture_that_is_a_program_is_not_run(folder: Path) -> None:
+    noise((20, 20), seed=0).save(folder / "train" / "blue" / "0.png", "eps")
+    images = loaded(folder).train
+    list(images.batches(12))
+    assert images.unreadable() == {"train/blue/0.png": NO_PICTURE}
+
+
+def test_a_file_name_that_is_no_text_is_refused(folder: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    try:
+        noise((4, 4), seed=0).save(folder / "train" / "blue" / name)
+    except OSError:
+        pytest.skip("this file system has no such names")
+    with pytest.raises(PhonebookError, match=r"caf\\xe9\.png' is not UTF-8; rename it"):
+        loaded(folder)
 
 
 def test_labels_stay_with_their_pictures_when_some_are_left_out(folder: Path) -> None:
@@ -214,7 +233,7 @@ def test_a_batch_of_which_nothing_can_be_read_is_an_error(folder: Path) -> None:
     batches = loaded(folder).train.batches(4)
     with pytest.raises(
         PhonebookError,
-        match=r"none of the 4 pictures .+ the first is train/blue/0\.png: not a picture in any",
+        match=r"none of the 4 pictures .+ the first is train/blue/0\.png: not a picture",
     ):
         next(batches)
 

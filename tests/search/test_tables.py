@@ -148,6 +148,15 @@ def test_labels_with_gaps_are_refused() -> None:
         parts_of({"train": table([0, None, 1])}, where="--data x")
 
 
+def test_a_part_with_other_columns_is_refused() -> None:
+    parts = {"train": table([0, 1]), "test": plain([0, 1])}
+    with pytest.raises(PhonebookError, match="column image is Image.+ in the part to be judged"):
+        parts_of(parts, where="--data x")
+    parts = {"train": table([0, 1]), "test": table([0, 1]).remove_columns("image")}
+    with pytest.raises(PhonebookError, match="but None in the part to be judged on; write them"):
+        parts_of(parts, where="--data x")
+
+
 def test_parts_none_of_which_is_to_train_on_are_refused() -> None:
     with pytest.raises(PhonebookError, match="the parts a, b, but none called train"):
         parts_of({"a": table([0]), "b": table([1])}, where="--data x")
