@@ -17,10 +17,7 @@ from pathlib import Path
 OUT = Path("runs/demo")
 DATABASE = f"sqlite:///{OUT / 'phonebook.db'}"
 SPACE = "fbnet-32-0.35"
-SEARCH = (
-    "--data digits --epochs 2 --batch-size 32 --weight-lr 0.03 --theta-lr 0.2 "
-    "--temperature-decay 0.01 --final-epochs 6 --final-lr 0.05"
-)
+SEARCH = "--preset glimpse --data digits"
 START_LIMIT_S = 60
 
 

@@ -84,7 +84,7 @@ def line_charts(epochs: Sequence[EpochResult], *, target_us: float | None) -> tu
             "Latency term of the loss", {"theta split": [epoch.latency_term for epoch in epochs]}
         ),
         _chart(
-            "Loss of theta, the product of both",
+            "Loss of theta",
             {"theta split": [epoch.theta_loss for epoch in epochs]},
         ),
         _chart(
@@ -98,7 +98,7 @@ def line_charts(epochs: Sequence[EpochResult], *, target_us: float | None) -> tu
         ),
         _chart("Temperature", {"of the softmax": [epoch.temperature for epoch in epochs]}),
         _chart(
-            "Accuracy of the mixed network, %",
+            "Accuracy of the supernet, %",
             {"theta split": [epoch.theta_accuracy * 100 for epoch in epochs]},
         ),
     )

@@ -169,7 +169,8 @@ def _begun(job: Job) -> Record:
     if job.folder.resumes:
         return Record.read(job.folder.checkpoint, identity=identity)
     if job.bench.ranks.is_first:
-        job.folder.begin({**identity, "versions": versions()}, job.table)
+        options = {**identity, "class_names": job.images.class_names, "versions": versions()}
+        job.folder.begin(options, job.table)
     return Record(identity=identity)
 
 

@@ -26,6 +26,7 @@ from search.presets import of_training, use_presets
 from search.record import Record
 from search.report import versions
 from search.result import SearchResult
+from search.screen import unreadable_lines
 from search.training import accuracy
 
 app = command_line("python -m search.train", "Train one network from scratch.")
@@ -111,7 +112,8 @@ def run(
         else:
             record = Record(identity=identity)
             if bench.ranks.is_first:
-                folder.begin({**identity, "versions": versions()})
+                options = {**identity, "class_names": images.class_names}
+                folder.begin({**options, "versions": versions()})
         metrics = Metrics(folder.metrics, tensorboard=machine.logger == "tensorboard")
         if bench.ranks.is_first:
             metrics.begin(record.epochs, record.final_epochs)
@@ -130,6 +132,8 @@ def run(
                 module, images.test, batch_size=config.batch_size, ranks=bench.ranks
             ),
         )
+        for line in unreadable_lines(images.train.unreadable()):
+            bench.console.print(line)
         if bench.ranks.is_first:
             write_weights(folder.weights, module, chosen)
             folder.result.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
