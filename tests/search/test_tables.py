@@ -150,7 +150,7 @@ def test_labels_with_gaps_are_refused() -> None:
 
 def test_a_part_with_other_columns_is_refused() -> None:
     parts = {"train": table([0, 1]), "test": plain([0, 1])}
-    with pytest.raises(PhonebookError, match="column image is Image.+ in the part to be judged"):
+    with pytest.raises(PhonebookError, match=r"column image is Image.+ in the part to be judged"):
         parts_of(parts, where="--data x")
     parts = {"train": table([0, 1]), "test": table([0, 1]).remove_columns("image")}
     with pytest.raises(PhonebookError, match="but None in the part to be judged on; write them"):
