@@ -16,6 +16,8 @@ from contract.operators import Head, Operator, Slot, Stem
 from contract.spaces import SearchSpace
 from contract.tables import Device, LatencyTable, Row, RuntimeSummary
 from contract.timings import DeviceDescription, Runtime
+from search.data import Images, Scaling, grey_images
+from search.supernet import Supernet
 
 RUNTIME = Runtime.parse("xnnpack-float32-t1-contiguous-et1.5.1-python-any-isolated")
 
@@ -101,6 +103,24 @@ def table_of(
             if operator.key not in without
         ),
     )
+
+
+def random_images(count: int, *, seed: int = 0) -> Images:
+    """Grey noise of 8x8 pixels under labels at random, for the space `tiny`."""
+    generator = torch.Generator().manual_seed(seed)
+    return grey_images(
+        torch.rand(count, 8, 8, generator=generator),
+        torch.randint(0, 3, (count,), generator=generator),
+        scaling=Scaling(mean=0.5, deviation=0.3, resolution=8),
+    )
+
+
+def supernet_of(
+    space: SearchSpace, table: LatencyTable | None = None, *, recompute: bool = False
+) -> Supernet:
+    """A super network with the same initial weights each time."""
+    torch.manual_seed(0)
+    return Supernet(space, table or table_of(space), recompute=recompute)
 
 
 def trained(module: nn.Module) -> nn.Module:
