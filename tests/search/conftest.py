@@ -39,6 +39,10 @@ def _no_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tiny() -> SearchSpace:
+    return tiny_space()
+
+
+def tiny_space() -> SearchSpace:
     """Two slots, one of which may skip, on 8x8 images of three classes."""
     return SearchSpace(
         name="tiny",

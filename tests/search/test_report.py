@@ -12,7 +12,7 @@ from search.derive import Layer, Sampled, predicted_us
 from search.report import write_report
 from search.result import SearchResult
 from search.screen import people_us
-from search.train import EpochResult
+from search.dnas import EpochResult
 from tests.search.conftest import table_of
 
 SPACE = space("fbnet-224")
@@ -65,6 +65,7 @@ def report(
         space=SPACE.name,
         seed=3,
         architecture=found.blocks,
+        target_us=target_us,
         predicted_us=predicted_us(found.operators, TABLE),
         measured_us=measured_us,
         macs=found.macs(),
