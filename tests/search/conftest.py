@@ -1,4 +1,5 @@
 import json
+import math
 import struct
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ from contract.spaces import SearchSpace
 from contract.tables import Device, LatencyTable, Row, RuntimeSummary
 from contract.timings import DeviceDescription, Runtime
 from search.data import Images, Scaling, grey_images
+from search.derive import derive
+from search.result import SearchResult
 from search.supernet import Supernet
 
 RUNTIME = Runtime.parse("xnnpack-float32-t1-contiguous-et1.5.1-python-any-isolated")
@@ -125,6 +128,49 @@ def supernet_of(
     """A super network with the same initial weights each time."""
     torch.manual_seed(0)
     return Supernet(space, table or table_of(space), recompute=recompute)
+
+
+class Steps:
+    """Counts the steps of a search or a training, and asks it to stop after so many."""
+
+    def __init__(self, *, stop_after: float = math.inf) -> None:
+        self.count = 0
+        self.stop_after = stop_after
+
+    def __call__(self) -> bool:
+        self.count += 1
+        return self.count == self.stop_after
+
+
+def found_by(
+    supernet: Supernet, space: SearchSpace, table: LatencyTable, *, samples: int
+) -> SearchResult:
+    """The result of a search that ended with this theta."""
+    found = derive(
+        supernet,
+        space,
+        table,
+        within=None,
+        samples=samples,
+        generator=torch.Generator().manual_seed(0),
+    )
+    network = found.network(space)
+    return SearchResult(
+        device=table.device,
+        runtime=table.runtime,
+        space=space.name,
+        seed=0,
+        architecture=found.architecture,
+        target_us=None,
+        predicted_us=found.predicted_us,
+        measured_us=None,
+        macs=network.macs(),
+        params=network.params(),
+        accuracy=0.5,
+        table_snapshot=table.snapshot,
+        layers=found.layers,
+        samples=found.samples,
+    )
 
 
 def trained(module: nn.Module) -> nn.Module:

@@ -22,7 +22,7 @@ from search.dnas import EpochResult, Search, StepResult, Stopped
 from search.objective import LatencyAware, ToTarget
 from search.record import Record
 from search.supernet import Supernet
-from tests.search.conftest import random_images, supernet_of, table_of
+from tests.search.conftest import Steps, random_images, supernet_of, table_of
 
 Paths = Literal["all", "1", "2"]
 EACH: tuple[Paths, ...] = ("all", "1", "2")
@@ -231,12 +231,10 @@ def test_the_same_seed_gives_the_same_search(
     runs = []
     for _ in range(2):
         net = supernet_of(tiny, recompute=recompute)
-        steps: list[bool] = []
-        search = search_of(
-            net, replace(QUICK, paths=paths), on_step=lambda: bool(steps.append(True))
-        )
+        steps = Steps()
+        search = search_of(net, replace(QUICK, paths=paths), on_step=steps)
         epochs = timeless(list(search.epochs()))
-        assert len(steps) == search.steps == 3 * (STEPS_OF_WEIGHTS + STEPS_OF_THETA)
+        assert steps.count == search.steps == 3 * (STEPS_OF_WEIGHTS + STEPS_OF_THETA)
         runs.append((epochs, [theta_K.tolist() for theta_K in net.thetas()]))
     assert runs[0] == runs[1]
     assert [epoch.trains_theta for epoch in runs[0][0]] == [False, True, True]
@@ -255,17 +253,10 @@ def stopped_and_resumed(
     space: SearchSpace, config: SearchConfig, after: int, path: Path
 ) -> tuple[list[EpochResult], Supernet]:
     """A search that is stopped after so many steps and goes on from its file in another net."""
-    steps: list[bool] = []
-
-    def on_step() -> bool:
-        steps.append(True)
-        return len(steps) == after
-
-    first = search_of(supernet_of(space), config, on_step=on_step)
+    first = search_of(supernet_of(space), config, on_step=Steps(stop_after=after))
     record = Record(identity={"seed": 7})
     with pytest.raises(Stopped):
-        for epoch in first.epochs():
-            record.epochs.append(epoch)
+        record.epochs.extend(first.epochs())
     record.search = first.state()
     record.write(path)
 

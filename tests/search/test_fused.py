@@ -112,4 +112,4 @@ def test_weights_that_do_not_learn_get_no_gradient(recompute: bool) -> None:
 
 def distance(ours: Tensor, theirs: Tensor) -> float:
     """How far apart, as a share of how large they are."""
-    return ((ours.float() - theirs).norm() / theirs.norm()).item()
+    return float((ours.float() - theirs).norm() / theirs.norm())

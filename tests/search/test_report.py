@@ -9,10 +9,10 @@ from contract.networks import network
 from contract.spaces import BLOCK_NAMES, space
 from search.charts import BLOCK_COLOURS, theta_charts, ticks
 from search.derive import Layer, Sampled, predicted_us
+from search.dnas import EpochResult
 from search.report import write_report
 from search.result import SearchResult
 from search.screen import people_us
-from search.dnas import EpochResult
 from tests.search.conftest import table_of
 
 SPACE = space("fbnet-224")

@@ -7,11 +7,11 @@ import torch
 
 from contract.errors import DeviceFailed, PhonebookError
 from contract.spaces import space
-from search.derive import Found, derive, window
+from search.derive import derive, window
 from search.measure import MeasurementFailed, measure, parse_measurement
 from search.result import SearchResult
 from search.supernet import Supernet
-from tests.search.conftest import supernet_of, table_of
+from tests.search.conftest import found_by, supernet_of, table_of
 
 SMALL = space("fbnet-32-0.35")
 ANSWER = {
@@ -41,36 +41,8 @@ def certain() -> Supernet:
     return supernet
 
 
-def found(supernet: Supernet, *, target_us: float | None = None) -> Found:
-    return derive(
-        supernet,
-        SMALL,
-        TABLE,
-        within=None if target_us is None else window(supernet, target_us),
-        samples=4,
-        generator=torch.Generator().manual_seed(0),
-    )
-
-
 def result() -> SearchResult:
-    says = found(certain())
-    network = says.network(SMALL)
-    return SearchResult(
-        device="test-phone",
-        runtime=TABLE.runtime,
-        space=SMALL.name,
-        seed=0,
-        architecture=says.architecture,
-        target_us=None,
-        predicted_us=says.predicted_us,
-        measured_us=None,
-        macs=network.macs(),
-        params=network.params(),
-        accuracy=0.5,
-        table_snapshot=TABLE.snapshot,
-        layers=says.layers,
-        samples=says.samples,
-    )
+    return found_by(certain(), SMALL, TABLE, samples=4)
 
 
 def test_the_most_probable_network_follows_theta() -> None:
@@ -83,8 +55,15 @@ def test_the_most_probable_network_follows_theta() -> None:
 @pytest.mark.parametrize("share", [0.8, 1.05])
 def test_with_a_target_the_network_and_all_samples_meet_it(share: float) -> None:
     supernet = certain()
-    target_us = share * found(supernet).predicted_us
-    says = found(supernet, target_us=target_us)
+    target_us = share * result().predicted_us
+    says = derive(
+        supernet,
+        SMALL,
+        TABLE,
+        within=window(supernet, target_us),
+        samples=4,
+        generator=torch.Generator().manual_seed(0),
+    )
     for predicted_us in (says.predicted_us, *(one.predicted_us for one in says.samples)):
         assert 0.97 * target_us <= predicted_us <= target_us
     assert sum(layer.probability > 0.9 for layer in says.layers) > 11

@@ -15,7 +15,7 @@ from search.dnas import Stopped
 from search.ranks import Ranks
 from search.record import Record
 from search.training import FinalEpoch, Training, accuracy
-from tests.search.conftest import random_images
+from tests.search.conftest import Steps, random_images
 
 QUICK = TrainConfig(epochs=3, batch_size=6, lr=0.05)
 STEPS = 3  # of a pass over 18 images
@@ -34,14 +34,9 @@ def test_a_training_stopped_anywhere_ends_as_if_it_had_not_been(
     whole = module_of(tiny)
     expected = list(Training(whole, images, config=QUICK, seed=1).epochs())
 
-    steps: list[bool] = []
-
-    def on_step() -> bool:
-        steps.append(True)
-        return len(steps) == after
-
     record = Record(identity={})
-    first = Training(module_of(tiny), images, config=QUICK, seed=1, on_step=on_step)
+    stop = Steps(stop_after=after)
+    first = Training(module_of(tiny), images, config=QUICK, seed=1, on_step=stop)
     with pytest.raises(Stopped):
         record.final_epochs.extend(first.epochs())
     record.training = first.state()
