@@ -240,6 +240,17 @@ def test_the_same_seed_gives_the_same_search(
     assert [epoch.trains_theta for epoch in runs[0][0]] == [False, True, True]
 
 
+@pytest.mark.parametrize("paths", EACH)
+def test_half_precision_searches_much_the_same(tiny: SearchSpace, paths: Paths) -> None:
+    config = replace(QUICK, paths=paths)
+    full, half = (search_of(supernet_of(tiny), config) for _ in range(2))
+    half.autocast = torch.bfloat16
+    for expected, epoch in zip(full.epochs(), half.epochs(), strict=True):
+        assert epoch.theta_loss == pytest.approx(expected.theta_loss, rel=0.05)
+        assert epoch.theta_loss != expected.theta_loss
+    assert {value.dtype for value in half.supernet.state_dict().values()} == {torch.float32}
+
+
 def test_warm_up_leaves_theta_alone(tiny: SearchSpace) -> None:
     net = supernet_of(tiny)
     epochs = search_of(net, replace(QUICK, epochs=2, warmup_share=0.5)).epochs()

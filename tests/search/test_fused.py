@@ -112,4 +112,5 @@ def test_weights_that_do_not_learn_get_no_gradient(recompute: bool) -> None:
 
 def distance(ours: Tensor, theirs: Tensor) -> float:
     """How far apart, as a share of how large they are."""
-    return float((ours.float() - theirs).norm() / theirs.norm())
+    difference = ours.detach().float() - theirs.detach()
+    return float(difference.norm() / theirs.detach().norm())

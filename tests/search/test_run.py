@@ -1,6 +1,7 @@
 import json
 import math
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,7 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
+from contract.cli import INTERRUPTED
 from contract.errors import Collapsed, Diverged, IncompleteTable, PhonebookError
 from contract.spaces import space
 from contract.tables import LatencyTable
@@ -347,6 +349,29 @@ def test_the_command_resumes_without_the_server(
     assert len(servers[0].asked) == asked
     again = (tmp_path / "run" / "result.json").read_bytes()
     assert again == (tmp_path / "first.json").read_bytes()
+
+
+def test_ctrl_c_stops_after_the_step_and_the_run_goes_on_later(
+    tmp_path: Path, idx_folder: Path, serve: Serve
+) -> None:
+    out = tmp_path / "run"
+    arguments = ["--device", "test-phone", "--space", SMALL.name, "--server", serve(TABLE)]
+    arguments += ["--data", str(idx_folder), "--out", str(out), "--no-measure", "--threads", "1"]
+    arguments += ["--epochs", "10000", "--batch-size", "8", "--paths", "1"]
+    arguments += ["--weight-lr", "0.001"]
+    command = [sys.executable, "-m", "search.run", *arguments]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        told = next(line for line in process.stdout if line.startswith("epoch 1/"))
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (INTERRUPTED, "interrupted\n")
+    assert f"the same command with --out {out} --resume goes on" in output
+    assert told.startswith("epoch 1/10000 (weights only): cross entropy")
+    with pytest.raises(PhonebookError, match=r"is of another run \(epochs 10000, now 3\)"):
+        run.app(["--resume", *("3" if one == "10000" else one for one in arguments)])
 
 
 def test_several_devices_get_a_network_each_and_a_cross_table(
