@@ -154,7 +154,7 @@ def test_the_gradient_of_theta_by_paths_is_right_on_average(
     exact = torch.cat(torch.autograd.grad(loss, net.thetas()))
 
     search = search_of(net, config)
-    draws = torch.stack([theta_descent(search) for _ in range(800)])
+    draws = torch.stack([theta_descent(search) for _ in range(600)])
     error = draws.std(dim=0) / math.sqrt(len(draws))
     assert ((draws.mean(dim=0) - exact).abs() < 4 * error + 1e-6).all()
     assert error.norm() < 0.2 * exact.norm()  # so that a wrong one would be told apart
@@ -281,7 +281,7 @@ def stopped_and_resumed(
 
 @pytest.mark.parametrize(
     "after",
-    [2, STEPS_OF_WEIGHTS, STEPS_OF_WEIGHTS + 1, STEPS_OF_WEIGHTS + STEPS_OF_THETA, 7, 9, 14, 15],
+    [2, STEPS_OF_WEIGHTS, STEPS_OF_WEIGHTS + 1, STEPS_OF_WEIGHTS + STEPS_OF_THETA, 9, 15],
 )
 @pytest.mark.parametrize("paths", EACH)
 def test_a_search_stopped_anywhere_ends_as_if_it_had_not_been(
@@ -306,7 +306,7 @@ def test_a_price_that_dwarfs_the_rest_is_avoided(tiny: SearchSpace) -> None:
 
     for paths in EACH:
         net = supernet_of(tiny, table_of(tiny, latency_us))
-        config = replace(QUICK, epochs=20, paths=paths, theta_lr=0.2, beta=3.0)
+        config = replace(QUICK, epochs=12, paths=paths, theta_lr=0.2, beta=3.0)
         list(search_of(net, config).epochs())
         *_, slot = net.mixed_slots()
         assert slot.operators[int(slot.theta_K.argmax())] == fast
