@@ -235,8 +235,10 @@ class Search:
 
     def _theta_pass(self) -> None:
         update = self.place.epoch >= self.config.warmup_epochs
+        # The weights' last step shows only here.
+        option = "--weight-lr or --theta-lr" if update else "--weight-lr"
         for batch in self._batches(self.theta_split, "theta", self.place.of_theta):
-            self._taken(self.theta_step(batch, update=update), self.place.of_theta, "--theta-lr")
+            self._taken(self.theta_step(batch, update=update), self.place.of_theta, option)
 
     def _batches(self, split: Images, name: str, done: list[StepResult]) -> Iterator[Batch]:
         return split.batches(

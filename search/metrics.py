@@ -1,6 +1,7 @@
 """metrics.jsonl: one line per epoch, for people, programs and, if wished, TensorBoard."""
 
 import json
+import shutil
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -20,20 +21,16 @@ class Metrics:
 
     def __init__(self, path: Path, *, tensorboard: bool) -> None:
         self.path = path
+        self._boards = path.with_name("tensorboard")
+        self._writer = _summary_writer() if tensorboard else None
         self._board: Any = None
-        if tensorboard:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError as error:
-                raise PhonebookError(
-                    "--logger tensorboard needs TensorBoard; "
-                    "run pip install 'phonebook[tensorboard]'"
-                ) from error
-            self._board = SummaryWriter(path.with_name("tensorboard"))
 
     def begin(self, epochs: Iterable[EpochResult], final_epochs: Iterable[FinalEpoch]) -> None:
         """Leave just these in the file: what a resumed run had lost is computed again."""
         self.path.unlink(missing_ok=True)
+        shutil.rmtree(self._boards, ignore_errors=True)
+        if self._writer is not None:
+            self._board = self._writer(self._boards)
         for epoch in epochs:
             self.add(epoch)
         for final in final_epochs:
@@ -53,3 +50,13 @@ class Metrics:
                 if isinstance(value, int | float):
                     self._board.add_scalar(f"{line['phase']}/{name}", value, epoch.epoch)
             self._board.flush()
+
+
+def _summary_writer() -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise PhonebookError(
+            "--logger tensorboard needs TensorBoard; run pip install 'phonebook[tensorboard]'"
+        ) from error
+    return SummaryWriter

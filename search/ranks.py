@@ -45,6 +45,13 @@ class Ranks:
                 dist.all_reduce(parameter.grad)
                 parameter.grad /= self.world
 
+    def adopt_buffers(self, module: nn.Module) -> None:
+        """Give the module the first process's running statistics, which are those it writes."""
+        if self.world == 1:
+            return
+        for buffer in module.buffers():
+            dist.broadcast(buffer, src=0)
+
     def shared(self, module: nn.Module) -> nn.Module:
         """The module, with gradients averaged over all processes where there are several."""
         if self.world == 1:

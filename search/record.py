@@ -14,7 +14,10 @@ from search.dnas import EpochResult
 from search.training import FinalEpoch
 
 FORMAT = 1
-UNREADABLE = (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError)
+UNREADABLE = (
+    *(OSError, RuntimeError, EOFError, pickle.UnpicklingError),
+    *(LookupError, TypeError, ValueError),
+)
 
 
 @dataclass(kw_only=True)

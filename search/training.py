@@ -72,6 +72,7 @@ class Training:
         """
         while self.epoch < self.config.epochs:
             self._pass()
+            self.ranks.adopt_buffers(self.module)
             count = sum(images for _, images in self.losses)
             mean = sum(loss * images for loss, images in self.losses) / count
             self.epoch, self.losses = self.epoch + 1, []

@@ -18,6 +18,9 @@ UNITS = 4000  # 22 slots, rounded up, overstate a network by half a percent at m
 Combine = Callable[[Tensor, Tensor], Tensor]  # of two log weights
 Pick = Callable[[Tensor], int]  # an index of log weights
 
+# A probability that underflowed to 0: where nothing else fits, it counts all the same.
+LEAST_LOG = -1e4
+
 SLACK = 0.03  # a network for a target may be this share faster than it
 
 
@@ -41,7 +44,7 @@ class Window:
         spread = f"the networks of the space take {fastest_us / 1000:.4g} to "
         spread += f"{slowest_us / 1000:.4g} ms on this device"
         shown = f"--target-ms {target_us / 1000:g}"
-        if not fastest_us <= target_us <= slowest_us:
+        if not fastest_us <= target_us <= slowest_us / (1 - SLACK):
             raise PhonebookError(f"{shown} is out of reach: {spread}; give one between")
         unit_us = max((target_us - fixed_us) / UNITS, 1e-9)
         self._units = [[math.ceil(us / unit_us) for us in slot] for slot in latencies_us]
@@ -106,4 +109,4 @@ class Window:
 
 
 def _logs(probability_K: Tensor) -> Tensor:
-    return probability_K.detach().double().cpu().log()
+    return probability_K.detach().double().cpu().log().clamp(min=LEAST_LOG)

@@ -1,4 +1,5 @@
 import json
+import math
 import struct
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -16,6 +17,10 @@ from contract.operators import Head, Operator, Slot, Stem
 from contract.spaces import SearchSpace
 from contract.tables import Device, LatencyTable, Row, RuntimeSummary
 from contract.timings import DeviceDescription, Runtime
+from search.data import Images, Scaling, grey_images
+from search.derive import derive
+from search.result import SearchResult
+from search.supernet import Supernet
 
 RUNTIME = Runtime.parse("xnnpack-float32-t1-contiguous-et1.5.1-python-any-isolated")
 
@@ -37,6 +42,10 @@ def _no_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tiny() -> SearchSpace:
+    return tiny_space()
+
+
+def tiny_space() -> SearchSpace:
     """Two slots, one of which may skip, on 8x8 images of three classes."""
     return SearchSpace(
         name="tiny",
@@ -100,6 +109,67 @@ def table_of(
             for operator in space.operators
             if operator.key not in without
         ),
+    )
+
+
+def random_images(count: int, *, seed: int = 0) -> Images:
+    """Grey noise of 8x8 pixels under labels at random, for the space `tiny`."""
+    generator = torch.Generator().manual_seed(seed)
+    return grey_images(
+        torch.rand(count, 8, 8, generator=generator),
+        torch.randint(0, 3, (count,), generator=generator),
+        scaling=Scaling(mean=0.5, deviation=0.3, resolution=8),
+    )
+
+
+def supernet_of(
+    space: SearchSpace, table: LatencyTable | None = None, *, recompute: bool = False
+) -> Supernet:
+    """A super network with the same initial weights each time."""
+    torch.manual_seed(0)
+    return Supernet(space, table or table_of(space), recompute=recompute)
+
+
+class Steps:
+    """Counts the steps of a search or a training, and asks it to stop after so many."""
+
+    def __init__(self, *, stop_after: float = math.inf) -> None:
+        self.count = 0
+        self.stop_after = stop_after
+
+    def __call__(self) -> bool:
+        self.count += 1
+        return self.count == self.stop_after
+
+
+def found_by(
+    supernet: Supernet, space: SearchSpace, table: LatencyTable, *, samples: int
+) -> SearchResult:
+    """The result of a search that ended with this theta."""
+    found = derive(
+        supernet,
+        space,
+        table,
+        within=None,
+        samples=samples,
+        generator=torch.Generator().manual_seed(0),
+    )
+    network = found.network(space)
+    return SearchResult(
+        device=table.device,
+        runtime=table.runtime,
+        space=space.name,
+        seed=0,
+        architecture=found.architecture,
+        target_us=None,
+        predicted_us=found.predicted_us,
+        measured_us=None,
+        macs=network.macs(),
+        params=network.params(),
+        accuracy=0.5,
+        table_snapshot=table.snapshot,
+        layers=found.layers,
+        samples=found.samples,
     )
 
 

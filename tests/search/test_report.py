@@ -9,10 +9,10 @@ from contract.networks import network
 from contract.spaces import BLOCK_NAMES, space
 from search.charts import BLOCK_COLOURS, theta_charts, ticks
 from search.derive import Layer, Sampled, predicted_us
+from search.dnas import EpochResult
 from search.report import write_report
 from search.result import SearchResult
 from search.screen import people_us
-from search.train import EpochResult
 from tests.search.conftest import table_of
 
 SPACE = space("fbnet-224")
@@ -65,6 +65,7 @@ def report(
         space=SPACE.name,
         seed=3,
         architecture=found.blocks,
+        target_us=target_us,
         predicted_us=predicted_us(found.operators, TABLE),
         measured_us=measured_us,
         macs=found.macs(),

@@ -7,11 +7,11 @@ import torch
 
 from contract.errors import DeviceFailed, PhonebookError
 from contract.spaces import space
-from search import derive
+from search.derive import derive, window
 from search.measure import MeasurementFailed, measure, parse_measurement
 from search.result import SearchResult
 from search.supernet import Supernet
-from tests.search.conftest import table_of
+from tests.search.conftest import found_by, supernet_of, table_of
 
 SMALL = space("fbnet-32-0.35")
 ANSWER = {
@@ -30,58 +30,69 @@ print(json.dumps({**%r, "program": "/tmp/fbnet-a.pte"}))
 """
 
 
-def result() -> SearchResult:
-    torch.manual_seed(0)
-    table = table_of(SMALL)
-    supernet = Supernet(SMALL, table, paths=9)
+TABLE = table_of(SMALL)
+
+
+def certain() -> Supernet:
+    """Theta nearly made up its mind, for the first eight blocks in turn."""
+    supernet = supernet_of(SMALL, TABLE)
     for number, slot in enumerate(supernet.mixed_slots()):
         slot.theta_K.data[number % 8] = 5.0
-    found = derive.most_probable(supernet, SMALL)
-    return SearchResult(
-        device="test-phone",
-        runtime=table.runtime,
-        space=SMALL.name,
-        seed=0,
-        architecture=found.blocks,
-        predicted_us=derive.predicted_us(found.operators, table),
-        measured_us=None,
-        macs=found.macs(),
-        params=found.params(),
-        accuracy=0.5,
-        table_snapshot=table.snapshot,
-        layers=derive.layers(supernet, found, table),
-        samples=derive.sample(
-            supernet, SMALL, table, count=4, generator=torch.Generator().manual_seed(0)
-        ),
-    )
+    return supernet
+
+
+def result() -> SearchResult:
+    return found_by(certain(), SMALL, TABLE, samples=4)
 
 
 def test_the_most_probable_network_follows_theta() -> None:
-    found = result()
+    says = result()
     by_number = ["k3_e1", "k3_e1_g2", "k3_e3", "k3_e6", "k5_e1", "k5_e1_g2", "k5_e3", "k5_e6"]
-    assert list(found.architecture) == [by_number[number % 8] for number in range(22)]
-    assert all(layer.probability > 0.9 for layer in found.layers)
+    assert list(says.architecture) == [by_number[number % 8] for number in range(22)]
+    assert all(layer.probability > 0.9 for layer in says.layers)
+
+
+@pytest.mark.parametrize("share", [0.8, 1.05])
+def test_with_a_target_the_network_and_all_samples_meet_it(share: float) -> None:
+    supernet = certain()
+    target_us = share * result().predicted_us
+    says = derive(
+        supernet,
+        SMALL,
+        TABLE,
+        within=window(supernet, target_us),
+        samples=4,
+        generator=torch.Generator().manual_seed(0),
+    )
+    for predicted_us in (says.predicted_us, *(one.predicted_us for one in says.samples)):
+        assert 0.97 * target_us <= predicted_us <= target_us
+    assert sum(layer.probability > 0.9 for layer in says.layers) > 11
+
+
+def test_a_target_that_the_space_cannot_meet_is_refused() -> None:
+    with pytest.raises(PhonebookError, match=r"--target-ms 0\.1 is out of reach: the networks"):
+        window(certain(), 100.0)
 
 
 def test_the_prediction_is_the_sum_of_rows_with_stem_and_head() -> None:
-    found = result()
+    says = result()
     fixed_us = sum(table_of(SMALL).latencies_us((SMALL.stem, SMALL.head)))
-    layers_us = sum(layer.latency_us for layer in found.layers)
-    assert found.predicted_us == pytest.approx(fixed_us + layers_us)
+    layers_us = sum(layer.latency_us for layer in says.layers)
+    assert says.predicted_us == pytest.approx(fixed_us + layers_us)
 
 
 def test_samples_follow_the_generator_and_have_their_own_latency() -> None:
-    found = result()
-    assert found.samples == result().samples
-    assert len(found.samples) == 4
-    assert len({sampled.architecture for sampled in found.samples}) > 1
+    says = result()
+    assert says.samples == result().samples
+    assert len(says.samples) == 4
+    assert len({sampled.architecture for sampled in says.samples}) > 1
 
 
 def test_a_result_survives_its_file(tmp_path: Path) -> None:
-    found = result()
-    found.write(tmp_path / "result.json")
-    assert SearchResult.read(tmp_path / "result.json") == found
-    assert found.network().params() == found.params
+    says = result()
+    says.write(tmp_path / "result.json")
+    assert SearchResult.read(tmp_path / "result.json") == says
+    assert says.network().params() == says.params
     written = json.loads((tmp_path / "result.json").read_text())
     assert set(written) >= {
         "device",

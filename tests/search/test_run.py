@@ -1,39 +1,46 @@
 import json
+import math
+import re
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import Any, Literal
 
 import pytest
 import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
-from contract.errors import IncompleteTable, PhonebookError
+from contract.cli import INTERRUPTED
+from contract.errors import Collapsed, Diverged, IncompleteTable, PhonebookError
 from contract.spaces import space
 from contract.tables import LatencyTable
 from search import predict, run
-from search.config import SearchConfig
-from search.folder import RunFolder
+from search.bench import Bench
+from search.config import DataConfig, MachineConfig, SearchConfig, TrainConfig
+from search.data import load
+from search.dnas import Stopped
+from search.folder import RunFolder, fresh_path
+from search.job import Job, search_and_measure
 from search.measure import MeasurementFailed
+from search.ranks import Ranks
+from search.record import Record
 from search.result import SearchResult
-from search.run import Job, search_and_measure
-from tests.search.conftest import Serve, table_of
+from search.stopping import Stop
+from tests.search.conftest import Serve, TableServer, table_of, write_idx_folder
 
 SMALL = space("fbnet-32-0.35")
-TINY_RUN = SearchConfig(
-    epochs=2,
-    warmup_share=0.5,
-    batch_size=8,
-    paths=1,
-    weight_lr=0.01,
-    final_epochs=1,
-    final_lr=0.01,
-    threads=1,
+TABLE = table_of(SMALL)
+TINY_SEARCH = SearchConfig(
+    epochs=2, warmup_share=0.5, batch_size=8, paths="1", theta_paths=2, weight_lr=0.01
 )
+TINY_TRAINING = TrainConfig(epochs=2, batch_size=8, lr=0.01)
+STEPS_OF_SEARCH = 2 * (2 + 1)  # 20 images: 15 for the weights, 5 for theta
+STEPS = STEPS_OF_SEARCH + 2 * 3
 
 # An agent that measures every result at 5 ms, or refuses with the code it was given.
 AGENT = """
@@ -48,15 +55,57 @@ sys.exit(%d)
 """
 
 
-def job(folder: Path, data: Path, **options: Any) -> Job:
+class StopAfter(Stop):
+    """Somebody presses Ctrl-C after so many steps of the run."""
+
+    def __init__(self, steps: float) -> None:
+        self.left = steps
+        super().__init__()
+
+    @property
+    def asked(self) -> bool:
+        self.left -= 1
+        return self.left <= 0
+
+    @asked.setter
+    def asked(self, asked: bool) -> None:
+        assert not asked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Press:
+    """How a job is to be run."""
+
+    resume: bool = False
+    stop_after: float = math.inf
+    logger: Literal["tensorboard"] | None = None
+    table: LatencyTable = TABLE
+
+
+def job(folder: Path, data: Path, press: Press = Press(), **options: Any) -> Job:
     return Job(
         space=SMALL,
-        table=table_of(SMALL),
-        config=replace(TINY_RUN, **options),
-        data=str(data),
-        folder=RunFolder(folder),
-        console=Console(quiet=True),
+        table=press.table,
+        images=load(str(data), resolution=SMALL.resolution, most_classes=SMALL.classes),
+        data=DataConfig(data=str(data)),
+        search=replace(TINY_SEARCH, **options),
+        final=TINY_TRAINING,
+        folder=RunFolder(folder, resume=press.resume),
+        bench=Bench(
+            machine=MachineConfig(threads=1, logger=press.logger),
+            ranks=Ranks(),
+            console=Console(quiet=True),
+            stop=StopAfter(press.stop_after),
+        ),
     )
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl without what differs from run to run."""
+    return [
+        {name: value for name, value in json.loads(line).items() if name != "seconds"}
+        for line in (folder / "metrics.jsonl").read_text().splitlines()
+    ]
 
 
 def agent(folder: Path, exit_code: int) -> tuple[str, str]:
@@ -74,15 +123,9 @@ def test_a_run_leaves_everything_and_the_same_seed_finds_the_same(
     assert first == again
     assert first.measured_us == 5000
     assert SearchResult.read(tmp_path / "first" / "result.json") == first
-    losses = [
-        [
-            {name: value for name, value in json.loads(line).items() if name != "seconds"}
-            for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()
-        ]
-        for name in ("first", "again")
-    ]
+    losses = [lines(tmp_path / name) for name in ("first", "again")]
     assert losses[0] == losses[1]
-    assert [line["phase"] for line in losses[0]] == ["search", "search", "final"]
+    assert [line["phase"] for line in losses[0]] == ["search", "search", "final", "final"]
     assert [len(share) for share in losses[0][1]["theta"]] == [
         len(SMALL.candidates(slot)) for slot in SMALL.slots
     ]
@@ -92,8 +135,10 @@ def test_a_run_leaves_everything_and_the_same_seed_finds_the_same(
     assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
 
     table = LatencyTable.model_validate_json((tmp_path / "first" / "lut.json").read_bytes())
-    assert table == table_of(SMALL)
-    assert json.loads((tmp_path / "first" / "config.json").read_text())["paths"] == 1
+    assert table == TABLE
+    options = json.loads((tmp_path / "first" / "config.json").read_text())
+    assert (options["paths"], options["final.lr"]) == ("1", 0.01)
+    assert options["versions"]["torch"] == torch.__version__
     report = (tmp_path / "first" / "report.html").read_text()
     assert "5.00 ms" in report
     assert all(layer.operator in report for layer in first.layers)
@@ -109,38 +154,159 @@ def test_a_measurement_that_fails_keeps_everything_else(tmp_path: Path, idx_fold
     assert (tmp_path / "run" / "weights.safetensors").exists()
 
 
-class Interrupted(Console):
-    """Ctrl-C when the second epoch is told."""
-
-    def print(self, *objects: Any, **options: Any) -> None:
-        if objects and str(objects[0]).startswith("epoch 2/"):
-            raise KeyboardInterrupt
-        super().print(*objects, **options)
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "images"
+    return write_idx_folder(folder, labels=[0, 1, 2, 0, 1] * 4, test_labels=[0, 1, 2] * 2)
 
 
-def test_an_interrupted_run_keeps_its_epochs(tmp_path: Path, idx_folder: Path) -> None:
-    interrupted = replace(job(tmp_path / "run", idx_folder), console=Interrupted(quiet=True))
-    with pytest.raises(KeyboardInterrupt):
-        search_and_measure(interrupted, agent=None)
-    metrics = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["epoch"] for line in metrics] == [1, 2]
-    assert not (tmp_path / "run" / "result.json").exists()
-    RunFolder(tmp_path / "run")  # unfinished, so it may be used again
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Path:
+    """A run that nobody stopped."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    search_and_measure(job(folder, images), agent=None)
+    return folder
 
 
-def test_a_finished_run_is_refused_unless_it_may_be_overwritten(tmp_path: Path) -> None:
-    (tmp_path / "result.json").write_text("{}")
-    with pytest.raises(PhonebookError, match=r"holds a finished run.*--overwrite"):
-        RunFolder(tmp_path)
-    RunFolder(tmp_path, overwrite=True).begin({}, table_of(SMALL))
-    assert not (tmp_path / "result.json").exists()
-    with pytest.raises(PhonebookError, match="is a file; name a folder"):
-        RunFolder(tmp_path / "lut.json")
+@pytest.mark.parametrize("after", [1, 3, STEPS_OF_SEARCH, STEPS_OF_SEARCH + 2, STEPS])
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(
+    tmp_path: Path, images: Path, whole: Path, after: int
+) -> None:
+    parts = tmp_path / "parts"
+    with pytest.raises(Stopped):
+        search_and_measure(job(parts, images, Press(stop_after=after)), agent=None)
+    assert not (parts / "result.json").exists()
+    with pytest.raises(PhonebookError, match="holds an unfinished run"):
+        RunFolder(parts)
+    search_and_measure(job(parts, images, Press(resume=True)), agent=None)
+    assert lines(parts) == lines(whole)
+    for name in ("result.json", "config.json", "lut.json"):
+        assert (parts / name).read_bytes() == (whole / name).read_bytes(), name
+    weights = [load_file(folder / "weights.safetensors") for folder in (parts, whole)]
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
+
+
+def test_a_finished_run_that_is_resumed_is_measured_and_no_more(
+    tmp_path: Path, idx_folder: Path
+) -> None:
+    found = search_and_measure(job(tmp_path / "run", idx_folder), agent=None)
+    measuring = agent(tmp_path, 0)
+    press = Press(resume=True, stop_after=1)  # any step would stop it
+    again = search_and_measure(job(tmp_path / "run", idx_folder, press), agent=measuring)
+    assert again == found.model_copy(update={"measured_us": 5000})
+
+
+def test_another_run_s_folder_is_not_gone_on_with(tmp_path: Path, idx_folder: Path) -> None:
+    search_and_measure(job(tmp_path / "run", idx_folder), agent=None)
+    other = job(tmp_path / "run", idx_folder, Press(resume=True), paths="2", theta_lr=0.5)
+    with pytest.raises(PhonebookError, match=r"paths 1, now 2; theta_lr 0\.01, now 0\.5"):
+        search_and_measure(other, agent=None)
+
+
+def test_a_collapsed_search_leaves_its_checkpoint_and_its_figures(
+    tmp_path: Path, idx_folder: Path
+) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(Stopped):
+        search_and_measure(job(folder, idx_folder, Press(stop_after=2)), agent=None)
+    collapsing = job(folder, idx_folder, Press(resume=True))
+    record = Record.read(folder / "checkpoint.pt", identity=collapsing.identity())
+    assert record.search is not None
+    for name, value in record.search["supernet"].items():
+        if name.endswith("theta_K") and len(value) == 9:
+            value[8] = 20.0
+    record.write(folder / "checkpoint.pt")
+    with pytest.raises(Collapsed, match=r"after epoch 1 theta skips 100%"):
+        search_and_measure(collapsing, agent=None)
+    record = Record.read(folder / "checkpoint.pt", identity=collapsing.identity())
+    assert len(record.epochs) == len(lines(folder)) == 1
+    assert not (folder / "result.json").exists()
+
+
+def test_a_diverged_search_leaves_the_checkpoint_of_the_epoch_before(
+    tmp_path: Path, idx_folder: Path
+) -> None:
+    diverging = job(tmp_path / "run", idx_folder, weight_lr=30.0, epochs=4)
+    with pytest.raises(Diverged, match="lower --weight-lr"):
+        search_and_measure(diverging, agent=None)
+    record = Record.read(tmp_path / "run" / "checkpoint.pt", identity=diverging.identity())
+    assert len(record.epochs) == len(lines(tmp_path / "run")) >= 1
+
+
+def test_a_target_is_met(tmp_path: Path, idx_folder: Path) -> None:
+    least, most = (pick(TABLE) for pick in (fastest_us, slowest_us))
+    target_us = round((least + most) / 2)
+    found = search_and_measure(
+        job(tmp_path / "run", idx_folder, target_ms=target_us / 1000), agent=None
+    )
+    assert found.target_us == target_us
+    for predicted_us in (found.predicted_us, *(one.predicted_us for one in found.samples)):
+        assert 0.97 * target_us <= predicted_us <= target_us
+    assert "target" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_a_target_out_of_reach_is_refused_before_anything_is_written(
+    tmp_path: Path, idx_folder: Path
+) -> None:
+    with pytest.raises(PhonebookError, match="out of reach"):
+        search_and_measure(job(tmp_path / "run", idx_folder, target_ms=1e6), agent=None)
+    assert not (tmp_path / "run").exists()
+
+
+def fastest_us(table: LatencyTable) -> float:
+    return _extreme_us(table, min)
+
+
+def slowest_us(table: LatencyTable) -> float:
+    return _extreme_us(table, max)
+
+
+def _extreme_us(table: LatencyTable, pick: Callable[[Sequence[float]], float]) -> float:
+    fixed = table.latencies_us((SMALL.stem, SMALL.head))
+    slots = [table.latencies_us(SMALL.candidates(slot)) for slot in SMALL.slots]
+    return sum(fixed) + sum(map(pick, slots))
+
+
+def test_each_epoch_tells_all_its_figures(tmp_path: Path, idx_folder: Path) -> None:
+    search_and_measure(job(tmp_path / "run", idx_folder), agent=None)
+    written = lines(tmp_path / "run")
+    for line in written[:2]:
+        assert line["theta_loss"] == pytest.approx(
+            line["theta_cross_entropy"] * line["latency_term"], rel=0.01
+        )
+        term = 0.2 * math.log(line["expected_latency_us"]) ** 0.6
+        assert line["latency_term"] == pytest.approx(term, rel=0.02)
+        entropies = [-sum(p * math.log(p) for p in share) for share in line["theta"]]
+        assert line["theta_entropy"] == pytest.approx(fmean(entropies), rel=1e-4)
+        assert 0 <= line["theta_accuracy"] <= 1
+    assert written[0]["temperature"] > written[1]["temperature"]
+    assert [line["trains_theta"] for line in written[:2]] == [False, True]
+    assert [line["epoch"] for line in written[2:]] == [1, 2]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_tensorboard_reads_the_same_figures_once(tmp_path: Path, idx_folder: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    press = Press(stop_after=STEPS_OF_SEARCH, logger="tensorboard")
+    with pytest.raises(Stopped):
+        search_and_measure(job(tmp_path / "run", idx_folder, press), agent=None)
+    press = Press(resume=True, logger="tensorboard")
+    search_and_measure(job(tmp_path / "run", idx_folder, press), agent=None)
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    written = lines(tmp_path / "run")
+    for name in ("theta_entropy", "expected_latency_us", "latency_term", "temperature"):
+        told = [(event.step, event.value) for event in events.Scalars(f"search/{name}")]
+        expected = [(line["epoch"], pytest.approx(line[name], rel=1e-5)) for line in written[:2]]
+        assert told == expected
+    assert len(events.Scalars("final/cross_entropy")) == 2
 
 
 def test_a_fresh_folder_tells_time_and_device() -> None:
-    fresh = RunFolder.fresh("pixel-8", now=datetime(2026, 1, 31, 23, 59, 59))
-    assert str(fresh.path) == "runs/2026-01-31-235959-pixel-8"
+    path = str(fresh_path("pixel-8"))
+    assert re.fullmatch(r"runs/\d{4}-\d\d-\d\d-\d{6}-pixel-8", path)
 
 
 def test_the_command_searches_against_a_server(
@@ -149,7 +315,7 @@ def test_the_command_searches_against_a_server(
     server = serve(table_of(SMALL))
     arguments = ["--device", "test-phone", "--space", SMALL.name, "--server", server]
     arguments += ["--data", str(idx_folder), "--out", str(tmp_path / "run"), "--no-measure"]
-    arguments += ["--epochs", "1", "--batch-size", "32", "--paths", "1", "--final-epochs", "1"]
+    arguments += ["--epochs", "1", "--batch-size", "32", "--paths", "1", "--final.epochs", "1"]
     arguments += ["--weight-lr", "0.01", "--threads", "1", "--seed", "3", "--samples", "1"]
     run.app(arguments)
     result = SearchResult.read(tmp_path / "run" / "result.json")
@@ -157,6 +323,93 @@ def test_the_command_searches_against_a_server(
     assert "found: predicted" in capsys.readouterr().out
     with pytest.raises(PhonebookError, match="holds a finished run"):
         run.app(arguments)
+
+
+def test_a_folder_without_a_run_is_not_resumed(tmp_path: Path) -> None:
+    arguments = ["--device", "x", "--out", str(tmp_path / "run"), "--resume"]
+    with pytest.raises(PhonebookError, match="holds no run to resume; leave --resume out"):
+        run.app(arguments)
+    with pytest.raises(PhonebookError, match="either --overwrite or --resume, not both"):
+        run.app([*arguments, "--overwrite"])
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_command_resumes_without_the_server(
+    tmp_path: Path, idx_folder: Path, serve: Serve, servers: list[TableServer]
+) -> None:
+    """The table may have changed since; the run goes on with the one it began with."""
+    arguments = ["--device", "test-phone", "--space", SMALL.name, "--server", serve(TABLE)]
+    arguments += ["--data", str(idx_folder), "--out", str(tmp_path / "run"), "--no-measure"]
+    arguments += ["--epochs", "1", "--warmup-share", "0", "--batch-size", "32", "--paths", "1"]
+    arguments += ["--final.epochs", "1", "--weight-lr", "0.01", "--threads", "1"]
+    run.app(arguments)
+    (tmp_path / "run" / "result.json").rename(tmp_path / "first.json")
+    asked = len(servers[0].asked)
+    run.app([*arguments, "--resume"])
+    assert len(servers[0].asked) == asked
+    again = (tmp_path / "run" / "result.json").read_bytes()
+    assert again == (tmp_path / "first.json").read_bytes()
+
+
+def test_ctrl_c_stops_after_the_step_and_the_run_goes_on_later(
+    tmp_path: Path, idx_folder: Path, serve: Serve
+) -> None:
+    out = tmp_path / "run"
+    arguments = ["--device", "test-phone", "--space", SMALL.name, "--server", serve(TABLE)]
+    arguments += ["--data", str(idx_folder), "--out", str(out), "--no-measure", "--threads", "1"]
+    arguments += ["--epochs", "10000", "--batch-size", "8", "--paths", "1"]
+    arguments += ["--weight-lr", "0.001"]
+    command = [sys.executable, "-m", "search.run", *arguments]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        told = next(line for line in process.stdout if line.startswith("epoch 1/"))
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (INTERRUPTED, "interrupted\n")
+    assert f"the same command with --out {out} --resume goes on" in output
+    assert told.startswith("epoch 1/10000 (weights only): cross entropy")
+    with pytest.raises(PhonebookError, match=r"is of another run \(epochs 10000, now 3\)"):
+        run.app(["--resume", *("3" if one == "10000" else one for one in arguments)])
+
+
+def test_several_devices_get_a_network_each_and_a_cross_table(
+    tmp_path: Path, idx_folder: Path, serve: Serve, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = {
+        "a": table_of(SMALL, device="a"),
+        "b": table_of(SMALL, lambda operator: 20 + operator.macs() / 1000, device="b"),
+    }
+    out = tmp_path / "run"
+    arguments = ["--device", "a", "--device", "b", "--server", serve(*tables.values())]
+    arguments += ["--space", SMALL.name, "--data", str(idx_folder), "--out", str(out)]
+    arguments += ["--epochs", "2", "--warmup-share", "0", "--batch-size", "32", "--paths", "1"]
+    arguments += ["--final.epochs", "1", "--theta-lr", "1", "--threads", "1", "--no-measure"]
+    run.app(arguments)
+    cross = json.loads((out / "cross.json").read_text())
+    assert cross["targets"] == ["a", "b"]
+    for row, name in enumerate("ab"):
+        result = SearchResult.read(out / name / "result.json")
+        network = cross["networks"][row]
+        assert network["predicted_us"][row] == result.predicted_us
+        assert network["predicted_us"] == [
+            sum(tables[other].latencies_us(result.network().operators)) for other in "ab"
+        ]
+        assert (network["target"], network["measured_us"]) == (name, None)
+        assert network["accuracy"] == result.accuracy
+    assert "predicted latency of each network on each device" in capsys.readouterr().out
+
+
+def test_several_devices_are_refused_together_where_one_lacks_a_row(
+    tmp_path: Path, idx_folder: Path, serve: Serve
+) -> None:
+    key = SMALL.candidates(SMALL.slots[3])[2].key
+    server = serve(table_of(SMALL, device="a"), table_of(SMALL, device="b", without=(key,)))
+    arguments = ["--device", "a", "--device", "b", "--space", SMALL.name, "--server", server]
+    with pytest.raises(IncompleteTable, match=r"device_agent\.run --device b"):
+        run.app([*arguments, "--data", str(idx_folder), "--out", str(tmp_path / "run")])
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_incomplete_table_is_refused_before_anything_is_written(
@@ -177,7 +430,9 @@ def test_an_incomplete_table_is_refused_before_anything_is_written(
     ("arguments", "code", "message"),
     [
         (["--device", "x", "--space", "fbnet-33"], 2, "no space 'fbnet-33'; did you mean"),
-        (["--device", "x", "--paths", "0"], 2, "--paths is 0, but must be at least 1"),
+        (["--device", "x", "--theta-paths", "1"], 2, "--theta-paths is 1, but must be at least 2"),
+        (["--device", "x", "--device", "x"], 2, "--device x x: the same twice; name each once"),
+        (["--device", "x", "--resume"], 2, "--resume needs --out: the folder of the run"),
         (["--device", "x", "--server", "http://127.0.0.1:9"], 3, "no answer from"),
     ],
 )

@@ -1,11 +1,14 @@
+import itertools
+
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
-from contract.errors import IncompleteTable
+from contract.errors import IncompleteTable, PhonebookError
 from contract.spaces import SearchSpace
-from search.supernet import MixedSlot, Supernet
-from tests.search.conftest import table_of
+from search.supernet import MixedSlot, Path, Supernet
+from tests.search.conftest import supernet_of, table_of
 
 IMAGE_BCHW = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(5))
 
@@ -14,71 +17,87 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def supernet(space: SearchSpace, *, paths: int = 9) -> Supernet:
-    torch.manual_seed(0)
-    return Supernet(space, table_of(space), paths=paths)
-
-
-def chosen_path(net: Supernet, image_BCHW: Tensor, choice: list[int]) -> Tensor:
+def along(net: Supernet, image_BCHW: Tensor, path: Path) -> Tensor:
+    """The logits of the plain modules of a path, one after the other."""
     x_BCHW = net.stem(image_BCHW)
-    for slot, index in zip(net.mixed_slots(), choice, strict=True):
+    for slot, index in zip(net.mixed_slots(), path, strict=True):
         x_BCHW = slot.candidates[index](x_BCHW)
     logits_BN: Tensor = net.head(x_BCHW)
     return logits_BN
 
 
-@pytest.mark.parametrize("paths", [1, 2, 9])
+def mask_of(net: Supernet, path: Path) -> list[Tensor]:
+    """Masks that let one path alone pass."""
+    return [
+        one_hot(torch.tensor(index), len(slot.operators)).float()
+        for slot, index in zip(net.mixed_slots(), path, strict=True)
+    ]
+
+
 @pytest.mark.parametrize("temperature", [5.0, 0.1])
-def test_a_mask_sums_to_one(tiny: SearchSpace, paths: int, temperature: float) -> None:
-    for slot in supernet(tiny).mixed_slots():
-        mask = slot.mask(temperature, paths, seeded())
-        assert mask.weight_K.sum().item() == pytest.approx(1)
-        assert len(mask.chosen) == min(paths, len(slot.operators))
-        unchosen = set(range(len(slot.operators))) - set(mask.chosen)
-        assert all(mask.weight_K[index] == 0 for index in unchosen)
+def test_a_mask_sums_to_one(tiny: SearchSpace, temperature: float) -> None:
+    net = supernet_of(tiny)
+    masks = net.masks(temperature, seeded())
+    assert [len(weight_K) for weight_K in masks] == [9, 8]
+    assert all(weight_K.sum().item() == pytest.approx(1) for weight_K in masks)
 
 
-def test_a_cold_mask_feeds_output_and_latency_with_one_and_the_same_path(
-    tiny: SearchSpace,
-) -> None:
-    net = supernet(tiny)
-    same = seeded(3)
-    choice = [int(slot.mask(1e-4, 9, same).weight_K.argmax()) for slot in net.mixed_slots()]
-    logits_BN, latency_us = net(IMAGE_BCHW, 1e-4, seeded(3))
-
-    path = [slot.operators[index] for slot, index in zip(net.mixed_slots(), choice, strict=True)]
-    whole = (tiny.stem, *path, tiny.head)
-    assert latency_us.item() == pytest.approx(sum(table_of(tiny).latencies_us(whole)))
-    torch.testing.assert_close(logits_BN, chosen_path(net, IMAGE_BCHW, choice))
+@pytest.mark.parametrize("recompute", [False, True])
+def test_a_path_is_its_modules_one_after_the_other(tiny: SearchSpace, recompute: bool) -> None:
+    net = supernet_of(tiny, recompute=recompute)
+    paths = list(itertools.product(range(9), range(8)))
+    for path, logits_BN in zip(paths, net(IMAGE_BCHW, paths), strict=True):
+        torch.testing.assert_close(logits_BN, along(net, IMAGE_BCHW, path))
 
 
-def test_one_path_is_the_sampled_one_at_any_temperature(tiny: SearchSpace) -> None:
-    net = supernet(tiny, paths=1)
-    same = seeded(3)
-    choice = [slot.mask(5.0, 1, same).chosen[0] for slot in net.mixed_slots()]
-    logits_BN, _ = net(IMAGE_BCHW, 5.0, seeded(3))
-    torch.testing.assert_close(logits_BN, chosen_path(net, IMAGE_BCHW, choice))
+@pytest.mark.parametrize("recompute", [False, True])
+def test_a_mask_mixes_the_candidates_outputs(tiny: SearchSpace, recompute: bool) -> None:
+    net = supernet_of(tiny, recompute=recompute)
+    masks = net.masks(2.0, seeded())
+    x_BCHW = net.stem(IMAGE_BCHW)
+    for slot, weight_K in zip(net.mixed_slots(), masks, strict=True):
+        outputs = [candidate(x_BCHW) for candidate in slot.candidates]
+        x_BCHW = torch.stack([w * y for w, y in zip(weight_K, outputs, strict=True)]).sum(dim=0)
+    torch.testing.assert_close(net(IMAGE_BCHW, [masks])[0], net.head(x_BCHW))
 
 
-def test_one_path_has_the_gradient_of_the_whole_sample(tiny: SearchSpace) -> None:
-    def latency_gradients(paths: int) -> list[Tensor]:
-        net = supernet(tiny, paths=paths)
-        _, latency_us = net(IMAGE_BCHW, 2.0, seeded(3))
-        return list(torch.autograd.grad(latency_us, net.thetas()))
+def test_a_mask_of_one_path_has_its_output_and_its_latency(tiny: SearchSpace) -> None:
+    net = supernet_of(tiny)
+    path = (8, 3)
+    masks = mask_of(net, path)
+    blocks = [slot.operators[index] for slot, index in zip(net.mixed_slots(), path, strict=True)]
+    rows = table_of(tiny).latencies_us((tiny.stem, *blocks, tiny.head))
+    assert net.latency_us(masks).item() == pytest.approx(sum(rows))
+    torch.testing.assert_close(net(IMAGE_BCHW, [masks])[0], along(net, IMAGE_BCHW, path))
 
-    for one, all_nine in zip(latency_gradients(1), latency_gradients(9), strict=True):
-        assert (one != 0).all()
-        torch.testing.assert_close(one, all_nine)
+
+def test_a_cold_mask_and_a_path_of_the_same_noise_choose_alike(tiny: SearchSpace) -> None:
+    net = supernet_of(tiny)
+    masks, path = net.masks(1e-4, seeded(3)), net.path(seeded(3))
+    assert tuple(int(weight_K.argmax()) for weight_K in masks) == path
 
 
 def test_theta_starts_even_and_skip_is_a_candidate_only_where_the_shape_stays(
     tiny: SearchSpace,
 ) -> None:
-    net = supernet(tiny)
+    net = supernet_of(tiny)
     assert [len(slot.operators) for slot in net.mixed_slots()] == [9, 8]
     for slot in net.mixed_slots():
         assert len(set(slot.probabilities().tolist())) == 1
     assert net.theta_entropy() == pytest.approx((2.1972246 + 2.0794415) / 2)
+    skips = [slot.skip_probability() for slot in net.mixed_slots()]
+    assert skips == [pytest.approx(1 / 9), None]
+
+
+def test_a_path_has_the_probability_of_its_choices(tiny: SearchSpace) -> None:
+    net = supernet_of(tiny)
+    for theta_K in net.thetas():
+        theta_K.data = torch.randn(theta_K.shape, generator=seeded())
+    paths = list(itertools.product(range(9), range(8)))
+    probabilities = torch.stack([net.log_probability(path) for path in paths]).exp()
+    assert probabilities.sum().item() == pytest.approx(1, abs=1e-5)
+    first, second = (slot.probabilities() for slot in net.mixed_slots())
+    torch.testing.assert_close(probabilities, (first[:, None] * second).flatten())
 
 
 def test_the_expected_latency_counts_stem_and_head(tiny: SearchSpace) -> None:
@@ -88,44 +107,51 @@ def test_the_expected_latency_counts_stem_and_head(tiny: SearchSpace) -> None:
         for slot in tiny.slots
     ]
     fixed = sum(rows.latencies_us((tiny.stem, tiny.head)))
-    assert supernet(tiny).expected_latency_us() == pytest.approx(fixed + sum(means))
+    expected = fixed + sum(means)
+    assert supernet_of(tiny).expected_latency_us().item() == pytest.approx(expected)
 
 
 def test_slots_of_one_shape_share_latencies_but_no_weights(tiny: SearchSpace) -> None:
     first = tiny.slots[0]
     twice = tiny.model_copy(update={"slots": (first, first, *tiny.slots[1:])})
-    net = Supernet(twice, table_of(twice), paths=9)
-    one, other = list(net.mixed_slots())[:2]
+    one, other = list(supernet_of(twice).mixed_slots())[:2]
     assert one.latency_us_K.tolist() == other.latency_us_K.tolist()
     assert not {id(p) for p in one.parameters()} & {id(p) for p in other.parameters()}
 
 
 def test_weights_and_thetas_are_all_parameters_and_disjoint(tiny: SearchSpace) -> None:
-    net = supernet(tiny)
+    net = supernet_of(tiny)
     groups = [*net.weights(), *net.thetas()]
     assert sorted(map(id, groups)) == sorted(map(id, net.parameters()))
 
 
 def test_evaluation_uses_the_statistics_of_the_batch_too(tiny: SearchSpace) -> None:
-    net = supernet(tiny)
-    trained, _ = net(IMAGE_BCHW, 5.0, seeded())
-    evaluated, _ = net.eval()(IMAGE_BCHW, 5.0, seeded())
-    torch.testing.assert_close(trained, evaluated)
+    net = supernet_of(tiny)
+    choices = [net.path(seeded())]
+    trained = net(IMAGE_BCHW, choices)[0]
+    torch.testing.assert_close(trained, net.eval()(IMAGE_BCHW, choices)[0])
 
 
 def test_a_missing_row_is_refused_with_the_command_that_measures_it(tiny: SearchSpace) -> None:
     key = tiny.candidates(tiny.slots[1])[3].key
     with pytest.raises(IncompleteTable, match=r"device_agent\.run --device test-phone") as caught:
-        Supernet(tiny, table_of(tiny, without=(key,)), paths=9)
+        Supernet(tiny, table_of(tiny, without=(key,)))
     assert caught.value.missing == (key,)
+
+
+@pytest.mark.parametrize("latency_us", [0.5, 0.01])
+def test_a_latency_whose_logarithm_is_no_price_is_refused(
+    tiny: SearchSpace, latency_us: float
+) -> None:
+    with pytest.raises(PhonebookError, match="is the table in microseconds"):
+        Supernet(tiny, table_of(tiny, lambda operator: latency_us))
 
 
 def test_noise_follows_the_gumbel_distribution(tiny: SearchSpace) -> None:
     """The largest of theta plus Gumbel noise is candidate k with probability softmax(theta)_k."""
-    slot = MixedSlot(tiny.candidates(tiny.slots[1]), [1.0] * 8)
+    slot = MixedSlot(tiny.slots[1], tiny.candidates(tiny.slots[1]), [1.0] * 8)
     slot.theta_K.data = torch.tensor([2.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])
     generator = seeded()
-    counts_K = torch.zeros(8)
-    for _ in range(4000):
-        counts_K[slot.mask(1.0, 1, generator).chosen[0]] += 1
-    torch.testing.assert_close(counts_K / 4000, slot.probabilities().detach(), atol=0.03, rtol=0)
+    drawn = torch.tensor([slot.draw(generator) for _ in range(4000)])
+    shares_K = drawn.bincount(minlength=8) / 4000
+    torch.testing.assert_close(shares_K, slot.probabilities().detach(), atol=0.03, rtol=0)
