@@ -10,6 +10,7 @@ The target of a device is the mean latency of a network drawn evenly, unless --t
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, median
 from typing import Annotated
@@ -69,10 +70,14 @@ def run(
     networks: Annotated[int, Parameter(help="Random networks per seed and device.")] = 8,
     target_ms: float | None = None,
     threads: int = 2,
-    search: Annotated[SearchConfig, Parameter(name="search")] = PRESET.search,
-    final: Annotated[TrainConfig, Parameter(name="final")] = PRESET.final,
+    epochs: Annotated[int, Parameter(help="Of the search.")] = PRESET.search.epochs,
+    theta_lr: float = PRESET.search.theta_lr,
+    final_epochs: Annotated[int, Parameter(help="Of each network.")] = PRESET.final.epochs,
+    batch_size: int = 64,
 ) -> None:
     """Search, draw, train and compare."""
+    search = replace(PRESET.search, epochs=epochs, theta_lr=theta_lr, batch_size=batch_size)
+    final = replace(PRESET.final, epochs=final_epochs, batch_size=batch_size)
     torch.set_num_threads(threads)
     console = Console()
     chosen_space = space_named(space)
@@ -177,12 +182,11 @@ def candidates(
     else:
         began = time.monotonic()
         weights, theta = data.train.split(config.weights_share, seed=seed)
-        asked = {**config.__dict__, "target_ms": target_us / 1000}
         search = Search(
             supernet,
             weight_split=weights,
             theta_split=theta,
-            config=SearchConfig(**asked),
+            config=replace(config, target_ms=target_us / 1000),
             seed=seed,
         )
         for epoch in search.epochs():

@@ -124,13 +124,6 @@ class Search:
         self._learns(theta=False)  # the shared module learns its weights alone
         self.shared_supernet = self.ranks.shared(supernet)
 
-    @property
-    def steps(self) -> int:
-        """Steps of the whole search."""
-        batch = self.config.batch_size
-        per_epoch = self.weight_split.steps(batch) + self.theta_split.steps(batch)
-        return self.config.epochs * per_epoch
-
     def epochs(self) -> Iterator[EpochResult]:
         """Yield each epoch's figures when it is over; begins where the state left off.
 

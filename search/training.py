@@ -58,11 +58,6 @@ class Training:
         self.losses: list[tuple[float, int]] = []  # of the epoch so far, with their images
         self.shared_module = self.ranks.shared(module)
 
-    @property
-    def steps(self) -> int:
-        """Steps of the whole training."""
-        return self.config.epochs * self.images.steps(self.config.batch_size)
-
     def epochs(self) -> Iterator[FinalEpoch]:
         """Yield each epoch's mean loss when it is over; begins where the state left off.
 
