@@ -37,13 +37,13 @@ class RunFolder:
         if path.exists() and not path.is_dir():
             raise PhonebookError(f"--out {path} is a file; name a folder")
         self.resumes = resume and self.checkpoint.exists()
+        if overwrite and resume:
+            raise PhonebookError("give either --overwrite or --resume, not both")
         if resume and self.result.exists() and not self.resumes:
             raise PhonebookError(
                 f"--out {path} holds a result, but its {self.checkpoint.name} is gone; name "
                 "another folder, or start anew with --overwrite"
             )
-        if overwrite and resume:
-            raise PhonebookError("give either --overwrite or --resume, not both")
         for left, what in (
             (self.result, "a finished run"),
             (self.checkpoint, "an unfinished run"),

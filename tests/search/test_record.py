@@ -120,7 +120,6 @@ def test_a_folder_with_a_run_is_refused_unless_told_what_to_do_with_it(
         RunFolder(tmp_path)
     with pytest.raises(PhonebookError, match="either --overwrite or --resume, not both"):
         RunFolder(tmp_path, overwrite=True, resume=True)
-    assert RunFolder(tmp_path, resume=True).resumes == (name == "checkpoint.pt")
     RunFolder(tmp_path, overwrite=True).begin({"epochs": 3})
     assert [file.name for file in tmp_path.iterdir()] == ["config.json"]
 
@@ -144,3 +143,12 @@ def test_results_go_to_a_folder(tmp_path: Path) -> None:
         RunFolder(tmp_path / "taken")
     with pytest.raises(PhonebookError, match=r"cannot write to --out .*taken/run"):
         RunFolder(tmp_path / "taken" / "run").begin({})
+
+
+def test_a_run_resumes_from_its_checkpoint_and_not_from_a_result_alone(tmp_path: Path) -> None:
+    assert not RunFolder(tmp_path, resume=True).resumes
+    (tmp_path / "result.json").write_text("{}")
+    with pytest.raises(PhonebookError, match=r"its checkpoint\.pt is gone"):
+        RunFolder(tmp_path, resume=True)
+    (tmp_path / "checkpoint.pt").write_text("")
+    assert RunFolder(tmp_path, resume=True).resumes
