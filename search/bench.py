@@ -23,10 +23,6 @@ class Bench:
     console: Console
     stop: Stop
 
-    @property
-    def autocast(self) -> torch.dtype | None:
-        return torch.bfloat16 if self.machine.precision == "bfloat16" else None
-
     @contextmanager
     def progress(self, what: str, *, steps: int, done: int) -> Iterator[Callable[[], bool]]:
         """A bar over the steps; call what it gives after each one to learn whether to stop."""
@@ -36,14 +32,17 @@ class Bench:
 
     def _after_step(self, bar: Progress, task: TaskID) -> bool:
         bar.advance(task)
-        return self.stop.asked
+        asked = self.stop.asked
+        if asked:
+            self.console.print("stopping after this step; Ctrl-C again ends at once")
+        return asked
 
 
 @contextmanager
-def opened(machine: MachineConfig, *, console: Console | None = None) -> Iterator[Bench]:
+def opened(machine: MachineConfig) -> Iterator[Bench]:
     """Join the run's processes, seed PyTorch and listen for Ctrl-C."""
     torch.set_num_threads(machine.threads)
     torch.manual_seed(machine.seed)
     with joined(accelerator=machine.accelerator) as ranks, Stop() as stop:
-        screen = (console or plain_console()) if ranks.is_first else Console(quiet=True)
+        screen = plain_console() if ranks.is_first else Console(quiet=True)
         yield Bench(machine=machine, ranks=ranks, console=screen, stop=stop)

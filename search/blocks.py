@@ -78,10 +78,15 @@ class ChannelShuffle(nn.Module):
         self.groups = groups
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        # Over ten times as fast on a CPU as nn.ChannelShuffle, and lowers to the same delegate.
-        batch, channels, height, width = x_BCHW.shape
-        x_BGCHW = x_BCHW.reshape(batch, self.groups, channels // self.groups, height, width)
-        return x_BGCHW.transpose(1, 2).reshape(batch, channels, height, width)
+        return interleaved(x_BCHW, self.groups)
+
+
+def interleaved(x_BCHW: Tensor, groups: int) -> Tensor:
+    """The channels of `groups` groups in turn."""
+    # Over ten times as fast on a CPU as nn.ChannelShuffle, and lowers to the same delegate.
+    batch, channels, height, width = x_BCHW.shape
+    x_BGCHW = x_BCHW.reshape(batch, groups, channels // groups, height, width)
+    return x_BGCHW.transpose(1, 2).reshape(batch, channels, height, width)
 
 
 def conv_bn(

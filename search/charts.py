@@ -96,7 +96,7 @@ def line_charts(epochs: Sequence[EpochResult], *, target_us: float | None) -> tu
             "Entropy of P(theta), nats",
             {"mean over slots": [epoch.theta_entropy for epoch in epochs]},
         ),
-        _chart("Temperature", {"of the softmax": [epoch.temperature for epoch in epochs]}),
+        *_temperature(epochs),
         _chart(
             "Accuracy of the supernet, %",
             {"theta split": [epoch.theta_accuracy * 100 for epoch in epochs]},
@@ -124,6 +124,12 @@ def warmup_width(epochs: Sequence[EpochResult]) -> float:
     """How far into a line chart the epochs reach that left theta alone."""
     resting = sum(not epoch.trains_theta for epoch in epochs)
     return WIDTH * min(max(resting - 0.5, 0) / max(len(epochs) - 1, 1), 1)
+
+
+def _temperature(epochs: Sequence[EpochResult]) -> tuple[Chart, ...]:
+    """Nothing where whole paths were drawn, without a mask."""
+    temperatures = [epoch.temperature for epoch in epochs if epoch.temperature is not None]
+    return (_chart("Temperature", {"of the softmax": temperatures}),) if temperatures else ()
 
 
 def _chart(

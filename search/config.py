@@ -47,7 +47,7 @@ class SearchConfig:
     temperature: float = 5.0
     "Gumbel-softmax temperature at the start; --paths all only."
     temperature_decay: float = 0.045
-    "The temperature is multiplied by exp(-this) 90 times over the search, however long."
+    "It is multiplied by exp(-this) 90 times over the search, however long; --paths all only."
     alpha: float = 0.2
     "Loss = cross entropy * alpha * log(latency in us) ** beta; not with --target-ms."
     beta: float = 0.6
@@ -59,6 +59,8 @@ class SearchConfig:
     "Share of the training images that train weights; the rest trains theta."
     samples: int = 4
     "Architectures drawn from P_theta and listed beside the one that is trained."
+    precision: Literal["float32", "bfloat16"] = "float32"
+    "`bfloat16` computes convolutions by autocast: less memory, faster on units made for it."
     checkpointing: bool = False
     "Run each block again in the backward pass instead of keeping what it computed."
 
@@ -163,8 +165,6 @@ class MachineConfig:
     "Of the splits, the initial weights, the order of images, the masks and the paths."
     threads: int = 2
     "CPU threads of PyTorch, per process."
-    precision: Literal["float32", "bfloat16"] = "float32"
-    "`bfloat16` searches by autocast: less memory, faster only on units made for it."
     accelerator: bool = True
     "Use the accelerator that PyTorch finds, if any."
     logger: Literal["tensorboard"] | None = None
@@ -200,4 +200,5 @@ def _share(config: Any, *options: str) -> None:
 def _require(config: Any, option: str, holds: bool, what: str) -> None:
     if not holds:
         flag = option.replace("_", "-")
-        raise PhonebookError(f"--{flag} is {getattr(config, option)}, but must be {what}")
+        whose = "the training's " if isinstance(config, TrainConfig) else ""
+        raise PhonebookError(f"{whose}--{flag} is {getattr(config, option)}, but must be {what}")

@@ -43,7 +43,6 @@ class StepResult:
 
     images: int
     cross_entropy: float
-    latency_us: float
     latency_term: float
     loss: float
     correct: int
@@ -55,7 +54,7 @@ class EpochResult:
 
     epoch: int  # from 1
     trains_theta: bool
-    temperature: float
+    temperature: float | None  # of the masks; no mask, no temperature
     weight_cross_entropy: float
     theta_cross_entropy: float
     latency_term: float  # alpha * log(LAT) ** beta, or the penalty for missing the target
@@ -142,7 +141,7 @@ class Search:
             result = self._result()
             self.place = Place(epoch=self.place.epoch + 1)
             yield result
-            self._check(result)
+            self.check(result)
 
     def weight_step(self, batch: Batch) -> StepResult:
         """One update of the weights; theta stays as it is.
@@ -289,7 +288,6 @@ class Search:
         return StepResult(
             images=int(images),
             cross_entropy=mean,
-            latency_us=latency_us.item(),
             latency_term=self.objective.latency_term(latency_us).item(),
             loss=self.objective(torch.tensor(mean), latency_us.cpu()).item(),
             correct=round(right),
@@ -325,7 +323,11 @@ class Search:
         return EpochResult(
             epoch=self.place.epoch + 1,
             trains_theta=self.place.epoch >= self.config.warmup_epochs,
-            temperature=self.config.temperature_of(self.place.epoch),
+            temperature=(
+                self.config.temperature_of(self.place.epoch)
+                if self.config.drawn_paths is None
+                else None
+            ),
             weight_cross_entropy=fmean(
                 (step.cross_entropy for step in of_weights),
                 weights=[step.images for step in of_weights],
@@ -342,13 +344,19 @@ class Search:
             seconds=self.place.seconds,
         )
 
-    def _check(self, result: EpochResult) -> None:
-        """Stop a search that no longer searches; its state was given out by then."""
+    def check(self, result: EpochResult) -> None:
+        """Stop a search that no longer searches; its state was given out by then.
+
+        Raises:
+            Diverged: the epoch's weights were far worse than guessing.
+            Collapsed: theta skips nearly everything it may, and no target latency holds it.
+        """
         guessing = math.log(self.supernet.classes)
         if result.weight_cross_entropy > NO_BETTER_THAN * guessing:
             raise Diverged(
                 f"the weights' cross entropy is {result.weight_cross_entropy:.3g} over epoch "
-                f"{result.epoch}, that of guessing is {guessing:.3g}; lower --weight-lr"
+                f"{result.epoch}, that of guessing among the space's "
+                f"{self.supernet.classes} classes is {guessing:.3g}; lower --weight-lr"
             )
         skips = [slot.skip_probability() for slot in self.supernet.mixed_slots()]
         may_skip = [probability for probability in skips if probability is not None]

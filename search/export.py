@@ -12,7 +12,6 @@ from torch import nn
 from contract.cli import command_line, main
 from contract.errors import PhonebookError
 from contract.spaces import space as space_named
-from search.folder import RunFolder
 from search.networks import load
 from search.result import SearchResult
 from search.screen import plain_console
@@ -30,7 +29,7 @@ def export(*, result: Path, to: Annotated[Path | None, Parameter(name="--onnx")]
         to: The file to write; else network.onnx beside the result.
     """
     found = SearchResult.read(result)
-    module = load(RunFolder(result.parent, overwrite=True).weights)
+    module = load(result.with_name("weights.safetensors"))
     path = to or result.with_name("network.onnx")
     # PyTorch's exporter logs a line for each operator of torchvision that it does not find.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)

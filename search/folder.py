@@ -11,6 +11,7 @@ from contract.errors import PhonebookError
 from contract.tables import LatencyTable
 
 RUNS = Path("runs")
+OF_OTHERS = ("network.pte", "network.onnx")  # written beside a result later
 
 
 def fresh_path(name: str) -> Path:
@@ -25,8 +26,17 @@ class RunFolder:
         PhonebookError: the folder holds a run, and neither `overwrite` nor `resume` was said.
     """
 
-    def __init__(self, path: Path, *, overwrite: bool = False, resume: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        out: Path | None = None,
+        overwrite: bool = False,
+        resume: bool = False,
+    ) -> None:
+        """`out` is what --out named: of several devices each has a folder in it."""
         self.path = path
+        self.out = out or path
         self.config = path / "config.json"
         self.table = path / "lut.json"
         self.metrics = path / "metrics.jsonl"
@@ -35,13 +45,13 @@ class RunFolder:
         self.result = path / "result.json"
         self.report = path / "report.html"
         if path.exists() and not path.is_dir():
-            raise PhonebookError(f"--out {path} is a file; name a folder")
+            raise PhonebookError(f"--out {self.out} is a file; name a folder")
         self.resumes = resume and self.checkpoint.exists()
         if overwrite and resume:
             raise PhonebookError("give either --overwrite or --resume, not both")
         if resume and self.result.exists() and not self.resumes:
             raise PhonebookError(
-                f"--out {path} holds a result, but its {self.checkpoint.name} is gone; name "
+                f"--out {self.out} holds a result, but its {self.checkpoint.name} is gone; name "
                 "another folder, or start anew with --overwrite"
             )
         for left, what in (
@@ -50,8 +60,8 @@ class RunFolder:
         ):
             if left.exists() and not overwrite and not resume:
                 raise PhonebookError(
-                    f"--out {path} holds {what}; name another folder, or add --resume to go on "
-                    "with it, or --overwrite to start anew"
+                    f"--out {self.out} holds {what}; name another folder, or add --resume to go "
+                    "on with it, or --overwrite to start anew"
                 )
 
     def begin(self, options: dict[str, Any], table: LatencyTable | None = None) -> None:
@@ -68,6 +78,7 @@ class RunFolder:
                 self.weights,
                 self.result,
                 self.report,
+                *(self.path / name for name in OF_OTHERS),
             ):
                 stale.unlink(missing_ok=True)
             self.config.write_text(json.dumps(options, indent=2) + "\n", encoding="utf-8")
@@ -76,7 +87,7 @@ class RunFolder:
                     table.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8"
                 )
         except OSError as error:
-            raise PhonebookError(f"cannot write to --out {self.path}: {error.strerror}") from error
+            raise PhonebookError(f"cannot write to --out {self.out}: {error.strerror}") from error
 
     def table_used(self) -> LatencyTable:
         """The table that the run in this folder began with.
@@ -88,6 +99,6 @@ class RunFolder:
             return LatencyTable.model_validate_json(self.table.read_bytes())
         except (OSError, ValidationError) as error:
             raise PhonebookError(
-                f"--out {self.path} cannot be resumed: its lut.json is missing or broken; "
+                f"--out {self.out} cannot be resumed: its lut.json is missing or broken; "
                 "start anew with --overwrite"
             ) from error

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from search.blocks import InvertedResidual
+from search.blocks import InvertedResidual, interleaved
 
 aten = torch.ops.aten
 
@@ -206,14 +206,9 @@ def _convolved_again(
 
 
 def _shuffled(x_BCHW: Tensor, groups: int) -> Tensor:
-    """The channels of `groups` groups interleaved."""
-    if groups == 1:
-        return x_BCHW
-    batch, channels, height, width = x_BCHW.shape
-    x_BGCHW = x_BCHW.reshape(batch, groups, channels // groups, height, width)
-    return x_BGCHW.transpose(1, 2).reshape(batch, channels, height, width)
+    return interleaved(x_BCHW, groups) if groups > 1 else x_BCHW
 
 
 def _unshuffled(x_BCHW: Tensor, groups: int) -> Tensor:
     """The inverse of `_shuffled`: interleaving as many groups as there were channels in one."""
-    return _shuffled(x_BCHW, x_BCHW.shape[1] // groups) if groups > 1 else x_BCHW
+    return interleaved(x_BCHW, x_BCHW.shape[1] // groups) if groups > 1 else x_BCHW

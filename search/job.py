@@ -11,7 +11,7 @@ from contract.tables import LatencyTable
 from search.bench import Bench
 from search.blocks import build_network
 from search.config import DataConfig, SearchConfig, TrainConfig
-from search.data import DataSet, Images
+from search.data import DataSet, Images, load
 from search.derive import Found, derive, window
 from search.dnas import Search, Stopped
 from search.folder import RunFolder
@@ -31,6 +31,7 @@ from search.window import Window
 class Job:
     """What one run searches, with what, and where it keeps what it finds."""
 
+    target: str  # DEVICE or DEVICE@RUNTIME, as it was asked for
     space: SearchSpace
     table: LatencyTable
     images: DataSet
@@ -41,9 +42,9 @@ class Job:
     bench: Bench
 
     def identity(self) -> dict[str, Any]:
-        """All that the result depends on, by the names of the options."""
+        """All that the result depends on but the threads, by the names of the options."""
         return {
-            "device": self.table.device,
+            "device": self.target,
             "runtime": self.table.runtime.key,
             "space": self.space.name,
             "table": self.table.snapshot,
@@ -51,7 +52,6 @@ class Job:
             "classes": self.data.classes,
             "images": len(self.images.train) + len(self.images.test),
             "seed": self.bench.machine.seed,
-            "precision": self.bench.machine.precision,
             "processes": self.bench.ranks.world,
             **asdict(self.search),
             **{f"final.{name}": value for name, value in asdict(self.final).items()},
@@ -89,6 +89,9 @@ def search_and_measure(job: Job, *, agent: Sequence[str] | None) -> SearchResult
     result = _finished(job) or _trained(job, found, keeper)
     show_result(bench.console, result)
     try:
+        if bench.stop.asked:
+            keeper.stopped()
+            raise Stopped
         if agent is not None and result.measured_us is None and bench.ranks.is_first:
             result = _measured(job, result, agent)
     finally:
@@ -99,7 +102,6 @@ def search_and_measure(job: Job, *, agent: Sequence[str] | None) -> SearchResult
                 record.epochs,
                 table=job.table,
                 space=job.space,
-                target_us=target_us,
             )
             bench.console.print(f"report: {folder.report}")
     return result
@@ -125,7 +127,8 @@ class Keeper:
     def stopped(self) -> None:
         self.save()
         self.bench.console.print(
-            f"stopped; the same command with --out {self.folder.path} --resume goes on"
+            f"stopped; the same command goes on with --out {self.folder.out} --resume, "
+            "without --overwrite"
         )
 
 
@@ -140,7 +143,10 @@ def train(
     """Train the module from scratch, or go on where the record left off."""
     bench, record = keeper.bench, keeper.record
     steps = config.epochs * images.steps(config.batch_size)
-    done = record.training["epoch"] * images.steps(config.batch_size) if record.training else 0
+    done = 0
+    if record.training is not None:
+        done = record.training["epoch"] * images.steps(config.batch_size)
+        done += len(record.training["losses"])
     with bench.progress(what, steps=steps, done=done) as on_step:
         training = Training(
             module,
@@ -164,6 +170,34 @@ def train(
             raise
 
 
+def loaded(data: DataConfig, space: SearchSpace, bench: Bench) -> DataSet:
+    """The images, fit for the space; says how many there are.
+
+    Raises:
+        PhonebookError: they cannot be found or do not suit the space.
+    """
+    images = load(
+        data.data,
+        resolution=space.resolution,
+        most_classes=space.classes,
+        classes=data.classes,
+        seed=bench.machine.seed,
+        workers=data.workers,
+    )
+    bench.console.print(
+        f"{images.name}: {len(images.train)} images to learn from, {len(images.test)} to be "
+        f"judged on, {len(images.class_names)} classes"
+    )
+    return images
+
+
+def show_unreadable(bench: Bench, images: DataSet) -> None:
+    """How many pictures no process could read, and the first of them by name."""
+    faults = bench.ranks.united({**images.train.unreadable(), **images.test.unreadable()})
+    for line in unreadable_lines(faults):
+        bench.console.print(line)
+
+
 def _begun(job: Job) -> Record:
     identity = job.identity()
     if job.folder.resumes:
@@ -181,9 +215,10 @@ def _found(job: Job, supernet: Supernet, within: Window | None, keeper: Keeper) 
         config.weights_share, seed=bench.machine.seed
     )
     per_epoch = weight_split.steps(config.batch_size) + theta_split.steps(config.batch_size)
-    with bench.progress(
-        "searching", steps=config.epochs * per_epoch, done=len(record.epochs) * per_epoch
-    ) as on_step:
+    done = len(record.epochs) * per_epoch
+    if record.search is not None:
+        done += len(record.search["place"]["of_weights"] + record.search["place"]["of_theta"])
+    with bench.progress("searching", steps=config.epochs * per_epoch, done=done) as on_step:
         search = Search(
             supernet,
             weight_split=weight_split,
@@ -191,11 +226,13 @@ def _found(job: Job, supernet: Supernet, within: Window | None, keeper: Keeper) 
             config=config,
             seed=bench.machine.seed,
             ranks=bench.ranks,
-            autocast=bench.autocast,
+            autocast=torch.bfloat16 if config.precision == "bfloat16" else None,
             on_step=on_step,
         )
         if record.search is not None:
             search.load(record.search)
+            if record.epochs:
+                search.check(record.epochs[-1])
         try:
             for epoch in search.epochs():
                 record.epochs.append(epoch)
@@ -207,8 +244,6 @@ def _found(job: Job, supernet: Supernet, within: Window | None, keeper: Keeper) 
             record.search = search.state()
             keeper.stopped()
             raise
-    for line in unreadable_lines(job.images.train.unreadable()):
-        bench.console.print(line)
     record.found = derive(
         supernet,
         job.space,
@@ -259,6 +294,7 @@ def _trained(job: Job, found: Found, keeper: Keeper) -> SearchResult:
         layers=found.layers,
         samples=found.samples,
     )
+    show_unreadable(bench, job.images)
     if bench.ranks.is_first:
         write_weights(job.folder.weights, module, network)
         result.write(job.folder.result)

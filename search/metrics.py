@@ -28,8 +28,8 @@ class Metrics:
     def begin(self, epochs: Iterable[EpochResult], final_epochs: Iterable[FinalEpoch]) -> None:
         """Leave just these in the file: what a resumed run had lost is computed again."""
         self.path.unlink(missing_ok=True)
-        shutil.rmtree(self._boards, ignore_errors=True)
         if self._writer is not None:
+            shutil.rmtree(self._boards, ignore_errors=True)
             self._board = self._writer(self._boards)
         for epoch in epochs:
             self.add(epoch)

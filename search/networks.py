@@ -19,6 +19,7 @@ from contract.spaces import space as space_named
 from contract.timings import SpaceName
 from contract.values import Value
 from search.blocks import build_network
+from search.files import whole_file
 
 
 class WeightsMetadata(Value):
@@ -81,7 +82,8 @@ def write_weights(path: Path, module: nn.Module, found: Network) -> None:
         "head_channels": str(found.head_channels),
         "classes": str(classifier.out_features),
     }
-    save_file(tensors, path, metadata=metadata)
+    with whole_file(path) as partial:
+        save_file(tensors, partial, metadata=metadata)
 
 
 def _with_classes(network: Network, classes: int) -> Network:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -13,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from contract.errors import PhonebookError
 
 CPU = torch.device("cpu")
+PATIENCE = timedelta(hours=2)  # the others wait while the first one measures
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +54,14 @@ class Ranks:
         for buffer in module.buffers():
             dist.broadcast(buffer, src=0)
 
+    def united(self, found: dict[str, str]) -> dict[str, str]:
+        """What any of the processes found."""
+        if self.world == 1:
+            return found
+        everywhere: list[dict[str, str]] = [{}] * self.world
+        dist.all_gather_object(everywhere, found)
+        return {name: what for one in everywhere for name, what in one.items()}
+
     def shared(self, module: nn.Module) -> nn.Module:
         """The module, with gradients averaged over all processes where there are several."""
         if self.world == 1:
@@ -79,7 +89,7 @@ def joined(*, accelerator: bool) -> Iterator[Ranks]:
     if world == 1:
         yield Ranks(device=device)
         return
-    dist.init_process_group(dist.get_default_backend_for_device(device))
+    dist.init_process_group(dist.get_default_backend_for_device(device), timeout=PATIENCE)
     try:
         yield Ranks(rank=dist.get_rank(), world=world, device=device)
     finally:

@@ -1,6 +1,5 @@
 """checkpoint.pt: all that a run has done so far, so that it can go on."""
 
-import os
 import pickle
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from contract.errors import PhonebookError
 from search.derive import Found
 from search.dnas import EpochResult
+from search.files import whole_file
 from search.training import FinalEpoch
 
 FORMAT = 1
@@ -35,7 +35,11 @@ class Record:
     training: dict[str, Any] | None = None
 
     def write(self, path: Path) -> None:
-        """Replace the file as a whole: a run that is killed meanwhile leaves the old one."""
+        """Replace the file: a run that is killed meanwhile leaves the old one.
+
+        Raises:
+            PhonebookError: it cannot be written.
+        """
         content = {
             "format": FORMAT,
             "identity": self.identity,
@@ -45,9 +49,8 @@ class Record:
             "search": self.search,
             "training": self.training,
         }
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        torch.save(content, partial)
-        partial.replace(path)
+        with whole_file(path) as partial:
+            torch.save(content, partial)
 
     @classmethod
     def read(cls, path: Path, *, identity: dict[str, Any]) -> "Record":

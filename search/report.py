@@ -42,12 +42,8 @@ def write_report(
     *,
     table: LatencyTable,
     space: SearchSpace,
-    target_us: float | None = None,
 ) -> None:
-    """Draw the page of a run in `space` against `table`.
-
-    `target_us` is the latency that the search was asked for, if any.
-    """
+    """Draw the page of a run in `space` against `table`."""
     environment = Environment(
         loader=PackageLoader("search"),
         autoescape=True,
@@ -59,7 +55,7 @@ def write_report(
     difference = None
     if result.measured_us is not None:
         difference = difference_percent(result.predicted_us, result.measured_us)
-    compared = {"target": target_us, "predicted": result.predicted_us}
+    compared = {"target": result.target_us, "predicted": result.predicted_us}
     compared["measured"] = result.measured_us
     parts = network_parts(result, table=table, space=space)
     page = environment.get_template("report.html").render(
@@ -70,7 +66,7 @@ def write_report(
         parts=parts,
         fixed_us=sum(part.latency_us for part in parts if part.probability is None),
         slowest_us=max(part.latency_us for part in parts),
-        charts=charts.line_charts(epochs, target_us=target_us),
+        charts=charts.line_charts(epochs, target_us=result.target_us),
         slots=charts.theta_charts(epochs, space=space),
         colours=charts.BLOCK_COLOURS,
         warmup_width=charts.warmup_width(epochs),

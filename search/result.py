@@ -10,6 +10,7 @@ from contract.spaces import space
 from contract.timings import DeviceName, Runtime, SpaceName
 from contract.values import Value
 from search.derive import Layer, Sampled
+from search.files import whole_file
 
 
 class SearchResult(Value):
@@ -39,7 +40,8 @@ class SearchResult(Value):
         return network(self.architecture, space=space(self.space), name="searched")
 
     def write(self, path: Path) -> None:
-        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        with whole_file(path) as partial:
+            partial.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> "SearchResult":

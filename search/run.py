@@ -9,13 +9,11 @@ from contract import spaces
 from contract.cli import command_line, main
 from contract.client import default_server
 from contract.errors import PhonebookError
-from contract.spaces import SearchSpace
-from search import data as datasets
-from search.bench import Bench, opened
+from search.bench import opened
 from search.config import DataConfig, MachineConfig, SearchConfig, TrainConfig
 from search.cross import Cross, show_cross
 from search.folder import RunFolder, fresh_path
-from search.job import Job, search_and_measure
+from search.job import Job, loaded, search_and_measure
 from search.measure import AGENT
 from search.presets import of_search, use_presets
 from search.table import fetch
@@ -77,9 +75,10 @@ def run(
         ]
         for table in tables:
             table.latencies_us(chosen.operators)
-        images = _loaded(data, chosen, bench)
+        images = loaded(data, chosen, bench)
         jobs = [
             Job(
+                target=name,
                 space=chosen,
                 table=table,
                 images=images,
@@ -89,12 +88,12 @@ def run(
                 folder=folder,
                 bench=bench,
             )
-            for table, folder in zip(tables, folders, strict=True)
+            for name, table, folder in zip(device, tables, folders, strict=True)
         ]
         results = [search_and_measure(job, agent=AGENT if measured else None) for job in jobs]
         if len(results) > 1 and bench.ranks.is_first:
             cross = Cross.of(device, results, tables)
-            cross.write(folders[0].path.parent / "cross.json")
+            cross.write(folders[0].out / "cross.json")
             show_cross(bench.console, cross)
 
 
@@ -104,26 +103,10 @@ def _folders(
     """One folder per target: `out` itself for one, a folder in it for each of several."""
     root = out or fresh_path("-".join(targets))
     paths = [root] if len(targets) == 1 else [root / target for target in targets]
-    folders = [RunFolder(path, overwrite=overwrite, resume=resume) for path in paths]
+    folders = [RunFolder(path, out=root, overwrite=overwrite, resume=resume) for path in paths]
     if resume and not any(folder.resumes for folder in folders):
         raise PhonebookError(f"--out {root} holds no run to resume; leave --resume out")
     return folders
-
-
-def _loaded(data: DataConfig, space: SearchSpace, bench: Bench) -> datasets.DataSet:
-    images = datasets.load(
-        data.data,
-        resolution=space.resolution,
-        most_classes=space.classes,
-        classes=data.classes,
-        seed=bench.machine.seed,
-        workers=data.workers,
-    )
-    bench.console.print(
-        f"{images.name}: {len(images.train)} images to learn from, {len(images.test)} to be "
-        f"judged on, {len(images.class_names)} classes"
-    )
-    return images
 
 
 if __name__ == "__main__":

@@ -14,19 +14,18 @@ from contract.networks import Network, published
 from contract.networks import network as network_of
 from contract.spaces import space as space_named
 from contract.values import Value
-from search import data as datasets
 from search.bench import opened
 from search.blocks import build_network
 from search.config import DataConfig, MachineConfig, TrainConfig
+from search.files import whole_file
 from search.folder import RunFolder, fresh_path
-from search.job import Keeper, train
+from search.job import Keeper, loaded, show_unreadable, train
 from search.metrics import Metrics
 from search.networks import write_weights
 from search.presets import of_training, use_presets
 from search.record import Record
 from search.report import versions
 from search.result import SearchResult
-from search.screen import unreadable_lines
 from search.training import accuracy
 
 app = command_line("python -m search.train", "Train one network from scratch.")
@@ -88,14 +87,7 @@ def run(
         if resume and not folder.resumes:
             raise PhonebookError(f"--out {folder.path} holds no training to resume")
         home = space_named(chosen.space)
-        images = datasets.load(
-            data.data,
-            resolution=home.resolution,
-            most_classes=home.classes,
-            classes=data.classes,
-            seed=machine.seed,
-            workers=data.workers,
-        )
+        images = loaded(data, home, bench)
         identity = {
             "space": chosen.space,
             "architecture": list(chosen.blocks),
@@ -132,11 +124,11 @@ def run(
                 module, images.test, batch_size=config.batch_size, ranks=bench.ranks
             ),
         )
-        for line in unreadable_lines(images.train.unreadable()):
-            bench.console.print(line)
+        show_unreadable(bench, images)
         if bench.ranks.is_first:
             write_weights(folder.weights, module, chosen)
-            folder.result.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            with whole_file(folder.result) as partial:
+                partial.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
         bench.console.print(f"accuracy {result.accuracy:.2%}; weights: {folder.weights}")
 
 

@@ -105,7 +105,7 @@ def _drawn_classes(images: DataSet, classes: int, *, seed: int) -> DataSet:
     if not 2 <= classes <= len(there):
         raise PhonebookError(
             f"--classes {classes}, but --data {images.name} has {len(there)} classes; "
-            f"give 2 to {len(there)}, or leave the option away for all"
+            f"give 2 to {len(there)} (a preset may have set another number)"
         )
     drawn = sorted(Random(seed).sample(there, classes))
     new_label_N = torch.full((len(images.class_names),), -1)

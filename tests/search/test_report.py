@@ -86,7 +86,7 @@ def report(
         ),
         samples=(Sampled(architecture=found.blocks, predicted_us=12_345.0),),
     )
-    write_report(path, result, history, table=TABLE, space=SPACE, target_us=target_us)
+    write_report(path, result, history, table=TABLE, space=SPACE)
     return path.read_text(encoding="utf-8")
 
 

@@ -84,6 +84,7 @@ class Press:
 
 def job(folder: Path, data: Path, press: Press = Press(), **options: Any) -> Job:
     return Job(
+        target=press.table.device,
         space=SMALL,
         table=press.table,
         images=load(str(data), resolution=SMALL.resolution, most_classes=SMALL.classes),
@@ -192,7 +193,7 @@ def test_a_finished_run_that_is_resumed_is_measured_and_no_more(
 ) -> None:
     found = search_and_measure(job(tmp_path / "run", idx_folder), agent=None)
     measuring = agent(tmp_path, 0)
-    press = Press(resume=True, stop_after=1)  # any step would stop it
+    press = Press(resume=True, stop_after=2)  # any step would stop it, before it measures
     again = search_and_measure(job(tmp_path / "run", idx_folder, press), agent=measuring)
     assert again == found.model_copy(update={"measured_us": 5000})
 
