@@ -1,5 +1,7 @@
+import errno
 import json
 import math
+import os
 import re
 import signal
 import subprocess
@@ -24,6 +26,7 @@ from search.bench import Bench
 from search.config import DataConfig, MachineConfig, SearchConfig, TrainConfig
 from search.data import load
 from search.dnas import Stopped
+from search.files import whole_file
 from search.folder import RunFolder, fresh_path
 from search.job import Job, search_and_measure
 from search.measure import MeasurementFailed
@@ -205,6 +208,25 @@ def test_another_run_s_folder_is_not_gone_on_with(tmp_path: Path, idx_folder: Pa
         search_and_measure(other, agent=None)
 
 
+def test_another_device_s_run_is_not_gone_on_with(tmp_path: Path, idx_folder: Path) -> None:
+    search_and_measure(job(tmp_path / "run", idx_folder), agent=None)
+    other = replace(job(tmp_path / "run", idx_folder, Press(resume=True)), target="other-phone")
+    with pytest.raises(PhonebookError, match=r"device test-phone, now other-phone"):
+        search_and_measure(other, agent=None)
+
+
+def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    path.write_text("before")
+    with (
+        pytest.raises(PhonebookError, match=r"cannot write .*No space left"),
+        whole_file(path) as at,
+    ):
+        at.write_text("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert path.read_text() == "before"
+
+
 def test_a_collapsed_search_leaves_its_checkpoint_and_its_figures(
     tmp_path: Path, idx_folder: Path
 ) -> None:
@@ -222,6 +244,8 @@ def test_a_collapsed_search_leaves_its_checkpoint_and_its_figures(
         search_and_measure(collapsing, agent=None)
     record = Record.read(folder / "checkpoint.pt", identity=collapsing.identity())
     assert len(record.epochs) == len(lines(folder)) == 1
+    with pytest.raises(Collapsed, match=r"after epoch 1 theta skips 100%"):
+        search_and_measure(job(folder, idx_folder, Press(resume=True)), agent=None)
     assert not (folder / "result.json").exists()
 
 
@@ -269,8 +293,9 @@ def _extreme_us(table: LatencyTable, pick: Callable[[Sequence[float]], float]) -
     return sum(fixed) + sum(map(pick, slots))
 
 
-def test_each_epoch_tells_all_its_figures(tmp_path: Path, idx_folder: Path) -> None:
-    search_and_measure(job(tmp_path / "run", idx_folder), agent=None)
+@pytest.mark.parametrize("paths", ["all", "1"])
+def test_each_epoch_tells_all_its_figures(tmp_path: Path, idx_folder: Path, paths: str) -> None:
+    search_and_measure(job(tmp_path / "run", idx_folder, paths=paths), agent=None)
     written = lines(tmp_path / "run")
     for line in written[:2]:
         assert line["theta_loss"] == pytest.approx(
@@ -281,7 +306,10 @@ def test_each_epoch_tells_all_its_figures(tmp_path: Path, idx_folder: Path) -> N
         entropies = [-sum(p * math.log(p) for p in share) for share in line["theta"]]
         assert line["theta_entropy"] == pytest.approx(fmean(entropies), rel=1e-4)
         assert 0 <= line["theta_accuracy"] <= 1
-    assert written[0]["temperature"] > written[1]["temperature"]
+    if paths == "all":
+        assert written[0]["temperature"] > written[1]["temperature"]
+    else:
+        assert [line["temperature"] for line in written[:2]] == [None, None]
     assert [line["trains_theta"] for line in written[:2]] == [False, True]
     assert [line["epoch"] for line in written[2:]] == [1, 2]
 
@@ -298,7 +326,7 @@ def test_tensorboard_reads_the_same_figures_once(tmp_path: Path, idx_folder: Pat
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
     events.Reload()
     written = lines(tmp_path / "run")
-    for name in ("theta_entropy", "expected_latency_us", "latency_term", "temperature"):
+    for name in ("theta_entropy", "expected_latency_us", "latency_term", "theta_loss"):
         told = [(event.step, event.value) for event in events.Scalars(f"search/{name}")]
         expected = [(line["epoch"], pytest.approx(line[name], rel=1e-5)) for line in written[:2]]
         assert told == expected
@@ -369,7 +397,7 @@ def test_ctrl_c_stops_after_the_step_and_the_run_goes_on_later(
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (INTERRUPTED, "interrupted\n")
-    assert f"the same command with --out {out} --resume goes on" in output
+    assert f"the same command goes on with --out {out} --resume" in output
     assert told.startswith("epoch 1/10000 (weights only): cross entropy")
     with pytest.raises(PhonebookError, match=r"is of another run \(epochs 10000, now 3\)"):
         run.app(["--resume", *("3" if one == "10000" else one for one in arguments)])
