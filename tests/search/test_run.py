@@ -1,7 +1,5 @@
-import errno
 import json
 import math
-import os
 import re
 import signal
 import subprocess
@@ -26,7 +24,6 @@ from search.bench import Bench
 from search.config import DataConfig, MachineConfig, SearchConfig, TrainConfig
 from search.data import load
 from search.dnas import Stopped
-from search.files import whole_file
 from search.folder import RunFolder, fresh_path
 from search.job import Job, search_and_measure
 from search.measure import MeasurementFailed
@@ -215,16 +212,15 @@ def test_another_device_s_run_is_not_gone_on_with(tmp_path: Path, idx_folder: Pa
         search_and_measure(other, agent=None)
 
 
-def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
-    path = tmp_path / "result.json"
-    path.write_text("before")
-    with (
-        pytest.raises(PhonebookError, match=r"cannot write .*No space left"),
-        whole_file(path) as at,
-    ):
-        at.write_text("half")
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    assert path.read_text() == "before"
+def test_a_result_that_cannot_be_written_leaves_the_one_before(
+    tmp_path: Path, idx_folder: Path
+) -> None:
+    found = search_and_measure(job(tmp_path / "run", idx_folder), agent=None)
+    path = tmp_path / "run" / "result.json"
+    path.with_name("result.json.partial").mkdir()
+    with pytest.raises(PhonebookError, match=r"cannot write .*result\.json \(Is a directory\)"):
+        found.model_copy(update={"measured_us": 5000.0}).write(path)
+    assert SearchResult.read(path) == found
 
 
 def test_a_collapsed_search_leaves_its_checkpoint_and_its_figures(
