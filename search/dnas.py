@@ -356,7 +356,8 @@ class Search:
             raise Diverged(
                 f"the weights' cross entropy is {result.weight_cross_entropy:.3g} over epoch "
                 f"{result.epoch}, that of guessing among the space's "
-                f"{self.supernet.classes} classes is {guessing:.3g}; lower --weight-lr"
+                f"{self.supernet.classes} classes is {guessing:.3g}; lower --weight-lr, or "
+                "take a --preset"
             )
         skips = [slot.skip_probability() for slot in self.supernet.mixed_slots()]
         may_skip = [probability for probability in skips if probability is not None]

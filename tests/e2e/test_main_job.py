@@ -101,8 +101,8 @@ def test_an_incomplete_table_is_refused_with_the_command_that_fills_it(world: Wo
 def test_the_search_closes_the_loop(world: World) -> None:
     out = world.folder / "found"
     found = world.run(
-        *("search.run --device host", "--space", SPACE, "--out", str(out)),
-        *("--epochs", "2", "--batch-size", "64", "--paths", "1", "--final.epochs", "2"),
+        *("search.run --device host --preset glimpse", "--space", SPACE, "--out", str(out)),
+        *("--epochs", "2", "--final.epochs", "2"),
     )
     assert found.code == 0, found.errors
     result = json.loads((out / "result.json").read_text())
