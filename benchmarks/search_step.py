@@ -110,7 +110,8 @@ def run(
         f"{space}, batch {batch_size}, {threads} threads, {steps} steps of each kind, "
         f"load {os.getloadavg()[0]:.1f}"
     )
-    table = Table("mode")
+    table = Table()
+    table.add_column("mode", no_wrap=True)
     for title in (
         *("weights img/s", "theta img/s", "epoch img/s", "times textbook"),
         *("peak MiB", "of textbook"),
