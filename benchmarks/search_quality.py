@@ -32,13 +32,12 @@ from search.config import SearchConfig, TrainConfig
 from search.data import DataSet, Images, load
 from search.derive import chosen, derive, predicted_us, window
 from search.dnas import Search
-from search.presets import PRESETS
+from search.presets import SMALL
 from search.ranks import Ranks
 from search.supernet import Supernet
 from search.table import fetch
 from search.training import Training, accuracy
 
-PRESET = PRESETS["small"]
 SEARCHED = "searched"
 
 app: App = command_line("python benchmarks/search_quality.py", __doc__ or "")
@@ -70,14 +69,14 @@ def run(
     networks: Annotated[int, Parameter(help="Random networks per seed and device.")] = 8,
     target_ms: float | None = None,
     threads: int = 2,
-    epochs: Annotated[int, Parameter(help="Of the search.")] = PRESET.search.epochs,
-    theta_lr: float = PRESET.search.theta_lr,
-    final_epochs: Annotated[int, Parameter(help="Of each network.")] = PRESET.final.epochs,
+    epochs: Annotated[int, Parameter(help="Of the search.")] = SMALL.search.epochs,
+    theta_lr: float = SMALL.search.theta_lr,
+    final_epochs: Annotated[int, Parameter(help="Of each network.")] = SMALL.final.epochs,
     batch_size: int = 64,
 ) -> None:
     """Search, draw, train and compare."""
-    search = replace(PRESET.search, epochs=epochs, theta_lr=theta_lr, batch_size=batch_size)
-    final = replace(PRESET.final, epochs=final_epochs, batch_size=batch_size)
+    search = replace(SMALL.search, epochs=epochs, theta_lr=theta_lr, batch_size=batch_size)
+    final = replace(SMALL.final, epochs=final_epochs, batch_size=batch_size)
     torch.set_num_threads(threads)
     console = Console()
     chosen_space = space_named(space)

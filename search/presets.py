@@ -4,7 +4,7 @@ A preset fills in the options that the command line leaves out.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from cyclopts import App, ArgumentCollection, Token
@@ -23,45 +23,34 @@ class Preset:
     classes: int | None = None
 
 
-PRESETS: dict[str, Preset] = {
-    # Wu et al. 2019: 100 classes of ImageNet, 90 epochs, then 360 from scratch.
-    "fbnet-imagenet": Preset(
-        space="fbnet-224",
-        search=SearchConfig(),
-        final=TrainConfig(),
-        classes=100,
+# Wu et al. 2019: 100 classes of ImageNet, 90 epochs, then 360 from scratch.
+PAPER = Preset(space="fbnet-224", search=SearchConfig(), final=TrainConfig(), classes=100)
+
+# A few thousand small images on a few cores.
+SMALL = Preset(
+    space="fbnet-32",
+    search=SearchConfig(
+        epochs=40,
+        warmup_share=0.25,
+        batch_size=32,
+        paths="1",
+        theta_paths=8,
+        weight_lr=0.05,
+        theta_lr=0.05,
+        theta_weight_decay=0.0,
     ),
-    # A few thousand small images on a few cores.
-    "small": Preset(
-        space="fbnet-32",
-        search=SearchConfig(
-            epochs=40,
-            warmup_share=0.25,
-            batch_size=32,
-            paths="1",
-            weight_lr=0.05,
-            theta_paths=8,
-            theta_lr=0.05,
-            theta_weight_decay=0.0,
-        ),
-        final=TrainConfig(epochs=40, batch_size=32, lr=0.05, schedule="cosine"),
-    ),
-    # To see every part work in a minute or two; what it finds says little.
-    "glimpse": Preset(
-        space="fbnet-32-0.35",
-        search=SearchConfig(
-            epochs=8,
-            warmup_share=0.25,
-            batch_size=32,
-            paths="1",
-            weight_lr=0.05,
-            theta_paths=8,
-            theta_lr=0.1,
-            theta_weight_decay=0.0,
-        ),
-        final=TrainConfig(epochs=8, batch_size=32, lr=0.05, schedule="cosine"),
-    ),
-}
+    final=TrainConfig(epochs=40, batch_size=32, lr=0.05, schedule="cosine"),
+)
+
+# To see every part work within minutes; what it finds says little.
+GLIMPSE = replace(
+    SMALL,
+    space="fbnet-32-0.35",
+    search=replace(SMALL.search, epochs=8, theta_lr=0.1),
+    final=replace(SMALL.final, epochs=8),
+)
+
+PRESETS = {"fbnet-imagenet": PAPER, "small": SMALL, "glimpse": GLIMPSE}
 
 
 def of_search(preset: Preset) -> dict[str, Any]:
