@@ -3,7 +3,7 @@
 For each seed and device: search a network for a target latency, draw random networks of the same
 predicted latency, train all alike from scratch on the same images, and compare the accuracies.
 With several devices, also how fast each network is on the other one. Needs tables of the
-devices in a server, and takes hours; what is done is kept in --out, and not done again.
+devices in a server. What is done is kept in --out, and not done again.
 
 The target of a device is the mean latency of a network drawn evenly, unless --target-ms is given.
 """

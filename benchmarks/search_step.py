@@ -30,7 +30,7 @@ from contract.cli import command_line, main
 from contract.spaces import SearchSpace
 from contract.spaces import space as space_named
 from search.blocks import build
-from search.config import SearchConfig
+from search.config import Paths, SearchConfig
 from search.data import Scaling, grey_images
 from search.dnas import Search
 from search.supernet import Supernet
@@ -44,7 +44,7 @@ class Mode:
     """How the supernet runs."""
 
     title: str
-    paths: str = "all"
+    paths: Paths = "all"
     checkpointing: bool = False
     bfloat16: bool = False
 
@@ -212,7 +212,7 @@ def search_steps(
         Supernet(space, table_of(space), recompute=mode.checkpointing),
         weight_split=nothing,
         theta_split=nothing,
-        config=SearchConfig(paths=mode.paths, weight_lr=0.01),  # type: ignore[arg-type]
+        config=SearchConfig(paths=mode.paths, weight_lr=0.01),
         seed=0,
         autocast=torch.bfloat16 if mode.bfloat16 else None,
     )

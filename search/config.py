@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from contract.errors import PhonebookError
 
+Paths = Literal["all", "1", "2"]
+
 # The paper lowers the temperature once per epoch, for 90 epochs.
 PAPER_EPOCHS = 90
 
@@ -28,7 +30,7 @@ class SearchConfig:
     "Share of the epochs, at the start, that train weights only."
     batch_size: int = 192
     "Images per step, of all processes together, at most."
-    paths: Literal["all", "1", "2"] = "all"
+    paths: Paths = "all"
     "Candidates mixed per slot (the paper: all), or whole paths drawn from P_theta, per step."
     theta_paths: int = 4
     "Paths that a step of theta compares, running forward only; not with --paths all."

@@ -12,6 +12,7 @@ from rich.table import Table
 from contract.tables import LatencyTable
 from contract.values import Value
 from search.derive import predicted_us
+from search.files import whole_file
 from search.result import SearchResult
 from search.screen import people_us
 
@@ -56,7 +57,8 @@ class Cross(Value):
         )
 
     def write(self, path: Path) -> None:
-        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        with whole_file(path) as partial:
+            partial.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def show_cross(console: Console, cross: Cross) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -49,8 +50,8 @@ def write_onnx(path: Path, module: nn.Module, *, resolution: int) -> None:
         PhonebookError: the extra `onnx` is not installed, or the file cannot be written.
     """
     try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
+        for name in ("onnx", "onnxscript"):
+            import_module(name)
     except ImportError as error:
         raise PhonebookError(
             f"writing ONNX needs {error.name}; install it with `pip install 'phonebook[onnx]'`"

@@ -1,4 +1,4 @@
-"""An inverted residual's branch as one autograd function, with a third of the memory traffic.
+"""An inverted residual's branch as one autograd function that keeps less for the backward pass.
 
 Eager PyTorch keeps the output of every convolution and of every batch norm for the backward
 pass. A batch norm and its ReLU are cheap to compute again from the convolution's output, so
@@ -53,7 +53,7 @@ def branch(
         Stage.of(*depthwise),
         Stage.of(*project),
     )
-    output_BCHW: Tensor = _Branch.apply(  # type: ignore[no-untyped-call]
+    output_BCHW: Tensor = _Branch.apply(  # type: ignore[no-untyped-call]  # PyTorch gives it none
         x_BCHW,
         stages,
         recompute,

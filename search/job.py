@@ -13,7 +13,7 @@ from search.blocks import build_network
 from search.config import DataConfig, SearchConfig, TrainConfig
 from search.data import DataSet, Images, load
 from search.derive import Found, derive, window
-from search.dnas import Search, Stopped
+from search.dnas import EpochResult, Search, Stopped
 from search.folder import RunFolder
 from search.measure import measure
 from search.metrics import Metrics
@@ -23,7 +23,7 @@ from search.report import versions, write_report
 from search.result import SearchResult
 from search.screen import comparison, epoch_line, show_result, unreadable_lines
 from search.supernet import Supernet
-from search.training import Training, accuracy
+from search.training import FinalEpoch, Training, accuracy
 from search.window import Window
 
 
@@ -120,7 +120,7 @@ class Keeper:
         if self.bench.ranks.is_first:
             self.record.write(self.folder.checkpoint)
 
-    def add(self, epoch: Any) -> None:
+    def add(self, epoch: EpochResult | FinalEpoch) -> None:
         if self.bench.ranks.is_first:
             self.metrics.add(epoch)
 

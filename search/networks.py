@@ -61,7 +61,7 @@ def load(path: Path | str) -> nn.Module:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
     except OSError as error:
         raise PhonebookError(f"cannot read {path}: {error.strerror or error}") from error
     except SafetensorError as error:

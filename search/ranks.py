@@ -99,7 +99,7 @@ def joined(*, accelerator: bool) -> Iterator[Ranks]:
 def _device(*, accelerator: bool) -> torch.device:
     found = torch.accelerator.current_accelerator(check_available=True) if accelerator else None
     if found is None:
-        return torch.device("cpu")
+        return CPU
     device = torch.device(found.type, int(os.environ.get("LOCAL_RANK", "0")))
     torch.accelerator.set_device_index(device.index)
     return device

@@ -35,10 +35,10 @@ def run(
     overwrite: bool = False,
     resume: bool = False,
     measured: Annotated[bool, Parameter(name="--measure")] = True,
-    search: Annotated[SearchConfig, Parameter(name="*")] = SearchConfig(),  # noqa: B008
-    data: Annotated[DataConfig, Parameter(name="*")] = DataConfig(),  # noqa: B008
-    machine: Annotated[MachineConfig, Parameter(name="*")] = MachineConfig(),  # noqa: B008
-    final: TrainConfig = TrainConfig(),  # noqa: B008
+    search: Annotated[SearchConfig, Parameter(name="*")] = SearchConfig(),
+    data: Annotated[DataConfig, Parameter(name="*")] = DataConfig(),
+    machine: Annotated[MachineConfig, Parameter(name="*")] = MachineConfig(),
+    final: TrainConfig = TrainConfig(),
 ) -> None:
     """Search a network for a device, against its table of measured latencies.
 

@@ -86,7 +86,7 @@ class MixedSlot(nn.Module):
         """Start with shortcuts alone (Goyal et al. 2017, arXiv:1706.02677, section 5.1).
 
         Untrained blocks then do not drown each other, whatever path is drawn: on Fashion-MNIST the
-        cross entropy along paths was 2.10 instead of 2.46 after three epochs.
+        cross entropy along paths was 2.10 instead of 2.46 after three epochs (one run each).
         """
         for candidate in self.candidates:
             if isinstance(candidate, InvertedResidual):

@@ -54,9 +54,9 @@ def run(
     out: Path | None = None,
     overwrite: bool = False,
     resume: bool = False,
-    config: Annotated[TrainConfig, Parameter(name="*")] = TrainConfig(),  # noqa: B008
-    data: Annotated[DataConfig, Parameter(name="*")] = DataConfig(),  # noqa: B008
-    machine: Annotated[MachineConfig, Parameter(name="*")] = MachineConfig(),  # noqa: B008
+    config: Annotated[TrainConfig, Parameter(name="*")] = TrainConfig(),
+    data: Annotated[DataConfig, Parameter(name="*")] = DataConfig(),
+    machine: Annotated[MachineConfig, Parameter(name="*")] = MachineConfig(),
 ) -> None:
     """Train one network from scratch, on all training images.
 

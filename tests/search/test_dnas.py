@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import pytest
 import torch
@@ -16,7 +15,7 @@ from torch.optim import SGD
 from contract.errors import Collapsed, Diverged
 from contract.operators import Operator
 from contract.spaces import SearchSpace
-from search.config import SearchConfig
+from search.config import Paths, SearchConfig
 from search.data import Batch
 from search.dnas import EpochResult, Search, StepResult, Stopped
 from search.objective import LatencyAware, ToTarget
@@ -24,7 +23,6 @@ from search.record import Record
 from search.supernet import Supernet
 from tests.search.conftest import Steps, random_images, supernet_of, table_of
 
-Paths = Literal["all", "1", "2"]
 EACH: tuple[Paths, ...] = ("all", "1", "2")
 QUICK = SearchConfig(epochs=3, batch_size=6, warmup_share=0.34, weight_lr=0.01, theta_lr=0.1)
 STEPS_OF_WEIGHTS, STEPS_OF_THETA = 3, 2  # of a pass over the splits below, in batches of six
