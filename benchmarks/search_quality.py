@@ -2,10 +2,11 @@
 
 For each seed and device: search a network for a target latency, draw random networks of the same
 predicted latency, train all alike from scratch on the same images, and compare the accuracies.
-With several devices, also how fast each network is on the other one. Needs tables of the
-devices in a server. What is done is kept in --out, and not done again.
+With several devices, also how fast each network is on the other ones. Needs tables of the
+devices in a server. What is done is kept in --out, and not done again; several of these may work
+on other seeds or devices in the same --out at once.
 
-The target of a device is the mean latency of a network drawn evenly, unless --target-ms is given.
+The target of a device is a share of the mean latency of a network drawn evenly from the space.
 """
 
 import time
@@ -64,11 +65,11 @@ def run(
     space: str = "fbnet-32-0.35",
     out: Path = Path("runs/search-quality"),
     images: Annotated[int, Parameter(help="Training images used.")] = 6000,
-    test_images: int = 5000,
-    seeds: int = 3,
+    test_images: int = 10_000,
+    seed: Annotated[list[int] | None, Parameter(help="[default: 0, 1 and 2]")] = None,
     networks: Annotated[int, Parameter(help="Random networks per seed and device.")] = 8,
-    target_ms: float | None = None,
-    threads: int = 2,
+    share: Annotated[float, Parameter(help="The target, of the mean latency.")] = 0.4,
+    threads: int = 1,
     epochs: Annotated[int, Parameter(help="Of the search.")] = SMALL.search.epochs,
     theta_lr: float = SMALL.search.theta_lr,
     final_epochs: Annotated[int, Parameter(help="Of each network.")] = SMALL.final.epochs,
@@ -92,29 +93,29 @@ def run(
     )
     out.mkdir(parents=True, exist_ok=True)
     done = Done(out / "networks.jsonl")
-    for seed in range(seeds):
+    for number in seed or [0, 1, 2]:
         for name, table in tables.items():
-            target_us = target_ms * 1000 if target_ms else even_latency_us(chosen_space, table)
+            target_us = share * even_latency_us(chosen_space, table)
             drawn = candidates(
-                chosen_space, table, used, done, search, target_us, name, seed, networks, console
+                chosen_space, table, used, done, search, target_us, name, number, networks, console
             )
             for title, found in drawn:
-                if done.of(name, seed, title) is None:
+                if done.of(name, number, title) is None:
                     began = time.monotonic()
-                    share = trained_accuracy(found, used, final, seed)
+                    right = trained_accuracy(found, used, final, number)
                     outcome = Trained(
                         device=name,
-                        seed=seed,
+                        seed=number,
                         name=title,
                         architecture=found.blocks,
                         predicted_us=predicted_us(found.operators, table),
-                        accuracy=share,
+                        accuracy=right,
                         seconds=time.monotonic() - began,
                     )
                     done.add(outcome)
                     console.print(
-                        f"{name}, seed {seed}, {title}: {outcome.predicted_us / 1000:.3f} ms, "
-                        f"accuracy {share:.2%} ({outcome.seconds:.0f} s)"
+                        f"{name}, seed {number}, {title}: {outcome.predicted_us / 1000:.3f} ms, "
+                        f"accuracy {right:.2%} ({outcome.seconds:.0f} s)"
                     )
     show_shares(console, done.outcomes)
     if len(tables) > 1:
@@ -122,12 +123,16 @@ def run(
 
 
 class Done:
-    """What earlier runs trained, in a file that grows."""
+    """What has been trained, here and by others, in a file that grows."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        lines = path.read_text().splitlines() if path.exists() else []
-        self.outcomes = [Trained.model_validate_json(line) for line in lines]
+
+    @property
+    def outcomes(self) -> list[Trained]:
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        found = [Trained.model_validate_json(line) for line in lines]
+        return sorted(found, key=lambda one: (one.device, one.seed))
 
     def of(self, device: str, seed: int, name: str) -> Trained | None:
         wanted = (device, seed, name)
@@ -135,7 +140,6 @@ class Done:
         return same[0] if same else None
 
     def add(self, outcome: Trained) -> None:
-        self.outcomes.append(outcome)
         with self.path.open("a") as file:
             file.write(outcome.model_dump_json() + "\n")
 

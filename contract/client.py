@@ -3,13 +3,25 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TypeVar
+from uuid import UUID
 
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from contract.audits import Audit, AuditReport
 from contract.errors import RequestRefused, ServerAnsweredNonsense, ServerUnreachable
+from contract.jobs import (
+    AgentDescription,
+    AgentReport,
+    Job,
+    JobReport,
+    Lease,
+    LeaseRequest,
+    Outcome,
+    Renewal,
+)
 from contract.tables import Device, LatencyTable, SessionReport
 from contract.timings import DeviceDescription, Problem, Runtime, Session, StoredTiming, Timing
 
@@ -88,6 +100,44 @@ class TableClient:
         query = {"runtime": runtime.key if runtime else None, "space": space}
         params = {name: value for name, value in query.items() if value is not None}
         return self._call("GET", f"/lut/{device}", LatencyTable, params=params)
+
+    def file_job(self, job: Job) -> JobReport:
+        """Let an agent do it. The same job again is answered with what became of the first."""
+        return self._call("POST", "/jobs", JobReport, body=job)
+
+    def job(self, job: UUID) -> JobReport:
+        return self._call("GET", f"/jobs/{job}", JobReport)
+
+    def cancel_job(self, job: UUID) -> JobReport:
+        """Nobody is to begin it; whoever has begun loses the lease."""
+        return self._call("POST", f"/jobs/{job}/cancel", JobReport)
+
+    def announce(self, agent: UUID, description: AgentDescription) -> AgentReport:
+        """Register an agent with its units; told again it is the heartbeat."""
+        return self._call("PUT", f"/agents/{agent}", AgentReport, body=description)
+
+    def lease(self, request: LeaseRequest) -> Lease | None:
+        """A job for that unit, or None where nothing waits."""
+        response = self._send("POST", "/leases", request)
+        if response.status_code == HTTPStatus.NO_CONTENT:
+            return None
+        return self._parse(response, TypeAdapter(Lease))
+
+    def renew(self, job: UUID, renewal: Renewal) -> Lease:
+        """Keep the lease a while longer.
+
+        Raises:
+            RequestRefused: with status 409 where the lease is lost.
+        """
+        return self._call("POST", f"/jobs/{job}/renew", Lease, body=renewal)
+
+    def finish(self, job: UUID, outcome: Outcome) -> JobReport:
+        """End the attempt. The same outcome again is answered with the same report.
+
+        Raises:
+            RequestRefused: with status 409 where the lease was lost before.
+        """
+        return self._call("POST", f"/jobs/{job}/finish", JobReport, body=outcome)
 
     def _call(
         self,

@@ -111,6 +111,8 @@ class Search:
             if config.target_us is None
             else ToTarget(config.target_us)
         )
+        if config.target_us is not None:
+            supernet.expect(config.target_us)  # else the warm-up trains what is never chosen
         self.weight_optimizer = SGD(
             supernet.weights(),
             lr=config.weight_lr,

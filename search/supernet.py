@@ -22,6 +22,9 @@ from search.fused import branch
 Masks = list[Tensor]  # per slot how much each candidate counts (K), summing to 1
 Path = tuple[int, ...]  # per slot the candidate that runs
 
+_MOST_LOGITS = 50.0
+_HALVINGS = 50
+
 
 class MixedSlot(nn.Module):
     """One slot: its candidates, their latencies in us, and the logits of choosing among them."""
@@ -169,6 +172,24 @@ class Supernet(nn.Module):
     def expected_latency_us(self) -> Tensor:
         """LAT under P_theta itself, without noise, in us."""
         return self.latency_us([slot.probabilities() for slot in self.mixed_slots()])
+
+    def expect(self, target_us: float) -> None:
+        """Set theta so that LAT under P_theta is the target, with nothing else said.
+
+        Of all distributions of that mean this has the most entropy (Jaynes 1957): networks of
+        equal latency are equally likely. Within 50 logits; near the fastest or slowest network
+        the mean stays short of the target.
+        """
+        slots = list(self.mixed_slots())
+        extremes_us = [torch.aminmax(slot.latency_us_K) for slot in slots]
+        high = _MOST_LOGITS / max(max((most - least).item() for least, most in extremes_us), 1e-9)
+        low = -high
+        for _ in range(_HALVINGS):
+            price_per_us = (low + high) / 2
+            for slot in slots:
+                slot.theta_K.data = -price_per_us * slot.latency_us_K
+            too_slow = self.expected_latency_us().item() > target_us
+            low, high = (price_per_us, high) if too_slow else (low, price_per_us)
 
     def theta_entropy(self) -> float:
         """Mean over slots of the entropy of P_theta, in nats: 0 once every choice is made."""

@@ -40,7 +40,7 @@ def client(world: World) -> Iterator[TableClient]:
 
 @pytest.fixture(scope="module")
 def device() -> SimulatedDevice:
-    return SimulatedDevice(OPERATORS_US, dict(NETWORKS), seed=11)
+    return SimulatedDevice(OPERATORS_US, dict(NETWORKS), seed=11, calm_share=0.6)
 
 
 @pytest.fixture(scope="module")
