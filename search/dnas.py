@@ -111,8 +111,6 @@ class Search:
             if config.target_us is None
             else ToTarget(config.target_us)
         )
-        if config.target_us is not None:
-            supernet.expect(config.target_us)  # else the warm-up trains what is never chosen
         self.weight_optimizer = SGD(
             supernet.weights(),
             lr=config.weight_lr,
@@ -133,6 +131,9 @@ class Search:
             Collapsed: theta skips nearly everything it may.
             Stopped: `on_step` asked for it; `state()` is that after the last step.
         """
+        if self.config.target_us is not None and self.place == Place():
+            # Else the warm-up trains what is never chosen.
+            self.supernet.expect(self.config.target_us)
         while self.place.epoch < self.config.epochs:
             began = time.monotonic()
             try:

@@ -155,3 +155,31 @@ def test_noise_follows_the_gumbel_distribution(tiny: SearchSpace) -> None:
     drawn = torch.tensor([slot.draw(generator) for _ in range(4000)])
     shares_K = drawn.bincount(minlength=8) / 4000
     torch.testing.assert_close(shares_K, slot.probabilities().detach(), atol=0.03, rtol=0)
+
+
+@pytest.mark.parametrize("target_us", [60.0, 120.0, 180.0])
+def test_a_supernet_that_expects_a_latency_prefers_no_network_of_equal_latency(
+    tiny: SearchSpace, target_us: float
+) -> None:
+    net = supernet_of(tiny, table_of(tiny, lambda op: 10.0 + op.macs() / 500))
+    net.expect(target_us)
+    assert net.expected_latency_us().item() == pytest.approx(target_us, rel=1e-3)
+
+    paths = list(itertools.product(range(9), range(8)))
+    logs = torch.stack([net.log_probability(path) for path in paths])
+    latencies_us = torch.stack([net.latency_us(mask_of(net, path)) for path in paths])
+    price = torch.linalg.lstsq(
+        torch.stack([latencies_us, torch.ones(len(paths))], dim=1), logs[:, None]
+    ).solution
+    fitted = price[0] * latencies_us + price[1]
+    torch.testing.assert_close(fitted, logs.detach(), rtol=0, atol=1e-2)
+
+
+def test_a_latency_that_only_one_network_has_is_expected_as_nearly_as_logits_allow(
+    tiny: SearchSpace,
+) -> None:
+    net = supernet_of(tiny, table_of(tiny, lambda op: 10.0 + op.macs() / 500))
+    fastest_us = net.fixed_us + sum(slot.latency_us_K.min().item() for slot in net.mixed_slots())
+    net.expect(fastest_us)
+    assert net.expected_latency_us().item() == pytest.approx(fastest_us, rel=0.05)
+    assert all(theta_K.isfinite().all() for theta_K in net.thetas())
