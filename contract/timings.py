@@ -25,7 +25,7 @@ from contract.values import Value
 DeviceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Dtype = Literal["float32", "int8"]
 MemoryFormat = Literal["contiguous", "channels_last"]
-Runner = Literal["native", "python"]
+Runner = Literal["native", "python", "ndk"]
 Protocol = Literal["in_situ", "isolated"]
 Origin = Literal["measured", "imported", "emulated"]
 Effort = Literal["quick", "standard", "thorough"]

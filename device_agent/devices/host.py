@@ -124,6 +124,8 @@ class Host:
 
 def _choose(runner: Runner | None, cpus: Sequence[int]) -> tuple[Runner, list[str]]:
     """The runner and the command that starts it, without its number of threads."""
+    if runner == "ndk":
+        raise PhonebookError("--runner ndk: this computer runs nothing that the Android NDK built")
     if runner != "python":
         try:
             options = ["--cpus", ",".join(map(str, cpus))] if cpus else []

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +23,7 @@ from device_agent.places import cache_dir
 
 SOURCES = Path(__file__).resolve().parent
 BUILD_LIMIT_S = 600.0
-_PROGRAM = "phonebook-runner"
+PROGRAM = "phonebook-runner"
 _LOG = "build.log"
 
 
@@ -32,31 +33,76 @@ class NativeRunnerUnavailable(PhonebookError):
     exit_code = DeviceFailed.exit_code
 
 
-def native_runner() -> Path:
-    """The native runner's program, built now if it was not built before.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """What a runner is built for.
 
-    Two callers at once build it once. What is built is kept by everything it was made from.
+    Attributes:
+        name: as a person calls the runner.
+        compiler: the command.
+        packages: what Debian calls the compiler and CMake.
+        options: what CMake is told besides.
+    """
+
+    name: str
+    compiler: str
+    packages: str
+    options: tuple[str, ...] = ()
+
+    def tool(self, command: str) -> str:
+        """Where that command lies.
+
+        Raises:
+            NativeRunnerUnavailable: nowhere.
+        """
+        path = shutil.which(command)
+        if path is None:
+            raise NativeRunnerUnavailable(
+                f"{self.name} needs {command} to be built; "
+                f"on Debian: apt-get install {self.packages}"
+            )
+        return path
+
+
+HOST = Target(name="the native runner", compiler="c++", packages="cmake g++")
+
+
+def native_runner() -> Path:
+    """This computer's native runner, as a program.
 
     Raises:
         NativeRunnerUnavailable: no CMake, no C++ compiler, no ExecuTorch, or the build failed.
     """
-    cmake, compiler, executorch = _tool("cmake"), _tool("c++"), _executorch()
-    folder = cache_dir() / "runner" / _hash(compiler, executorch)
-    program = folder / _PROGRAM
+    return built(HOST, _executorch(), cache_dir())
+
+
+def built(target: Target, executorch: Path, cache: Path) -> Path:
+    """The runner's program for a target, built now if it was not built before.
+
+    Two callers at once build it once. What is built is kept by everything it was made from.
+
+    Raises:
+        NativeRunnerUnavailable: no CMake, no such compiler, or the build failed.
+    """
+    cmake, compiler = target.tool("cmake"), target.tool(target.compiler)
+    folder = cache / "runner" / _hash(target, compiler, executorch)
+    program = folder / PROGRAM
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "build.lock"):
         if not program.exists():
-            _build(cmake, compiler, executorch, folder)
+            _build(target, (cmake, compiler, executorch), folder)
     return program
 
 
-def _build(cmake: str, compiler: str, executorch: Path, folder: Path) -> None:
+def _build(target: Target, tools: tuple[str, str, Path], folder: Path) -> None:
+    cmake, compiler, executorch = tools
     generator = ("-G", "Ninja") if shutil.which("ninja") else ()
     with tempfile.TemporaryDirectory(dir=folder) as scratch, (folder / _LOG).open("wb") as log:
         for command in (
             (
                 *(cmake, "-S", str(SOURCES), "-B", scratch, *generator),
                 *(f"-DCMAKE_CXX_COMPILER={compiler}", f"-DCMAKE_PREFIX_PATH={executorch}"),
+                *target.options,
             ),
             (cmake, "--build", scratch),
         ):
@@ -64,19 +110,10 @@ def _build(cmake: str, compiler: str, executorch: Path, folder: Path) -> None:
                 subprocess.run(command, stdout=log, stderr=log, timeout=BUILD_LIMIT_S, check=True)
             except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
                 raise NativeRunnerUnavailable(
-                    f"building the native runner failed; the compiler's words are in {log.name}"
+                    f"building {target.name} failed; the compiler's words are in {log.name}"
                 ) from error
         # The last step: who finds the program finds it whole.
-        os.replace(Path(scratch) / _PROGRAM, folder / _PROGRAM)
-
-
-def _tool(name: str) -> str:
-    path = shutil.which(name)
-    if path is None:
-        raise NativeRunnerUnavailable(
-            f"the native runner needs {name} to be built; on Debian: apt-get install cmake g++"
-        )
-    return path
+        os.replace(Path(scratch) / PROGRAM, folder / PROGRAM)
 
 
 def _executorch() -> Path:
@@ -87,13 +124,16 @@ def _executorch() -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-def _hash(compiler: str, executorch: Path) -> str:
+def _hash(target: Target, compiler: str, executorch: Path) -> str:
     """Of all that the program is made from, and of where it will look for its libraries."""
     words = subprocess.run(
         [compiler, "--version"], capture_output=True, text=True, timeout=30, check=False
     ).stdout
     digest = hashlib.sha256()
-    for part in (version("executorch"), str(executorch), platform.machine(), compiler, words):
+    for part in (
+        *(version("executorch"), str(executorch), platform.machine(), compiler, words),
+        *target.options,
+    ):
         digest.update(part.encode() + b"\0")
     for source in sorted(SOURCES.iterdir()):
         if source.suffix in (".h", ".cpp", ".txt"):

@@ -37,6 +37,11 @@ struct phonebook_runner {
 namespace phonebook {
 namespace {
 
+#ifdef __ANDROID__
+constexpr const char* kRunner = "ndk";
+#else
+constexpr const char* kRunner = "native";
+#endif
 constexpr int64_t kHeartbeatNs = 1'000'000'000;
 
 /** The smallest difference between two readings of the clock that is not zero. */
@@ -174,8 +179,8 @@ phonebook_runner* phonebook_open(uint32_t threads, const uint32_t* cpus, size_t 
     if (cpu_count > 0) bind_to(cpus, cpu_count);
     executorch::runtime::runtime_init();
     make_pool(threads);
-    const std::string ready = "{\"ready\": true, \"runner\": \"native\", \"threads\": " +
-                              std::to_string(threads) +
+    const std::string ready = "{\"ready\": true, \"runner\": " + quoted(kRunner) +
+                              ", \"threads\": " + std::to_string(threads) +
                               ", \"clock_step_ns\": " + std::to_string(clock_step_ns()) + "}";
     auto runner = std::make_unique<phonebook_runner>(phonebook_runner{say, listener});
     say(listener, ready.c_str());

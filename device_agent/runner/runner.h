@@ -9,6 +9,8 @@
  *    "delegates": [...], "events": [{"name": "...", "samples_ns": [...]}]}
  *   {"error": "load_failed", "message": "..."}
  *
+ * `runner` is "ndk" of one that the Android NDK built: another compiler, another C library.
+ *
  * Error codes are those of contract/timings.py: load_failed, run_failed, timed_out, bad_samples.
  */
 #ifndef PHONEBOOK_RUNNER_H
