@@ -14,7 +14,7 @@ from typing import Any
 
 from adb_shell import constants, exceptions
 from adb_shell.adb_device import AdbDevice, _AdbIOManager
-from adb_shell.adb_message import AdbMessage
+from adb_shell.adb_message import AdbMessage, checksum, unpack
 from adb_shell.hidden_helpers import _AdbTransactionInfo
 from adb_shell.transport.base_transport import BaseTransport
 from adb_shell.transport.tcp_transport import TcpTransport
@@ -61,7 +61,7 @@ class Tcp(TcpTransport):  # type: ignore[misc]  # adb-shell has no types
         return len(data)
 
 
-class _Packets(_AdbIOManager):  # type: ignore[misc]  # adb-shell has no types
+class _Welcome(_AdbIOManager):  # type: ignore[misc]  # adb-shell has no types
     """Keeps what the phone says of itself when it lets us in."""
 
     banner = b""
@@ -77,11 +77,15 @@ class _Packets(_AdbIOManager):  # type: ignore[misc]  # adb-shell has no types
 
 
 class PacketDevice(AdbDevice):  # type: ignore[misc]  # adb-shell has no types
-    """A client whose streams are `Stream`."""
+    """A client whose streams are `Stream`.
+
+    adb-shell's own sorting of packets to streams drops those that come while another is read.
+    """
 
     def __init__(self, transport: BaseTransport) -> None:
         super().__init__(transport)
-        self._io_manager = _Packets(transport)
+        self._io_manager = _Welcome(transport)
+        self._streams: dict[int, Stream] = {}
 
     @property
     def banner(self) -> dict[str, str]:
@@ -93,33 +97,63 @@ class PacketDevice(AdbDevice):  # type: ignore[misc]  # adb-shell has no types
     def stream(self, service: str) -> "Stream":
         """Raises ConnectionRefusedError where the phone has no such service."""
         self._local_id += 1
-        return Stream(self._io_manager, self._local_id, self._maxdata, service)
+        stream = self._streams[self._local_id] = Stream(self, self._local_id, self._maxdata)
+        stream.open(service)
+        return stream
+
+    def send_packet(self, command: bytes, local: int, remote: int, data: bytes = b"") -> None:
+        with translated():
+            self._io_manager.send(AdbMessage(command, local, remote, data), _limit())
+
+    def take_packet(self, until: float) -> None:
+        """Read one packet and hand it to its stream.
+
+        Raises:
+            NothingCame: until then.
+        """
+        with translated():
+            head = self._io_manager._read_bytes_from_device(
+                constants.MESSAGE_SIZE, _limit(max(0.001, until - time.monotonic()))
+            )
+        try:
+            with translated():
+                wire, remote, local, length, check = unpack(head)
+                data = self._io_manager._read_bytes_from_device(length, _limit())
+                if wire not in constants.WIRE_TO_ID or (check and check != checksum(data)):
+                    raise ValueError(head)
+        except NothingCame as silence:
+            raise PhoneLost("it stopped in the middle of a packet") from silence
+        command = constants.WIRE_TO_ID[wire]
+        stream = self._streams.get(local)
+        if stream is not None:
+            stream.on_packet(command, remote, data)
+        if command == constants.CLSE:
+            self._streams.pop(local, None)
 
 
 class Stream:
     """One service of the phone: bytes both ways, beside the connection's other streams."""
 
-    def __init__(self, packets: _Packets, local_id: int, most: int, service: str) -> None:
-        self._packets = packets
-        self._info = _AdbTransactionInfo(local_id, None, PROGRESS_LIMIT_S, PROGRESS_LIMIT_S)
+    def __init__(self, device: PacketDevice, local: int, most: int) -> None:
+        self._device = device
+        self._local = local
+        self._remote = 0
         self._most = most
         self._received = bytearray()
-        self._ended = False
+        self._has_ended = False
         self._may_send = False
-        self._write(constants.OPEN, service.encode() + b"\0")
-        until = time.monotonic() + PROGRESS_LIMIT_S
-        while not self._may_send:
-            self._take(until)
-            if self._ended:
-                raise ConnectionRefusedError(service)
+
+    def open(self, service: str) -> None:
+        self._device.send_packet(constants.OPEN, self._local, 0, service.encode() + b"\0")
+        self._wait_until_taken()
+        if self._has_ended:
+            raise ConnectionRefusedError(service)
 
     def send(self, data: bytes) -> None:
         """Raises BrokenPipeError where the service has ended."""
         for start in range(0, len(data), self._most):
-            until = time.monotonic() + PROGRESS_LIMIT_S
-            while not self._may_send and not self._ended:
-                self._take(until)
-            if self._ended:
+            self._wait_until_taken()
+            if self._has_ended:
                 raise BrokenPipeError
             self._may_send = False
             self._write(constants.WRTE, data[start : start + self._most])
@@ -131,8 +165,8 @@ class Stream:
             NothingCame: in time.
         """
         until = time.monotonic() + timeout_s
-        while not self._received and not self._ended:
-            self._take(until)
+        while not self._received and not self._has_ended:
+            self._device.take_packet(until)
         received = bytes(self._received)
         self._received.clear()
         return received
@@ -142,37 +176,33 @@ class Stream:
         return bool(self._received)
 
     def close(self) -> None:
-        if not self._ended:
+        if not self._has_ended:
             self._write(constants.CLSE)
             until = time.monotonic() + PROGRESS_LIMIT_S
-            while not self._ended:
-                self._take(until, answer=False)
+            while not self._has_ended:
+                self._device.take_packet(until)
 
-    def _take(self, until: float, *, answer: bool = True) -> None:
-        """Read one packet of this stream."""
-        self._info.transport_timeout_s = max(0.001, until - time.monotonic())
-        self._info.read_timeout_s = self._info.transport_timeout_s
-        with translated():
-            command, remote, _, data = self._packets.read(
-                [constants.OKAY, constants.WRTE, constants.CLSE], self._info, allow_zeros=True
-            )
+    def on_packet(self, command: bytes, remote: int, data: bytes) -> None:
         if command == constants.CLSE:
-            if answer and self._info.remote_id is not None:
-                self._write(constants.CLSE)
-            self._ended = True
+            self._has_ended = True
         elif command == constants.OKAY:
-            self._info.remote_id = remote
+            self._remote = remote
             self._may_send = True
-        else:
+        elif command == constants.WRTE:
             self._received += data
-            if answer:
-                self._write(constants.OKAY)
+            self._write(constants.OKAY)
+
+    def _wait_until_taken(self) -> None:
+        until = time.monotonic() + PROGRESS_LIMIT_S
+        while not self._may_send and not self._has_ended:
+            self._device.take_packet(until)
 
     def _write(self, command: bytes, data: bytes = b"") -> None:
-        self._info.transport_timeout_s = PROGRESS_LIMIT_S
-        message = AdbMessage(command, self._info.local_id, self._info.remote_id or 0, data)
-        with translated():
-            self._packets.send(message, self._info)
+        self._device.send_packet(command, self._local, self._remote, data)
+
+
+def _limit(seconds: float = PROGRESS_LIMIT_S) -> _AdbTransactionInfo:
+    return _AdbTransactionInfo(None, None, seconds, seconds)
 
 
 @contextmanager
