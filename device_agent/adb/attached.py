@@ -22,11 +22,12 @@ _NAMES = ((re.compile(r"SM-G950"), "galaxys8"), (re.compile(r"SM-G955"), "galaxy
 
 NO_PHONE = (
     "no phone on the cable. Switch on USB debugging in its developer options and take a cable "
-    "that carries data; a phone in the network is named by --serial HOST:PORT"
+    "that carries data; a phone in the network is named by --serial HOST:PORT. (This computer is "
+    "--device host)"
 )
 NO_LIBUSB = (
     "this computer cannot see phones on USB: pip install 'phonebook[usb]', or name a phone in "
-    "the network with --serial HOST:PORT"
+    "the network with --serial HOST:PORT. (This computer is --device host)"
 )
 
 
@@ -86,7 +87,7 @@ def choose(name: str, serial: str | None, *, say: Callable[[str], None]) -> str:
         return serial
     known = serials()
     if not known:
-        raise PhoneNotFound(NO_PHONE if usb1 else NO_LIBUSB)
+        raise PhoneNotFound(f"{name}: {NO_PHONE if usb1 else NO_LIBUSB}")
     if len(known) == 1:
         return known[0]
     namesakes = [phone.serial for phone in attached(say=say) if phone.name == name]

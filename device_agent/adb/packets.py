@@ -49,16 +49,22 @@ class Tcp(TcpTransport):  # type: ignore[misc]  # adb-shell has no types
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def bulk_read(self, numbytes: int, transport_timeout_s: float | None) -> bytes:
+        self._must_be_open()
         data: bytes = super().bulk_read(numbytes, transport_timeout_s)
         if not data:
             raise ConnectionResetError("it closed the connection")
         return data
 
     def bulk_write(self, data: bytes, transport_timeout_s: float | None) -> int:
+        self._must_be_open()
         rest = memoryview(data)
         while rest:
             rest = rest[super().bulk_write(rest, transport_timeout_s) :]
         return len(data)
+
+    def _must_be_open(self) -> None:
+        if self._connection is None:
+            raise ConnectionResetError("the connection was closed")
 
 
 class _Welcome(_AdbIOManager):  # type: ignore[misc]  # adb-shell has no types
