@@ -82,16 +82,24 @@ class EmulatedPhone:
 
     root: Path
 
-    def argv(self, command: str) -> list[str]:
-        """What runs that command in the phone's shell, with this process's stdin and stdout."""
+    @property
+    def emulator(self) -> tuple[str, ...]:
+        """What runs a program of the phone's that follows, in a process group of its own.
+
+        The bundle's loader reads LD_PRELOAD, as any glibc's does; busybox is static.
+        """
         binds = [f"{self.root / 'host' / name}:/proc/{name}" for name in ("cpuinfo", "meminfo")]
-        return [
+        return (
             *("env", "-i", "PATH=/system/bin:/usr/bin:/bin", "HOME=/", "ANDROID_DATA=/data"),
             *("proot", "-q", _QEMU, "-r", str(self.root), "-b", "/proc", "-b", "/dev", "-w", "/"),
             *(word for bind in binds for word in ("-b", bind)),
-            # The loader of the bundle reads this variable, as any glibc's does; busybox is static.
-            *("/system/bin/sh", "-c", f'LD_PRELOAD={_GRANT_LIBRARY} exec sh -c "$0"', command),
-        ]
+            *("/system/bin/sh", "-c"),
+            f'LD_PRELOAD={_GRANT_LIBRARY} exec setsid "$0" "$@"',
+        )
+
+    def argv(self, command: str) -> list[str]:
+        """What runs that command in the phone's shell, with this process's stdin and stdout."""
+        return [*self.emulator, "/system/bin/sh", "-c", command]
 
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
         """Run a command that ends by itself."""
