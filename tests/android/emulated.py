@@ -47,6 +47,7 @@ extern "C" int sched_setaffinity(pid_t, size_t, const cpu_set_t* cpus) noexcept 
   return -1;
 }}
 """
+_STATUS = "/data/system/status"
 _GRANT_LIBRARY = "/system/lib64/grant_cpus.so"
 
 # With qemu 7.2's default CPU, int8 outputs come out wrong.
@@ -84,9 +85,10 @@ class EmulatedPhone:
 
     @property
     def emulator(self) -> tuple[str, ...]:
-        """What runs a program of the phone's that follows, in a process group of its own.
+        """What runs the phone's shell, whose `-c COMMAND` follows, in a process group of its own.
 
-        The bundle's loader reads LD_PRELOAD, as any glibc's does; busybox is static.
+        The bundle's loader reads LD_PRELOAD, as any glibc's does; busybox is static. A file that
+        tells of this computer's cores is another one in a command.
         """
         binds = [f"{self.root / 'host' / name}:/proc/{name}" for name in ("cpuinfo", "meminfo")]
         return (
@@ -94,7 +96,8 @@ class EmulatedPhone:
             *("proot", "-q", _QEMU, "-r", str(self.root), "-b", "/proc", "-b", "/dev", "-w", "/"),
             *(word for bind in binds for word in ("-b", bind)),
             *("/system/bin/sh", "-c"),
-            f'LD_PRELOAD={_GRANT_LIBRARY} exec setsid "$0" "$@"',
+            f"LD_PRELOAD={_GRANT_LIBRARY} "
+            f'exec setsid "$0" "$1" "${{2//\\/proc\\/self\\/status/{_STATUS}}}"',
         )
 
     def argv(self, command: str) -> list[str]:
@@ -125,14 +128,14 @@ class EmulatedPhone:
 
 
 def make_phone(root: Path) -> EmulatedPhone:
-    """Make the phone in an empty folder, awake, on the cable, at 30 degrees.
+    """Make the phone in an empty folder, asleep, on the cable, at 30 degrees.
 
     Raises:
         PackagesMissing: not everything it needs is installed.
     """
     check_packages()
     phone = EmulatedPhone(root)
-    for folder in ("dev", "proc", "sys", "host", TEMPORARY.lstrip("/")):
+    for folder in ("dev", "proc", "sys", "host", "data/system/settings", TEMPORARY[1:]):
         (root / folder).mkdir(parents=True)
     shutil.copytree(HERE / "system", root / "system")
     shutil.copy(BUSYBOX, root / "system" / "bin")
@@ -146,6 +149,8 @@ def make_phone(root: Path) -> EmulatedPhone:
     _write_cpus(phone)
     _write_sensors(phone)
     phone.write("host/meminfo", _MEMORY)
+    phone.write(_STATUS, f"Cpus_allowed_list:\t0-{CORES - 1}\n")
+    phone.write("/data/system/wakefulness", "Asleep\n")
     _grant_cpus(phone)
     return phone
 

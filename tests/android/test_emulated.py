@@ -44,3 +44,16 @@ def test_a_command_leads_a_process_group_and_tells_its_exit_code(phone: Emulated
         running.wait(20)
     with pytest.raises(ProcessLookupError):
         os.killpg(group, 0)
+
+
+def test_it_wakes_and_keeps_settings(phone: EmulatedPhone) -> None:
+    done = phone.run(
+        "dumpsys power | grep mWakefulness=; input keyevent KEYCODE_WAKEUP; dumpsys power | "
+        "grep mWakefulness=; settings get global here; settings put global here 7; settings get "
+        "global here; settings delete global here; settings get global here; "
+        "grep Cpus_allowed_list /proc/self/status; input keyevent KEYCODE_SLEEP"
+    )
+    assert done.stdout.split() == [
+        *("mWakefulness=Asleep", "mWakefulness=Awake", "null", "7", "Deleted", "1", "rows"),
+        *("null", "Cpus_allowed_list:", "0-7"),
+    ]
