@@ -25,6 +25,7 @@ from contract.cli import command_line, main
 from contract.client import table_client
 from contract.timings import Dtype, Effort, MemoryFormat
 from device_agent import compare, screen
+from device_agent.alone import alone_on
 from device_agent.devices import Device, Plan, ProgramTiming, open_device
 from device_agent.journal import Journal
 from device_agent.profile import profile
@@ -36,7 +37,7 @@ from device_agent.programs import (
     ProgramFile,
     export_to_pte,
 )
-from device_agent.workplace import Workplace, alone_on
+from device_agent.workplace import Workplace
 
 NAME = "benchmark"
 

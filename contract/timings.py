@@ -147,11 +147,21 @@ def runtime_of(key: str) -> Runtime:
 
 
 class Conditions(Value):
-    """The device's state before or after a session; None where it cannot be read."""
+    """The device's state before or after a session; None where it cannot be read.
+
+    Clock, limit and governor are those of the CPUs that the runner may use. Computers tell the
+    first three alone.
+    """
 
     load_1min: NonNegativeFloat | None
     clock_mhz: PositiveFloat | None
-    temperature_c: float | None
+    temperature_c: float | None  # of the hottest sensor
+    clock_limit_mhz: PositiveFloat | None = None  # how far the clock may rise now
+    governor: str | None = Field(default=None, max_length=200)
+    battery: float | None = Field(default=None, ge=0, le=1)
+    battery_c: float | None = None
+    is_charging: bool | None = None
+    is_awake: bool | None = None  # the screen is on
 
 
 class Session(Value):

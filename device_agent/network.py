@@ -17,13 +17,13 @@ from contract.networks import Network, network, published
 from contract.spaces import space as space_named
 from contract.timings import runtime_of
 from device_agent import screen
+from device_agent.alone import alone_on
 from device_agent.devices import Device, ProgramFailed, open_device
 from device_agent.places import cache_dir
 from device_agent.programs import Program, ProgramCache, ProgramFile, export_to_pte
 from device_agent.protocols import whole
 from device_agent.session import visit
 from device_agent.visits import Recorded, rounds_by_name
-from device_agent.workplace import alone_on
 
 LEAST_VISITS = 40
 MOST_S = 60.0

@@ -4,7 +4,7 @@ Profiling and auditing are both a session here; they differ in what they visit a
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,10 +12,9 @@ from typing import Annotated
 from uuid import uuid4
 
 from cyclopts import Parameter, validators
-from filelock import FileLock, Timeout
 
 from contract.client import TableClient, default_server, table_client
-from contract.errors import DeviceFailed, PhonebookError, ServerUnreachable
+from contract.errors import PhonebookError, ServerUnreachable
 from contract.operators import Operator
 from contract.timings import (
     Dtype,
@@ -26,8 +25,9 @@ from contract.timings import (
     Session,
 )
 from device_agent import screen
+from device_agent.alone import alone_on
 from device_agent.crowd import PATIENCE_S, Crowd
-from device_agent.devices import Device, cpu_numbers, open_device
+from device_agent.devices import HOST, Device, Stores, cpu_numbers, open_device
 from device_agent.journal import Journal, OpenSession
 from device_agent.places import cache_dir, state_dir
 from device_agent.programs import Exporter, ProgramCache, ProgramFile, export_to_pte
@@ -41,7 +41,13 @@ from device_agent.upload import send
 class Options:
     """What `run` and `audit` have in common: the device, its runtime, and the server."""
 
-    device: Annotated[str, Parameter(help="Which device: host is this computer.")]
+    device: Annotated[
+        str, Parameter(help="Which device: host is this computer, galaxys8 that phone.")
+    ]
+    serial: Annotated[
+        str | None,
+        Parameter(help="Which phone of several: serial number or HOST:PORT [$ANDROID_SERIAL]."),
+    ] = None
     dtype: Annotated[Dtype, Parameter(help="Of weights and activations.")] = "float32"
     threads: Annotated[
         int, Parameter(help="Of ExecuTorch's pool.", validator=validators.Number(gte=1))
@@ -130,6 +136,8 @@ class Workplace:
         work = {self.cache.file(item.program): item for item in planned}
         ready = self._export(opened, work)
         sitting = Sitting(opened, ready, device=self.device, journal=self.journal)
+        if isinstance(self.device, Stores):
+            self.device.store(list(ready))
         crowd = Crowd(self.device, patience_s=self.patience_s)
         with screen.progress() as bar:
             task = bar.add_task("measuring", total=sitting.rounds * len(ready))
@@ -202,7 +210,7 @@ def open_workplace(options: Options) -> Iterator[Workplace]:
     with (
         table_client(options.server or default_server()) as client,
         Journal(state_dir() / "journal-2.db") as journal,
-        alone_on(options.device),
+        alone_on(_lock_of(options)),
         open_device(
             options.device,
             dtype=options.dtype,
@@ -211,11 +219,12 @@ def open_workplace(options: Options) -> Iterator[Workplace]:
             protocol=options.protocol,
             runner=options.runner,
             cpus=cpu_numbers(options.cpus),
+            serial=options.serial,
         ) as device,
     ):
         yield Workplace(
             device=device,
-            name=options.name or options.device,
+            name=options.name or default_name(options.device, device),
             client=client,
             journal=journal,
             cache=ProgramCache(cache_dir()),
@@ -225,18 +234,11 @@ def open_workplace(options: Options) -> Iterator[Workplace]:
         )
 
 
-def alone_on(device: str) -> AbstractContextManager[object]:
-    """A lock on the device, on this computer.
+def default_name(kind: str, device: Device) -> str:
+    """An emulated phone is no device of that kind, and never fills its table."""
+    return f"{kind}-emulated" if device.origin == "emulated" else kind
 
-    Raises:
-        DeviceFailed: another agent measures there now.
-    """
-    path = state_dir() / f"{device.replace('/', '_')}.lock"
-    lock = FileLock(path, timeout=0)
-    try:
-        return lock.acquire()
-    except Timeout:
-        raise DeviceFailed(
-            f"{device}: another agent is measuring there; two at once would disturb each "
-            "other. Wait for it, or stop it"
-        ) from None
+
+def _lock_of(options: Options) -> str:
+    """A computer is one device however it is called; phones of a kind are told apart by name."""
+    return HOST if options.device == HOST else options.name or options.device

@@ -21,7 +21,7 @@ def runtime_words(runtime: Runtime) -> str:
 
 
 def conditions_words(conditions: Conditions) -> str:
-    """`load 0.3, 2400 MHz, 41 °C`; what could not be read is left out."""
+    """`load 0.3, 2400 MHz, 41 °C, battery 80 % at 31 °C`; what could not be read is left out."""
     parts = []
     if conditions.load_1min is not None:
         parts.append(f"load {conditions.load_1min:.1f}")
@@ -29,6 +29,15 @@ def conditions_words(conditions: Conditions) -> str:
         parts.append(f"{conditions.clock_mhz:.0f} MHz")
     if conditions.temperature_c is not None:
         parts.append(f"{conditions.temperature_c:.0f} °C")
+    if conditions.clock_limit_mhz is not None:
+        parts.append(f"up to {conditions.clock_limit_mhz:.0f} MHz")
+    if conditions.governor is not None:
+        parts.append(f"governor {conditions.governor}")
+    if conditions.battery is not None:
+        warmth = "" if conditions.battery_c is None else f" at {conditions.battery_c:.0f} °C"
+        parts.append(f"battery {conditions.battery:.0%}{warmth}")
+    if conditions.is_awake is False:
+        parts.append("screen off")
     return ", ".join(parts) or "no readings"
 
 

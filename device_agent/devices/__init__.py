@@ -5,8 +5,9 @@ import typing
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 
-from contract.errors import PhonebookError, near
+from contract.errors import PhonebookError
 from contract.timings import (
     Conditions,
     DeviceDescription,
@@ -19,6 +20,8 @@ from contract.timings import (
     Runtime,
 )
 from device_agent.programs import ProgramFile
+
+HOST = "host"  # this computer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,6 +113,15 @@ class Device(typing.Protocol):
         ...
 
 
+@typing.runtime_checkable
+class Stores(typing.Protocol):
+    """A device that keeps programs of its own, so that they are sent before any is timed."""
+
+    def store(self, files: Sequence[ProgramFile]) -> None:
+        """Raises DeviceFailed: the device is gone, or full."""
+        ...
+
+
 def cpu_numbers(cpus: str | None) -> tuple[int, ...]:
     """What `--cpus` names: `0,1`, or none for any.
 
@@ -124,7 +136,7 @@ def cpu_numbers(cpus: str | None) -> tuple[int, ...]:
 
 
 def open_device(
-    kind: str,
+    device: str,
     *,
     dtype: Dtype,
     threads: int,
@@ -132,21 +144,26 @@ def open_device(
     protocol: Protocol,
     runner: Runner | None = None,
     cpus: Sequence[int] = (),
+    serial: str | None = None,
 ) -> AbstractContextManager[Device]:
-    """The device that `--device` names.
+    """The device that `--device` names: `host`, or a phone by its name.
 
     Without a `runner` it is the native one where that can be had. Without `cpus` the runner
-    may use any.
+    may use any, on a phone the fastest. `serial` says which phone, where there are several.
 
     Raises:
         PhonebookError: no such kind of device, or it cannot do what was asked.
+        DeviceFailed: the phone is not there, or refuses.
     """
+    from device_agent.devices.android import AndroidPhone
     from device_agent.devices.host import Host
 
-    kinds: dict[str, Callable[..., AbstractContextManager[Device]]] = {"host": Host}
-    if kind not in kinds:
-        raise PhonebookError(f"no device {kind!r}; {near(kind, list(kinds))}")
-    return kinds[kind](
+    opens: Callable[..., AbstractContextManager[Device]] = Host
+    if device != HOST:
+        opens = partial(AndroidPhone, device, serial=serial)
+    elif serial is not None:
+        raise PhonebookError("--serial is for phones; this computer is the only host")
+    return opens(
         dtype=dtype,
         threads=threads,
         memory_format=memory_format,

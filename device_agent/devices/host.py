@@ -99,27 +99,14 @@ class Host:
             self._runner = RunnerProcess(self._command, log=scratch / "runner.log")
         output = scratch / "output"
         timed = self._runner.time_program(
-            Job(
+            Job.visit(
+                plan,
                 program=str(file.path),
                 output=str(output),
                 memory_format=self.runtime.memory_format,
-                warmup_runs=plan.warmup_runs,
-                min_runs=plan.min_runs,
-                max_runs=plan.max_runs,
-                min_duration_ns=round(plan.min_duration_s * 1e9),
-                deadline_ns=round(plan.deadline_s * 1e9),
-                trace=plan.trace,
             )
         )
-        return ProgramTiming(
-            samples_ns=timed.samples_ns,
-            probes_ns=timed.probes_ns,
-            first_run_ns=timed.first_run_ns,
-            load_ns=timed.load_ns,
-            output=output.read_bytes(),
-            delegates=timed.delegates,
-            events=timed.events,
-        )
+        return timed.timing(output.read_bytes())
 
 
 def _choose(runner: Runner | None, cpus: Sequence[int]) -> tuple[Runner, list[str]]:

@@ -17,7 +17,7 @@ from pydantic import (
 
 from contract.timings import FailureCode, MemoryFormat, Runner
 from contract.values import Value
-from device_agent.devices import Event
+from device_agent.devices import Event, Plan, ProgramTiming
 
 _Path = Annotated[str, StringConstraints(pattern=r"^[^\t\n]+$")]
 
@@ -34,6 +34,21 @@ class Job(Value):
     min_duration_ns: NonNegativeInt
     deadline_ns: NonNegativeInt
     trace: bool
+
+    @classmethod
+    def visit(cls, plan: Plan, *, program: str, output: str, memory_format: MemoryFormat) -> Self:
+        """The job of one visit; `program` and `output` are paths where the runner runs."""
+        return cls(
+            program=program,
+            output=output,
+            memory_format=memory_format,
+            warmup_runs=plan.warmup_runs,
+            min_runs=plan.min_runs,
+            max_runs=plan.max_runs,
+            min_duration_ns=round(plan.min_duration_s * 1e9),
+            deadline_ns=round(plan.deadline_s * 1e9),
+            trace=plan.trace,
+        )
 
     def line(self) -> str:
         """`program=/path/op.pte<tab>output=...<tab>trace=0`, without a line end."""
@@ -85,6 +100,18 @@ class Timed(Value):
     load_ns: NonNegativeInt
     delegates: tuple[str, ...]
     events: tuple[Event, ...]
+
+    def timing(self, output: bytes) -> ProgramTiming:
+        """What the visit gave, with the content of the job's file."""
+        return ProgramTiming(
+            samples_ns=self.samples_ns,
+            probes_ns=self.probes_ns,
+            first_run_ns=self.first_run_ns,
+            load_ns=self.load_ns,
+            output=output,
+            delegates=self.delegates,
+            events=self.events,
+        )
 
     @model_validator(mode="after")
     def _each_run_lies_between_two_probes(self) -> Self:

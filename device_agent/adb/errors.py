@@ -1,0 +1,36 @@
+"""What can go wrong between this computer and a phone. Each says what to do next.
+
+DeviceFailed
+|-- PhoneNotFound     no such phone on the cable or at the address
+|-- KeyNotAccepted    the phone does not trust this computer
+|-- PhoneLost         it was there, and is gone
+|-- CommandTimedOut   it did not answer within the command's limit; the command was killed
+|-- CommandFailed     a command that must work did not
+`-- StorageFull       no room for what was to be pushed
+"""
+
+from contract.errors import DeviceFailed
+
+
+class PhoneNotFound(DeviceFailed):
+    """No such phone on the cable or at the address."""
+
+
+class KeyNotAccepted(DeviceFailed):
+    """The phone does not trust this computer's key."""
+
+
+class PhoneLost(DeviceFailed):
+    """The connection ended: a pulled cable, a restart, a revoked permission."""
+
+
+class CommandTimedOut(DeviceFailed):
+    """A command took longer than its limit."""
+
+
+class CommandFailed(DeviceFailed):
+    """A command that must work did not."""
+
+
+class StorageFull(DeviceFailed):
+    """The phone has no room left."""
