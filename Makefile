@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test runner format lock serve migration
+.PHONY: demo test test-android runner format lock serve migration
 
 demo: .venv/.ready
 	@$(BIN)/python scripts/demo.py
@@ -13,6 +13,10 @@ test: .venv/.ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
+
+# The runner for phones in an emulated phone; needs packages, which .ci/android.sh installs.
+test-android: .venv/.ready
+	$(BIN)/pytest -m android tests/android
 
 .venv/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -79,6 +79,10 @@ def run(
                 f"{device} offers {opened.runtime.key}, not {wanted.key}; measure its table "
                 "again with this version, or install the other"
             )
+        if opened.origin != "measured":
+            raise PhonebookError(
+                f"{device} is {opened.origin}: how long a network takes there says nothing"
+            )
         file = _exported(chosen, opened, weights)
         figures = time_network(opened, chosen, file)
     if result is not None:

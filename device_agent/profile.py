@@ -34,7 +34,7 @@ def profile(place: Workplace, space: str, *, again: bool = False) -> None:
     )
     work = place.measure(opened, planned)
     timings = close(opened, work, place.journal, place.device)
-    screen.summary(timings, device=place.name, space=space)
+    screen.summary(timings, device=place.name, space=space, origin=opened.session.origin)
     place.send()
     screen.console.print(f"session {opened.session.id}", highlight=False)
     if all(timing.failure for timing in timings):

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from contract.audits import Errors
 from contract.estimates import estimate
-from contract.timings import Timing
+from contract.timings import Origin, Timing
 
 SLOWEST = 8
 
@@ -28,8 +28,9 @@ def progress() -> Progress:
     )
 
 
-def summary(timings: Sequence[Timing], *, device: str, space: str) -> None:
+def summary(timings: Sequence[Timing], *, device: str, space: str, origin: Origin) -> None:
     """The slowest operators, how certain all are, and every failure with its reason."""
+    how = "measured" if origin == "measured" else f"{origin}, no latencies of a {device}"
     measured = sorted(
         (
             (estimate(timing.rounds_us, timing.drift), timing)
@@ -38,9 +39,16 @@ def summary(timings: Sequence[Timing], *, device: str, space: str) -> None:
         ),
         key=lambda pair: -pair[0].latency_us,
     )
-    table = Table(title=f"{device}, {space}: the slowest of {len(measured)} operators measured")
+    table = Table(title=f"{device}, {space}: the slowest of {len(measured)} operators {how}")
     table.add_column("operator")
-    for column in ("latency us", "+-", "grade", "median us", "calm", "samples"):
+    for column in (
+        "latency us" if origin == "measured" else f"{origin} us",
+        "+-",
+        "grade",
+        "median us",
+        "calm",
+        "samples",
+    ):
         table.add_column(column, justify="right")
     for figures, timing in measured[:SLOWEST]:
         table.add_row(

@@ -3,6 +3,7 @@
 import struct
 import subprocess
 import sys
+import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from device_agent.bundle import adopt, adopted, build
 from device_agent.places import HOME_VARIABLE
 from device_agent.runner.build import NativeRunnerUnavailable, native_runner
 from device_agent.runner.elf import AARCH64, read_elf
-from device_agent.runner.wheel import SHA256
+from device_agent.runner.wheel import SHA256, aarch64_executorch
 
 X86_64 = 62
 
@@ -57,6 +58,37 @@ def test_the_headers_of_a_real_program_are_read() -> None:
 
 def test_the_aarch64_wheel_of_the_installed_executorch_is_known() -> None:
     assert version("executorch") in SHA256
+
+
+def test_another_wheel_of_that_name_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = version("executorch")
+    about = f"executorch-{installed}.dist-info"
+    tag = "cp311-cp311-manylinux_2_28_aarch64"
+    with zipfile.ZipFile(tmp_path / f"executorch-{installed}-{tag}.whl", "w") as wheel:
+        wheel.writestr(
+            f"{about}/METADATA",
+            f"Metadata-Version: 2.1\nName: executorch\nVersion: {installed}\n",
+        )
+        wheel.writestr(f"{about}/WHEEL", f"Wheel-Version: 1.0\nTag: {tag}\n")
+        wheel.writestr(f"{about}/RECORD", "")
+        wheel.writestr("executorch/lib/libexecutorch.so", b"something else")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    cache = tmp_path / "cache"
+    with pytest.raises(NativeRunnerUnavailable, match="not the wheel known to Phonebook"):
+        aarch64_executorch(cache)
+    assert [path.suffix for path in (cache / "executorch").iterdir()] == [".lock"]
+
+
+def test_without_the_wheel_pip_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    with pytest.raises(
+        NativeRunnerUnavailable, match=r"could not download .* No matching distribution"
+    ):
+        aarch64_executorch(tmp_path / "cache")
 
 
 def test_without_the_cross_compiler_the_reason_names_the_packages(
