@@ -30,11 +30,11 @@ from device_agent.devices import (
 from device_agent.devices.android import attached_phones
 from device_agent.outputs import check_output
 from device_agent.places import cache_dir
-from device_agent.programs import Program, ProgramCache, ProgramFile, export_to_pte
+from device_agent.programs import Exporter, Program, ProgramCache, ProgramFile, export_to_pte
 
 VISITS = 8
 STEADY = 0.05  # of the median: how far visits may lie apart
-_SMALL = Operator(
+SMALL = Operator(
     block=MBConv(kernel_size=3, expansion=1, groups=1),
     slot=Slot(in_channels=16, out_channels=16, input_size=56, stride=1),
 )
@@ -61,7 +61,7 @@ def run(
         _list_phones()
         return
     findings = []
-    for finding in examine(device, serial=serial, threads=threads, cpus=cpu_numbers(cpus)):
+    for finding in diagnose(device, serial=serial, threads=threads, cpus=cpu_numbers(cpus)):
         findings.append(finding)
         _show(finding)
     bad = [finding.what for finding in findings if finding.state == "bad"]
@@ -70,7 +70,7 @@ def run(
     screen.console.print(f"{device} is fit: python -m device_agent.run --device {device}")
 
 
-def examine(
+def diagnose(
     name: str, *, serial: str | None = None, threads: int = 1, cpus: Sequence[int] = ()
 ) -> Iterator[Finding]:
     """Every check in turn. The first that fails in a way that bars the others is the last."""
@@ -87,7 +87,7 @@ def examine(
         if name != HOST:
             yield Finding("cable and key", "ok", "it answers, and trusts this computer")
         with opened as device:
-            yield from _examine(device)
+            yield from examine(device)
     except PhoneNotFound as error:
         yield Finding("cable", "bad", "no answer", str(error))
     except KeyNotAccepted as error:
@@ -96,7 +96,8 @@ def examine(
         yield Finding("device", "bad", type(error).__name__, str(error))
 
 
-def _examine(device: Device) -> Iterator[Finding]:
+def examine(device: Device, *, exporter: Exporter = export_to_pte) -> Iterator[Finding]:
+    """The checks of a device that could be opened."""
     described = device.describe()
     yield Finding(
         "description",
@@ -105,11 +106,14 @@ def _examine(device: Device) -> Iterator[Finding]:
         "" if device.origin == "measured" else "emulated: its times say nothing of a phone's",
     )
     if isinstance(device, Examined):
-        yield from device.examine()
+        for finding in device.examine():
+            yield finding
+            if finding.state == "bad":
+                return
     others = device.others_cpus()
     before = device.conditions()
     yield _state(before)
-    file = _small_program(device)
+    file = _small_program(device, exporter)
     try:
         medians_us = []
         for _ in range(VISITS):
@@ -129,14 +133,14 @@ def _examine(device: Device) -> Iterator[Finding]:
     yield _throttling(before, device.conditions())
 
 
-def _small_program(device: Device) -> ProgramFile:
+def _small_program(device: Device, exporter: Exporter) -> ProgramFile:
     program = Program(
-        content=_SMALL, dtype=device.runtime.dtype, memory_format=device.runtime.memory_format
+        content=SMALL, dtype=device.runtime.dtype, memory_format=device.runtime.memory_format
     )
     with screen.console.status("exporting a small program"):
-        (exported,) = ProgramCache(cache_dir()).export([program], export_to_pte)
+        (exported,) = ProgramCache(cache_dir()).export([program], exporter)
     if exported.file is None:
-        raise PhonebookError(f"{_SMALL.key} cannot be exported: {exported.error}")
+        raise PhonebookError(f"{SMALL.key} cannot be exported: {exported.error}")
     return exported.file
 
 

@@ -162,7 +162,7 @@ class AndroidPhone:
                 "the phone does not start the runner; one built with the Android NDK may: "
                 "python -m device_agent.bundle --runner PATH, then --runner ndk",
             )
-            raise
+            return
         yield Finding("loader", "ok", f"the runner starts, on {self.runtime.affinity}")
         yield Finding(
             "threads",

@@ -3,14 +3,19 @@
 import hashlib
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+from device_agent.android.care import Limits
 from device_agent.bundle import Bundle
+from device_agent.devices.android import AndroidPhone
 from device_agent.programs import ProgramFile
 from tests.adbd import FakePhone
 from tests.fakes import OUTPUT
 
 LITTLE_KHZ, BIG_KHZ = 1_690_000, 2_314_000
+QUICK = Limits(look_every_s=0, pause_s=0.1, patience_s=0.5)
+Opens = Callable[..., AndroidPhone]
 SYSTEM = "sys/devices/system/cpu/cpu{}/cpufreq"
 PROPERTIES = {
     "ro.product.model": "SM-G950F",

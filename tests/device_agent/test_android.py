@@ -3,10 +3,8 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -15,55 +13,12 @@ from contract.errors import DeviceFailed, PhonebookError
 from device_agent.adb.errors import PhoneLost, PhoneNotFound, StorageFull
 from device_agent.android.care import Asleep, Limits, TooHot
 from device_agent.devices import Plan, ProgramFailed, open_device
-from device_agent.devices.android import AndroidPhone, attached_phones
+from device_agent.devices.android import attached_phones
 from device_agent.outputs import check_output
 from tests.adbd import Adbd
-from tests.device_agent.phones import BIG_KHZ, PROPERTIES, FakeS8, fake_bundle, program
+from tests.device_agent.phones import BIG_KHZ, PROPERTIES, FakeS8, Opens, program
 
 PLAN = Plan(warmup_runs=1, min_runs=5, max_runs=10, min_duration_s=0.01, deadline_s=30.0)
-QUICK = Limits(look_every_s=0, pause_s=0.1, patience_s=0.5)
-
-Opens = Callable[..., AndroidPhone]
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("PHONEBOOK_HOME", str(tmp_path / "phonebook"))
-
-
-@pytest.fixture
-def s8(tmp_path: Path) -> FakeS8:
-    return FakeS8(tmp_path / "phone")
-
-
-@pytest.fixture
-def adbd(s8: FakeS8, monkeypatch: pytest.MonkeyPatch) -> Iterator[Adbd]:
-    with Adbd(s8.adb) as daemon:
-        monkeypatch.setenv("ANDROID_SERIAL", daemon.serial)
-        yield daemon
-
-
-@pytest.fixture
-def phone(adbd: Adbd, tmp_path: Path) -> Opens:
-    """Opens the phone; a test enters it."""
-    bundle = fake_bundle(tmp_path / "bundle")
-
-    def opens(name: str = "galaxys8", **changes: Any) -> AndroidPhone:
-        options = {"dtype": "float32", "threads": 1, "memory_format": "contiguous"}
-        return AndroidPhone(
-            name,
-            **{
-                **options,
-                "protocol": "isolated",
-                "bundle": bundle,
-                "limits": QUICK,
-                "return_limit_s": 10.0,
-                **changes,
-            },
-        )
-
-    return opens
 
 
 def runners(s8: FakeS8) -> list[psutil.Process]:
