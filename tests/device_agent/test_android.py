@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,13 +11,19 @@ import psutil
 import pytest
 
 from contract.errors import DeviceFailed, PhonebookError
+from contract.spaces import space
 from device_agent.adb.errors import PhoneLost, PhoneNotFound, StorageFull
 from device_agent.android.care import Asleep, Limits, TooHot
-from device_agent.devices import Plan, ProgramFailed, open_device
+from device_agent.devices import Device, Plan, ProgramFailed, open_device
 from device_agent.devices.android import attached_phones
+from device_agent.journal import Journal
 from device_agent.outputs import check_output
+from device_agent.programs import ProgramFile
+from device_agent.protocols import EFFORTS, PROTOCOLS
+from device_agent.session import Sitting
 from tests.adbd import Adbd
 from tests.device_agent.phones import BIG_KHZ, PROPERTIES, FakeS8, Opens, program
+from tests.fakes import RUNTIME, fake_export, fake_session
 
 PLAN = Plan(warmup_runs=1, min_runs=5, max_runs=10, min_duration_s=0.01, deadline_s=30.0)
 
@@ -314,6 +321,45 @@ def test_another_phone_than_the_one_named_is_refused_with_its_name(
 def test_two_agents_do_not_share_a_phone(phone: Opens) -> None:
     with phone(), pytest.raises(DeviceFailed, match="another agent is measuring there"):
         phone()
+
+
+def test_a_session_survives_a_phone_that_goes_away_twice(
+    phone: Opens, adbd: Adbd, tmp_path: Path
+) -> None:
+    """Once it is back in time, and once the agent has to be started again."""
+    operators = space("fbnet-32").operators[:3]
+    work = PROTOCOLS["isolated"](space("fbnet-32"), operators, RUNTIME, "quick")
+    files = {ProgramFile(tmp_path / f"{item.program.name}.pte"): item for item in work}
+    for file, item in files.items():
+        fake_export(item.program, file)
+    rounds = EFFORTS["quick"].rounds
+    visits = 0
+
+    with Journal(tmp_path / "journal.db") as journal:
+        opened = journal.begin("http://server", fake_session(effort="quick"), operators)
+
+        def sit(device: Device, on_visit: Callable[[], None]) -> None:
+            Sitting(opened, files, device=device, journal=journal).measure(
+                before_round=lambda: None, on_visit=on_visit, on_more=lambda *_: None
+            )
+
+        def go_away() -> None:
+            nonlocal visits
+            visits += 1
+            if visits in (5, 10):
+                adbd.hang_up()
+            adbd.phone.faults.refuse_connections = visits == 10
+
+        with phone(return_limit_s=2.0) as device, pytest.raises(PhoneLost):
+            sit(device, go_away)
+        before = journal.visited(opened.session.id)
+        assert len(before) == 10
+        adbd.phone.faults.refuse_connections = False
+        with phone() as device:
+            sit(device, lambda: None)
+        assert before < journal.visited(opened.session.id)
+        assert len(journal.visited(opened.session.id)) == rounds * len(operators)
+        assert journal.failures(opened.session.id) == {}
 
 
 def test_phones_that_answer_are_listed(adbd: Adbd) -> None:
