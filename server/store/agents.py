@@ -1,10 +1,11 @@
 """Agents and the units that each of them has."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import or_, select, tuple_
+from sqlalchemy import delete, select, tuple_
 from sqlalchemy.orm import Session as DbSession
 
 from contract.jobs import AgentDescription, AgentReport, UnitDescription
@@ -22,9 +23,11 @@ def announce(
     """
     values = {"host": description.host, "version": description.version, "seen_at": now}
     created = insert_once(session, AgentRecord, {"id": agent_id, **values})
+    told = set(description.units)
+    if set(_units(session, [agent_id])[agent_id]) != told:
+        _move_units(session, agent_id, told)
     record = heard_from(session, agent_id, now)
     record.host, record.version = description.host, description.version
-    _keep_units(session, agent_id, set(description.units))
     return _reports(session, [record])[0], created
 
 
@@ -33,7 +36,7 @@ def agents(session: DbSession) -> list[AgentReport]:
     records = session.scalars(
         select(AgentRecord).order_by(AgentRecord.host, AgentRecord.seen_at.desc(), AgentRecord.id)
     )
-    return _reports(session, list(records))
+    return _reports(session, records.all())
 
 
 def heard_from(session: DbSession, agent_id: UUID, now: datetime) -> AgentRecord:
@@ -50,42 +53,39 @@ def heard_from(session: DbSession, agent_id: UUID, now: datetime) -> AgentRecord
     return record
 
 
-def _keep_units(session: DbSession, agent_id: UUID, units: set[UnitDescription]) -> None:
-    """The agent has exactly these. All rows are taken in one order, so that nobody deadlocks."""
-    keys = sorted((unit.device, unit.serial) for unit in units)
-    stored = session.scalars(
-        select(UnitRecord)
-        .where(
-            or_(
-                UnitRecord.agent == agent_id,
-                tuple_(UnitRecord.device, UnitRecord.serial).in_(keys),
-            )
+def _move_units(session: DbSession, agent_id: UUID, units: set[UnitDescription]) -> None:
+    """The agent has exactly these from now on.
+
+    One announcement at a time moves units, or two that take each other's would deadlock. So each
+    locks all agents first; a lease locks its own agent before its unit, and so waits for neither.
+    """
+    session.execute(select(AgentRecord.id).order_by(AgentRecord.id).with_for_update())
+    kept = sorted((unit.device, unit.serial) for unit in units)
+    session.execute(
+        delete(UnitRecord).where(
+            UnitRecord.agent == agent_id,
+            tuple_(UnitRecord.device, UnitRecord.serial).not_in(kept),
         )
-        .order_by(UnitRecord.device, UnitRecord.serial)
-        .with_for_update()
     )
-    for record in stored:
-        if (record.device, record.serial) not in keys:
-            session.delete(record)
-    session.flush()
-    for device, serial in keys:
-        insert_or_set(
-            session,
-            UnitRecord,
-            {"device": device, "serial": serial, "agent": agent_id},
-            field="agent",
-        )
+    for device, serial in kept:
+        unit = {"device": device, "serial": serial, "agent": agent_id}
+        insert_or_set(session, UnitRecord, unit, field="agent")
 
 
-def _reports(session: DbSession, records: list[AgentRecord]) -> list[AgentReport]:
+def _units(session: DbSession, agents: Sequence[UUID]) -> dict[UUID, list[UnitDescription]]:
+    """The units of each of these agents, in order."""
     units: dict[UUID, list[UnitDescription]] = defaultdict(list)
-    ids = [record.id for record in records]
     for agent, device, serial in session.execute(
         select(UnitRecord.agent, UnitRecord.device, UnitRecord.serial)
-        .where(UnitRecord.agent.in_(ids))
+        .where(UnitRecord.agent.in_(agents))
         .order_by(UnitRecord.device, UnitRecord.serial)
     ):
         units[agent].append(UnitDescription(device=device, serial=serial))
+    return units
+
+
+def _reports(session: DbSession, records: Sequence[AgentRecord]) -> list[AgentReport]:
+    units = _units(session, [record.id for record in records])
     return [
         AgentReport(
             id=record.id,
