@@ -10,10 +10,11 @@ from fastapi.routing import APIRoute
 from fastapi.templating import Jinja2Templates
 
 from server import words
+from server.clock import Now
 from server.db import ReadSession
 from server.errors import Refusal
 from server.routes.assets import PLOTLY_PATH
-from server.store import devices
+from server.store import agents, devices, jobs
 from server.views import device_view
 
 TEMPLATES = Jinja2Templates(Path(__file__).parent.parent / "templates")
@@ -24,6 +25,8 @@ TEMPLATES.env.filters |= {
     "signed_percent": words.signed_percent,
     "gibibytes": words.gibibytes,
     "age": words.age,
+    "work_words": words.work_words,
+    "state_words": words.state_words,
 }
 TEMPLATES.env.globals["plotly_path"] = PLOTLY_PATH
 
@@ -65,3 +68,15 @@ def device_page(
     """One table of one device: of the given runtime and space, or of the usual ones."""
     view = device_view(session, device, runtime=runtime, space=space)
     return TEMPLATES.TemplateResponse(request, "device.html", {"view": view})
+
+
+@router.get("/queue")
+def queue(request: Request, session: ReadSession, now: Now) -> Response:
+    """The newest jobs, and the agents that may take them."""
+    everyone = agents.agents(session)
+    context = {
+        "jobs": jobs.jobs(session, now),
+        "agents": everyone,
+        "hosts": {agent.id: agent.description.host for agent in everyone},
+    }
+    return TEMPLATES.TemplateResponse(request, "queue.html", context)

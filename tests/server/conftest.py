@@ -17,6 +17,7 @@ from server.app import create_app
 from server.db import open_database
 from server.schema import alembic_config, upgrade
 from server.settings import Settings
+from tests.server.fleet import Clock, Fleet
 from tests.server.making import PHONE, a_session
 
 MAX_BODY_BYTES = 100_000
@@ -51,6 +52,18 @@ def client(engine: Engine) -> Iterator[TestClient]:
 @pytest.fixture
 def agent(client: TestClient) -> "Agent":
     return Agent(client)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def fleet(engine: Engine, clock: Clock) -> Iterator[Fleet]:
+    app = create_app(engine, Settings(), clock=clock)
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield Fleet(client)
 
 
 class Agent:
