@@ -12,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 from server import logs, problems
 from server.answers import Answers
 from server.db import open_database, reading, writing
+from server.metrics import Metrics, RequestMetrics
 from server.middleware import BodyLimit, RequestLog
 from server.routes import assets, audits, devices, health, pages, sessions, tables
 from server.settings import Settings
@@ -22,19 +23,23 @@ SUMMARY = "How long does this operator take on that phone? Durations are in micr
 
 def create_app(engine: Engine, settings: Settings) -> FastAPI:
     """The server over this database, whose schema must be at head."""
+    sessions_to_read = reading(engine)
+    metrics = Metrics(sessions_to_read)
     app: FastAPI = FastAPIOffline(
         title="Phonebook",
         summary=SUMMARY,
         favicon_url="/static/favicon.svg",
         middleware=[
             Middleware(RequestLog),
+            Middleware(RequestMetrics, metrics=metrics),
             Middleware(GZipMiddleware, minimum_size=1000, compresslevel=4),
             Middleware(BodyLimit, most_bytes=settings.max_body_bytes),
         ],
     )
     app.state.engine = engine
     app.state.writing = writing(engine)
-    app.state.reading = reading(engine)
+    app.state.reading = sessions_to_read
+    app.state.metrics = metrics
     app.state.answers = Answers()
     problems.install(app)
     for part in (devices, sessions, audits, tables, health, pages, assets):
