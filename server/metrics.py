@@ -131,4 +131,4 @@ class RequestMetrics:
 
 def _template(scope: Scope) -> str:
     """`/lut/{device}`; of a mounted folder of files its own path."""
-    return getattr(scope.get("route"), "path", scope.get("root_path") or UNKNOWN)
+    return str(getattr(scope.get("route"), "path", scope.get("root_path") or UNKNOWN))
