@@ -11,7 +11,7 @@ from starlette.staticfiles import StaticFiles
 
 from server import logs, problems
 from server.answers import Answers
-from server.db import open_database, reading, writing
+from server.db import glancing, open_database, reading, writing
 from server.metrics import Metrics, RequestMetrics
 from server.middleware import BodyLimit, RequestLog
 from server.routes import assets, audits, devices, health, pages, sessions, tables
@@ -39,6 +39,7 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
     app.state.engine = engine
     app.state.writing = writing(engine)
     app.state.reading = sessions_to_read
+    app.state.glancing = glancing(engine)
     app.state.metrics = metrics
     app.state.answers = Answers()
     problems.install(app)
