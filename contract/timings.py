@@ -215,13 +215,18 @@ class Timing(Value):
 
 
 class StoredTiming(Value):
-    """What the server answers to a posted timing: its figures, or the failure it stored."""
+    """What the server answers to a posted timing: its figures, or the failure it stored.
+
+    `samples_dropped_at` is null while the raw samples are kept. Without them the figures stay
+    what they were.
+    """
 
     id: UUID
     session: UUID
     operator: str
     estimate: Estimate | None
     failure: Failure | None
+    samples_dropped_at: AwareDatetime | None = None
 
 
 class Problem(Value):

@@ -96,7 +96,8 @@ class SessionRecord(Base):
 class TimingRecord(Base):
     """The full history: raw samples by round, or the failure, of one operator in one session.
 
-    `drift` has a factor for each sample, or is null where no probe ran.
+    `drift` has a factor for each sample, or is null where no probe ran. Old samples may be
+    dropped: then `figures` has the estimate that they gave, and `samples_digest` knows them again.
     """
 
     __tablename__ = "timings"
@@ -110,6 +111,9 @@ class TimingRecord(Base):
     drift: Mapped[list[list[float]] | None] = mapped_column(JSON(none_as_null=True))
     failure_code: Mapped[FailureCode | None] = mapped_column(String(50))
     failure_message: Mapped[str | None] = mapped_column(Text)
+    samples_dropped_at: Mapped[datetime | None]
+    figures: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    samples_digest: Mapped[str | None] = mapped_column(String(64))
 
 
 class CurrentOperator(Base):

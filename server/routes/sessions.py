@@ -20,7 +20,7 @@ def list_sessions(device: str, session: ReadSession) -> list[Session]:
 
 @router.get("/sessions/{session_id}")
 def session_report(session_id: UUID, session: ReadSession) -> SessionReport:
-    """A session with the figures of what it measured, from its raw samples."""
+    """A session with the figures of what it measured."""
     return measurements.session_report(session, session_id)
 
 

@@ -5,11 +5,11 @@ import io
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Request, Response
+from sqlalchemy.orm import Session, sessionmaker
 
 from contract.tables import LatencyTable
 from contract.timings import Origin, Problem
 from server.answers import Answer, Answers
-from server.db import ReadSession
 from server.store import lookup
 
 router = APIRouter(tags=["tables"])
@@ -47,7 +47,6 @@ CSV_COLUMNS = (
 def lut(
     request: Request,
     device: str,
-    session: ReadSession,
     runtime: str | None = None,
     space: str | None = None,
     origin: Origin = "measured",
@@ -59,10 +58,18 @@ def lut(
 
     A table as CSV, by `format=csv` or `Accept: text/csv`, has one line per row and nothing else.
     """
-    answers: Answers = request.app.state.answers
-    asked = lookup.ask(session, device, runtime=runtime, space=space, origin=origin)
     encode = as_csv if format == "csv" or (format is None and "text/csv" in accept) else as_json
-    answer = answers.get((asked, encode), lambda: encode(lookup.read(session, asked)))
+
+    def answer_anew() -> Answer:
+        sessions: sessionmaker[Session] = request.app.state.reading
+        with sessions() as session:
+            asked = lookup.ask(session, device, runtime=runtime, space=space, origin=origin)
+            return encode(lookup.read(session, asked))
+
+    # Most answers are kept ones: to find them takes one small query, and no session.
+    version = lookup.version(request.app.state.glancing, device)
+    answers: Answers = request.app.state.answers
+    answer = answers.get((device, version, runtime, space, origin, encode), answer_anew)
     return answer.response(if_none_match)
 
 

@@ -4,7 +4,7 @@ import json
 from hashlib import sha256
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Engine, bindparam, select
 from sqlalchemy.orm import Session as DbSession
 
 from contract.audits import AuditSummary
@@ -14,22 +14,32 @@ from contract.values import Value
 from server.errors import Unprocessable
 from server.store.devices import find_device, nothing_measured
 from server.store.spaces import find_space, operator_keys
-from server.tables import AuditRecord, FailureRecord, RowRecord
+from server.tables import AuditRecord, DeviceRecord, FailureRecord, RowRecord
 
 _ROW_FIELDS = tuple(Row.model_fields)
 _ROW_COLUMNS = tuple(getattr(RowRecord, field) for field in _ROW_FIELDS)
 # All rows in one call each way: several times faster than a call per row.
 _ROWS = TypeAdapter(tuple[Row, ...])
+_VERSION = select(DeviceRecord.revision, DeviceRecord.default_runtime).where(
+    DeviceRecord.name == bindparam("device")
+)
 
 
 class Asked(Value):
-    """One table at one revision of its device: what answers it once answers it again."""
+    """One table at one revision of its device."""
 
     device: str
     revision: int
     runtime: Runtime
     space: str | None
     origin: Origin
+
+
+def version(engine: Engine, device: str) -> tuple[object, ...] | None:
+    """What changes whenever a table of the device does; None where there is no such device."""
+    with engine.connect() as connection:
+        found = connection.execute(_VERSION, {"device": device}).first()
+    return None if found is None else tuple(found)
 
 
 def ask(

@@ -15,6 +15,7 @@ from server.errors import Conflict, NotFound, Unprocessable
 from server.store.clocks import check_clock
 from server.store.devices import count_change, find_device
 from server.store.inserting import insert_once, keep_newest
+from server.store.retention import samples_digest
 from server.store.spaces import operator_keys
 from server.tables import (
     DeviceRecord,
@@ -102,15 +103,15 @@ def add_timing(session: DbSession, session_id: UUID, new: Timing) -> tuple[Store
     created = insert_once(session, TimingRecord, {"id": new.id, **content})
     if created:
         _bring_up_to_date(session, sitting, new, figures)
+        stored = StoredTiming(
+            id=new.id,
+            session=session_id,
+            operator=operator,
+            estimate=figures,
+            failure=new.failure,
+        )
     else:
-        _check_repeated(session, new.id, content)
-    stored = StoredTiming(
-        id=new.id,
-        session=session_id,
-        operator=operator,
-        estimate=figures,
-        failure=new.failure,
-    )
+        stored = _stored(_repeated(session, new.id, content))
     return stored, created
 
 
@@ -146,7 +147,8 @@ def sessions(session: DbSession, device: str) -> list[Session]:
 
 
 def session_report(session: DbSession, session_id: UUID) -> SessionReport:
-    """A session and the figures of what it measured, computed from the raw samples.
+    """A session and the figures of what it measured: computed from the raw samples, or kept
+    from before those were dropped.
 
     Raises:
         NotFound: no such session.
@@ -196,8 +198,13 @@ def _stored(record: TimingRecord) -> StoredTiming:
         id=record.id,
         session=record.session,
         operator=record.operator,
-        estimate=_estimate(record.operator, record.rounds_us or (), record.drift or ()),
+        estimate=(
+            Estimate.model_validate(record.figures)
+            if record.figures
+            else _estimate(record.operator, record.rounds_us or (), record.drift or ())
+        ),
         failure=failure or None,
+        samples_dropped_at=record.samples_dropped_at,
     )
 
 
@@ -236,7 +243,7 @@ def _bring_up_to_date(
         keep_newest(session, FailureRecord, {**key, **source, **new.failure.model_dump()})
 
 
-def _check_repeated(session: DbSession, timing_id: UUID, content: Mapping[str, Any]) -> None:
+def _repeated(session: DbSession, timing_id: UUID, content: Mapping[str, Any]) -> TimingRecord:
     """Nothing was inserted: fine if this very timing is stored, a conflict otherwise."""
     record = session.get(TimingRecord, timing_id)
     if record is None:
@@ -244,5 +251,9 @@ def _check_repeated(session: DbSession, timing_id: UUID, content: Mapping[str, A
             f"session {content['session']} has a timing of {content['operator']} already; "
             "measure it again in a new session"
         )
-    if any(getattr(record, field) != value for field, value in content.items()):
+    expected = dict(content)
+    if record.samples_digest == samples_digest(content["rounds_us"], content["drift"]):
+        expected |= {"rounds_us": None, "drift": None}  # these very ones were dropped
+    if any(getattr(record, field) != value for field, value in expected.items()):
         raise Conflict(f"timing {timing_id} is stored with other content; give this one a new id")
+    return record
