@@ -9,34 +9,43 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
-from server import logs, problems
+from server import api_schema, logs, problems
+from server.access import Access
 from server.answers import Answers
 from server.db import open_database, reading, writing
 from server.middleware import BodyLimit, RequestLog
 from server.routes import assets, audits, devices, health, pages, sessions, tables
 from server.settings import Settings
+from server.tokens import require_one
 
 STATIC = Path(__file__).parent / "static"
 SUMMARY = "How long does this operator take on that phone? Durations are in microseconds."
 
 
-def create_app(engine: Engine, settings: Settings) -> FastAPI:
-    """The server over this database, whose schema must be at head."""
+def create_app(engine: Engine, settings: Settings, *, local: bool = False) -> FastAPI:
+    """The server over this database, whose schema must be at head.
+
+    `local` says that it listens on a loopback address alone, so that who sits at this computer
+    needs no token.
+    """
+    write, read = writing(engine), reading(engine)
     app: FastAPI = FastAPIOffline(
         title="Phonebook",
         summary=SUMMARY,
         favicon_url="/static/favicon.svg",
         middleware=[
             Middleware(RequestLog),
+            Middleware(Access, reading=read, writing=write, settings=settings, local=local),
             Middleware(GZipMiddleware, minimum_size=1000, compresslevel=4),
             Middleware(BodyLimit, most_bytes=settings.max_body_bytes),
         ],
     )
     app.state.engine = engine
-    app.state.writing = writing(engine)
-    app.state.reading = reading(engine)
+    app.state.writing = write
+    app.state.reading = read
     app.state.answers = Answers()
     problems.install(app)
+    api_schema.install(app)
     for part in (devices, sessions, audits, tables, health, pages, assets):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
@@ -44,7 +53,15 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
 
 
 def app_from_env() -> FastAPI:
-    """For `uvicorn --factory server.app:app_from_env`; upgrade the schema before."""
+    """For `uvicorn --factory server.app:app_from_env`; upgrade the schema before.
+
+    Nothing tells it where uvicorn listens, so whoever writes needs a token.
+
+    Raises:
+        PhonebookError: there is no token yet.
+    """
     logs.configure()
     settings = Settings()
-    return create_app(open_database(settings.database_url), settings)
+    engine = open_database(settings.database_url)
+    require_one(engine, "a server under uvicorn")
+    return create_app(engine, settings)

@@ -43,9 +43,18 @@ def engine(empty_database: Engine) -> Engine:
 
 @pytest.fixture
 def client(engine: Engine) -> Iterator[TestClient]:
-    app = create_app(engine, Settings(max_body_bytes=MAX_BODY_BYTES))
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with local_client(engine, Settings(max_body_bytes=MAX_BODY_BYTES)) as client:
         yield client
+
+
+def local_client(engine: Engine, settings: Settings | None = None) -> TestClient:
+    """Someone at the computer whose server listens on loopback alone: an admin without a token."""
+    return TestClient(
+        create_app(engine, settings or Settings(), local=True),
+        base_url="http://127.0.0.1",
+        client=("127.0.0.1", 50_000),
+        raise_server_exceptions=False,
+    )
 
 
 @pytest.fixture

@@ -11,12 +11,10 @@ from sqlalchemy import Connection, Engine, MetaData, inspect, null, text
 
 from contract.errors import PhonebookError
 from contract.estimates import estimate
-from server.app import create_app
 from server.db import open_database
 from server.schema import is_at_head, prepare, upgrade
-from server.settings import Settings
 from server.tables import Base
-from tests.server.conftest import downgrade
+from tests.server.conftest import downgrade, local_client
 from tests.server.making import NOON, PHONE, RUNTIME, SPACE
 
 
@@ -49,7 +47,7 @@ def test_an_upgrade_keeps_what_was_stored_and_computes_figures_from_raw_samples(
     upgrade(empty_database)
 
     figures = estimate(rounds_us)
-    with TestClient(create_app(empty_database, Settings())) as client:
+    with local_client(empty_database) as client:
         (row,) = client.get("/lut/phone").json()["entries"]
         assert row == {
             **figures.model_dump(),
