@@ -10,6 +10,7 @@ from uuid import UUID
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from contract import credentials
 from contract.audits import Audit, AuditReport
 from contract.errors import RequestRefused, ServerAnsweredNonsense, ServerUnreachable
 from contract.jobs import (
@@ -30,6 +31,8 @@ DEFAULT_SERVER = "http://127.0.0.1:8420"
 SERVER_VARIABLE = "PHONEBOOK_SERVER"
 TIMEOUT_S = 30.0
 
+_ACCESS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+
 Answer = TypeVar("Answer")
 
 
@@ -42,11 +45,18 @@ def default_server() -> str:
 def table_client(server: str) -> Iterator["TableClient"]:
     """A client of the server at that address, closed on exit.
 
+    It shows the environment's token, and never follows a redirection with it.
+
     Raises:
         ServerUnreachable: the address is not an http or https URL.
+        PhonebookError: the environment's token cannot be read.
     """
+    token = credentials.token()
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        http = httpx.Client(base_url=server, timeout=TIMEOUT_S)
+        http = httpx.Client(
+            base_url=server, timeout=TIMEOUT_S, headers=headers, follow_redirects=False
+        )
     except httpx.InvalidURL as error:
         raise ServerUnreachable(f"{server!r} is no address of a server: {error}") from error
     with http:
@@ -192,7 +202,12 @@ class TableClient:
             problem = Problem.model_validate_json(response.content)
         except ValidationError:
             return self._nonsense(response, f"status {response.status_code}")
-        return RequestRefused(f"{self.server}: {problem.detail}", status=problem.status)
+        advice = f"; {credentials.HOW_TO_SET}" if problem.status in _ACCESS else ""
+        return RequestRefused(
+            f"{self.server}: {problem.detail}{advice}",
+            status=problem.status,
+            retry_after_s=_seconds(response.headers.get("retry-after", "")),
+        )
 
     def _parse(self, response: httpx.Response, adapter: TypeAdapter[Answer]) -> Answer:
         try:
@@ -207,3 +222,8 @@ class TableClient:
             f"{response.request.method} {response.request.url} answered something that is not "
             f"Phonebook's ({what}); check the address and that both sides have the same version"
         )
+
+
+def _seconds(retry_after: str) -> float | None:
+    """The header's seconds; a proxy may write a date, which says nothing here."""
+    return float(retry_after) if retry_after.isdecimal() else None

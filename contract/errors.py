@@ -37,13 +37,15 @@ class RequestRefused(PhonebookError):
 
     Attributes:
         status: the HTTP status.
+        retry_after_s: after how long the server wants to be asked again, if it says so.
     """
 
     exit_code = 3
 
-    def __init__(self, message: str, *, status: int) -> None:
+    def __init__(self, message: str, *, status: int, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.retry_after_s = retry_after_s
 
 
 class IncompleteTable(PhonebookError):

@@ -30,6 +30,7 @@ Protocol = Literal["in_situ", "isolated"]
 Origin = Literal["measured", "imported", "emulated"]
 Serial = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$")]
 Effort = Literal["quick", "standard", "thorough"]
+MOST_SAMPLES = 100_000  # of one operator in one session; the most thorough one takes 80,000
 FailureCode = Literal[
     "export_failed",
     "load_failed",
@@ -205,6 +206,8 @@ class Timing(Value):
     def _samples_or_failure(self) -> Self:
         if bool(self.rounds_us) == (self.failure is not None):
             raise ValueError(f"{self.operator.key}: give either samples or a failure")
+        if sum(map(len, self.rounds_us)) > MOST_SAMPLES:
+            raise ValueError(f"{self.operator.key}: give at most {MOST_SAMPLES} samples")
         if self.drift and [len(each) for each in self.drift] != [
             len(each) for each in self.rounds_us
         ]:

@@ -12,6 +12,7 @@ from contract.timings import Session, Timing
 from device_agent.journal import Journal
 
 _PASSING = frozenset({408, 425, 429})
+_ACCESS = frozenset({401, 403})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +31,25 @@ def send(journal: Journal, client: TableClient, *, patience_s: float = 20.0) -> 
 
     Raises:
         ServerUnreachable: no answer for `patience_s`; the rest stays in the outbox.
+        RequestRefused: the server takes nothing from this agent; the rest stays in the outbox.
     """
     accepted = 0
     refused: list[str] = []
     known: set[UUID] = set()
     for session, result in journal.unsent(client.server):
         try:
-            for attempt in stamina.retry_context(
-                on=_is_passing, timeout=patience_s, attempts=None
-            ):
+            for attempt in stamina.retry_context(on=_passing, timeout=patience_s, attempts=None):
                 with attempt:
                     _post(client, session, result, known)
         except RequestRefused as refusal:
             if _is_passing(refusal):
                 raise ServerUnreachable(str(refusal)) from refusal
+            if refusal.status in _ACCESS:
+                raise RequestRefused(
+                    f"{refusal}. {len(journal.unsent(client.server))} results wait in the outbox; "
+                    "the agent's next run sends them",
+                    status=refusal.status,
+                ) from refusal
             journal.refused(result.id, str(refusal))
             refused.append(f"{_name(result)}: {refusal}")
         else:
@@ -64,6 +70,14 @@ def _post(client: TableClient, session: Session, result: Timing | Audit, known: 
 
 def _name(result: Timing | Audit) -> str:
     return result.operator.key if isinstance(result, Timing) else f"the audit of {result.space}"
+
+
+def _passing(error: Exception) -> bool | float:
+    """Whether to try again; after how many seconds, if the server tells."""
+    passing = _is_passing(error)
+    if passing and isinstance(error, RequestRefused) and error.retry_after_s is not None:
+        return error.retry_after_s
+    return passing
 
 
 def _is_passing(error: Exception) -> bool:

@@ -9,7 +9,8 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
-from server import logs, problems
+from server import api_schema, logs, problems
+from server.access import Access
 from server.answers import Answers
 from server.clock import Clock, utc_now
 from server.db import glancing, open_database, reading, writing
@@ -17,15 +18,22 @@ from server.metrics import Metrics, RequestMetrics
 from server.middleware import BodyLimit, RequestLog
 from server.routes import agents, assets, audits, devices, health, jobs, pages, sessions, tables
 from server.settings import Settings
+from server.tokens import require_one
 
 STATIC = Path(__file__).parent / "static"
 SUMMARY = "How long does this operator take on that phone? Durations are in microseconds."
 
 
-def create_app(engine: Engine, settings: Settings, *, clock: Clock = utc_now) -> FastAPI:
-    """The server over this database, whose schema must be at head."""
-    sessions_to_read = reading(engine)
-    metrics = Metrics(sessions_to_read)
+def create_app(
+    engine: Engine, settings: Settings, *, local: bool = False, clock: Clock = utc_now
+) -> FastAPI:
+    """The server over this database, whose schema must be at head.
+
+    `local` says that it listens on a loopback address alone, so that who sits at this computer
+    needs no token.
+    """
+    write, read = writing(engine), reading(engine)
+    metrics = Metrics(read)
     app: FastAPI = FastAPIOffline(
         title="Phonebook",
         summary=SUMMARY,
@@ -33,18 +41,20 @@ def create_app(engine: Engine, settings: Settings, *, clock: Clock = utc_now) ->
         middleware=[
             Middleware(RequestLog),
             Middleware(RequestMetrics, metrics=metrics),
+            Middleware(Access, reading=read, writing=write, settings=settings, local=local),
             Middleware(GZipMiddleware, minimum_size=1000, compresslevel=4),
             Middleware(BodyLimit, most_bytes=settings.max_body_bytes),
         ],
     )
     app.state.engine = engine
-    app.state.writing = writing(engine)
-    app.state.reading = sessions_to_read
+    app.state.writing = write
+    app.state.reading = read
     app.state.glancing = glancing(engine)
     app.state.metrics = metrics
     app.state.answers = Answers()
     app.state.clock = clock
     problems.install(app)
+    api_schema.install(app)
     for part in (devices, sessions, audits, tables, jobs, agents, health, pages, assets):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
@@ -52,7 +62,15 @@ def create_app(engine: Engine, settings: Settings, *, clock: Clock = utc_now) ->
 
 
 def app_from_env() -> FastAPI:
-    """For `uvicorn --factory server.app:app_from_env`; upgrade the schema before."""
+    """For `uvicorn --factory server.app:app_from_env`; upgrade the schema before.
+
+    Nothing tells it where uvicorn listens, so whoever writes needs a token.
+
+    Raises:
+        PhonebookError: there is no token yet.
+    """
     logs.configure()
     settings = Settings()
-    return create_app(open_database(settings.database_url), settings)
+    engine = open_database(settings.database_url)
+    require_one(engine, "a server under uvicorn")
+    return create_app(engine, settings)

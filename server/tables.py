@@ -23,6 +23,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from contract.estimates import Grade
 from contract.jobs import JobState
 from contract.timings import Effort, FailureCode, Origin
+from server.roles import Role
 
 NAMING_CONVENTION = {
     "ix": "ix_%(column_0_label)s",
@@ -233,3 +234,17 @@ class JobRecord(Base):
     reason: Mapped[str | None] = mapped_column(Text)
     estimate: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     outcome: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+
+class TokenRecord(Base):
+    """Somebody's right to use the server: the digest of the token, never the token itself."""
+
+    __tablename__ = "tokens"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    role: Mapped[Role] = mapped_column(String(20))
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]  # to the hour
+    revoked_at: Mapped[datetime | None]

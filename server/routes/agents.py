@@ -2,17 +2,23 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
 from contract.jobs import AgentDescription, AgentReport
+from server.access import needs
 from server.clock import Now
 from server.db import ReadSession, WriteSession
 from server.store import agents
 
-router = APIRouter(tags=["fleet"])
+router = APIRouter(tags=["fleet"], dependencies=[Depends(needs("reader"))])
 
 
-@router.put("/agents/{agent}", status_code=201, responses={200: {"model": AgentReport}})
+@router.put(
+    "/agents/{agent}",
+    status_code=201,
+    dependencies=[Depends(needs("agent"))],
+    responses={200: {"model": AgentReport}},
+)
 def announce(
     agent: UUID,
     description: AgentDescription,

@@ -1,9 +1,10 @@
 """For whoever watches the server: is it alive, can it answer."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from contract.timings import Problem
+from server.access import needs
 from server.errors import NotReady
 from server.metrics import Metrics
 from server.schema import UPGRADE_COMMAND, is_at_head
@@ -29,6 +30,7 @@ def ready(request: Request) -> dict[str, str]:
 
 @router.get(
     "/metrics",
+    dependencies=[Depends(needs("reader"))],
     response_class=Response,
     responses={200: {"content": {"text/plain": {}}}},
 )

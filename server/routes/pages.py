@@ -4,12 +4,13 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 from fastapi.templating import Jinja2Templates
 
 from server import words
+from server.access import needs
 from server.clock import Now
 from server.db import ReadSession
 from server.errors import Refusal
@@ -42,14 +43,21 @@ class PageRoute(APIRoute):
                 return await answer(request)
             except Refusal as refusal:
                 return TEMPLATES.TemplateResponse(
-                    request, "refusal.html", {"refusal": refusal}, refusal.status
+                    request,
+                    "refusal.html",
+                    {"refusal": refusal},
+                    refusal.status,
+                    refusal.headers,
                 )
 
         return answer_or_explain
 
 
 router = APIRouter(
-    route_class=PageRoute, default_response_class=HTMLResponse, include_in_schema=False
+    route_class=PageRoute,
+    default_response_class=HTMLResponse,
+    include_in_schema=False,
+    dependencies=[Depends(needs("reader"))],
 )
 
 

@@ -2,14 +2,19 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
 from contract.tables import SessionReport
 from contract.timings import Problem, Session, StoredTiming, Timing
+from server.access import needs
 from server.db import ReadSession, WriteSession
 from server.store import measurements
 
-router = APIRouter(tags=["measuring"], responses={404: {"model": Problem}})
+router = APIRouter(
+    tags=["measuring"],
+    responses={404: {"model": Problem}},
+    dependencies=[Depends(needs("reader"))],
+)
 
 
 @router.get("/sessions")
@@ -28,6 +33,7 @@ def session_report(session_id: UUID, session: ReadSession) -> SessionReport:
     "/sessions",
     status_code=201,
     responses={200: {"model": Session}, 409: {"model": Problem}},
+    dependencies=[Depends(needs("agent"))],
 )
 def add_session(new: Session, response: Response, session: WriteSession) -> Session:
     """Store a session (201); the same one again is answered with the first (200)."""
@@ -40,6 +46,7 @@ def add_session(new: Session, response: Response, session: WriteSession) -> Sess
     "/sessions/{session_id}/timings",
     status_code=201,
     responses={200: {"model": StoredTiming}, 409: {"model": Problem}},
+    dependencies=[Depends(needs("agent"))],
 )
 def add_timing(
     session_id: UUID, new: Timing, response: Response, session: WriteSession

@@ -4,15 +4,16 @@ import csv
 import io
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 from sqlalchemy.orm import Session, sessionmaker
 
 from contract.tables import LatencyTable
 from contract.timings import Origin, Problem
+from server.access import needs
 from server.answers import Answer, Answers
 from server.store import lookup
 
-router = APIRouter(tags=["tables"])
+router = APIRouter(tags=["tables"], dependencies=[Depends(needs("reader"))])
 
 # In this order for good: spreadsheets and scripts read columns by position.
 CSV_COLUMNS = (

@@ -1,7 +1,8 @@
 """A migrated database, and the application over it: each test on SQLite and on PostgreSQL."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -14,6 +15,7 @@ from sqlalchemy import Engine
 from contract.audits import Audit
 from contract.timings import DeviceDescription, Session, Timing
 from server.app import create_app
+from server.clock import utc_now
 from server.db import migrating, open_database
 from server.schema import alembic_config, upgrade
 from server.settings import Settings
@@ -85,9 +87,20 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 @pytest.fixture
 def client(engine: Engine) -> Iterator[TestClient]:
-    app = create_app(engine, Settings(max_body_bytes=MAX_BODY_BYTES))
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with local_client(engine, Settings(max_body_bytes=MAX_BODY_BYTES, rate=0)) as client:
         yield client
+
+
+def local_client(
+    engine: Engine, settings: Settings | None = None, *, clock: Callable[[], datetime] = utc_now
+) -> TestClient:
+    """Someone at the computer whose server listens on loopback alone: an admin without a token."""
+    return TestClient(
+        create_app(engine, settings or Settings(), local=True, clock=clock),
+        base_url="http://127.0.0.1",
+        client=("127.0.0.1", 50_000),
+        raise_server_exceptions=False,
+    )
 
 
 @pytest.fixture
@@ -102,8 +115,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def fleet(engine: Engine, clock: Clock) -> Iterator[Fleet]:
-    app = create_app(engine, Settings(), clock=clock)
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with local_client(engine, Settings(rate=0), clock=clock) as client:
         yield Fleet(client)
 
 

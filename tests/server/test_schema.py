@@ -14,12 +14,10 @@ from sqlalchemy.exc import IntegrityError
 
 from contract.errors import PhonebookError
 from contract.estimates import estimate
-from server.app import create_app
 from server.db import migrating, open_database
 from server.schema import is_at_head, prepare, upgrade
-from server.settings import Settings
 from server.tables import Base
-from tests.server.conftest import Agent, downgrade
+from tests.server.conftest import Agent, downgrade, local_client
 from tests.server.making import (
     NOON,
     PHONE,
@@ -111,7 +109,7 @@ def test_an_upgrade_keeps_what_was_stored_and_computes_figures_from_raw_samples(
     upgrade(empty_database)
 
     figures = estimate(rounds_us)
-    with TestClient(create_app(empty_database, Settings())) as client:
+    with local_client(empty_database) as client:
         (row,) = client.get("/lut/phone").json()["entries"]
         assert row == {
             **figures.model_dump(),
