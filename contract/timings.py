@@ -30,7 +30,9 @@ Protocol = Literal["in_situ", "isolated"]
 Origin = Literal["measured", "imported", "emulated"]
 Serial = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$")]
 Effort = Literal["quick", "standard", "thorough"]
-MOST_SAMPLES = 100_000  # of one operator in one session; the most thorough one takes 80,000
+# Of one operator in one session; the most thorough one takes 80,000 samples in 10,000 rounds.
+MOST_SAMPLES = 100_000
+MOST_ROUNDS = 20_000
 FailureCode = Literal[
     "export_failed",
     "load_failed",
@@ -184,7 +186,8 @@ class Failure(Value):
     message: str = Field(max_length=4000)
 
 
-Rounds = tuple[Annotated[tuple[PositiveFloat, ...], Field(min_length=1)], ...]
+Samples = Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
+Rounds = Annotated[tuple[Samples, ...], Field(max_length=MOST_ROUNDS)]
 
 
 class Timing(Value):

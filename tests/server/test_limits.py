@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
-from contract.timings import MOST_SAMPLES
+from contract.timings import MOST_ROUNDS, MOST_SAMPLES
 from server.rates import BURST_S, MOST_BUCKETS, Rates
 from server.settings import Settings
 from tests.server.conftest import JSON, MAX_BODY_BYTES, Agent, local_client
@@ -116,6 +116,9 @@ def test_a_timing_has_a_bounded_number_of_samples(engine: Engine) -> None:
         timing["rounds_us"] = [[1.0] * 1000] * (MOST_SAMPLES // 1000) + [[1.0]]
         answer = agent.post(f"/sessions/{session}/timings", json.dumps(timing))
         assert f"give at most {MOST_SAMPLES} samples" in detail(answer, 422)
+        timing["rounds_us"] = [[1.0]] * (MOST_ROUNDS + 1)
+        answer = agent.post(f"/sessions/{session}/timings", json.dumps(timing))
+        assert "body.rounds_us: Tuple should have at most" in detail(answer, 422)
 
 
 @pytest.mark.parametrize(
