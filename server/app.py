@@ -13,7 +13,7 @@ from server import logs, problems
 from server.answers import Answers
 from server.db import open_database, reading, writing
 from server.middleware import BodyLimit, RequestLog
-from server.routes import assets, audits, devices, health, pages, sessions, tables
+from server.routes import assets, audits, devices, health, imports, pages, sessions, tables
 from server.settings import Settings
 
 STATIC = Path(__file__).parent / "static"
@@ -37,7 +37,7 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
     app.state.reading = reading(engine)
     app.state.answers = Answers()
     problems.install(app)
-    for part in (devices, sessions, audits, tables, health, pages, assets):
+    for part in (devices, sessions, imports, audits, tables, health, pages, assets):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app
