@@ -60,6 +60,7 @@ def latency_us(text: object, *, per_us: float = 1.0) -> float:
         duration = math.nan
     if not math.isfinite(duration):
         raise Unmapped(f"{str(text)[:40]!r} is no number")
-    if not 1e-4 <= duration <= 1e12:
+    rounded = round(duration, 4)
+    if not 1e-4 <= rounded <= 1e12:
         raise Unmapped(f"{str(text)[:40]} is no duration")
-    return round(duration, 4)
+    return rounded

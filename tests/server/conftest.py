@@ -1,12 +1,15 @@
 """A migrated database, and the application over it."""
 
 import os
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
 import httpx2
 import pytest
+import uvicorn
 from alembic import command
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
@@ -46,6 +49,20 @@ def client(engine: Engine) -> Iterator[TestClient]:
     app = create_app(engine, Settings(max_body_bytes=MAX_BODY_BYTES))
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
+
+
+@pytest.fixture
+def address(engine: Engine) -> Iterator[str]:
+    """A server over the database, on a port of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(
+            uvicorn.Config(create_app(engine, Settings()), log_config=None, lifespan="off")
+        )
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
 
 
 @pytest.fixture

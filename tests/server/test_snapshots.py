@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, delete, update
 
+from contract.client import table_client
 from contract.snapshots import TableDiff
 from contract.tables import LatencyTable
 from server.app import create_app
@@ -218,3 +219,22 @@ def test_a_migration_names_the_tables_it_finds(
         again = Agent(another)
         again.tell(again.begin(), a_timing(us=9, minutes=3))
         assert table(another, f"?snapshot={whole['snapshot']}") == whole
+
+
+def test_the_client_reads_snapshots_and_diffs(
+    agent: Agent, client: TestClient, address: str
+) -> None:
+    agent.tell(agent.begin(), a_timing(us=10))
+    before = table(client, "?space=fbnet-32")
+    agent.tell(agent.begin(), a_timing(us=12, minutes=1))
+    with table_client(address) as programs:
+        now, then = programs.snapshots("phone", runtime=RUNTIME, space="fbnet-32")
+        assert then.snapshot == before["snapshot"]
+        again = programs.table("phone", snapshot=then.snapshot)
+        assert [row.latency_us for row in again.entries] == [10]
+        found = programs.diff("phone", before=then.snapshot, after=now.snapshot)
+        assert [change.ratio for change in found.changed] == [pytest.approx(1.2)]
+        assert programs.diff("phone", before=then.snapshot) == found
+        answer = programs.newer_table("phone", space="fbnet-32")
+        assert answer is not None
+        assert programs.newer_table("phone", space="fbnet-32", tag=answer[1]) is None
