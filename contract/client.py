@@ -1,7 +1,7 @@
 """The only HTTP client of a Phonebook server."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TypeVar
@@ -13,6 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from contract import credentials
 from contract.audits import Audit, AuditReport
 from contract.errors import RequestRefused, ServerAnsweredNonsense, ServerUnreachable
+from contract.imports import Import, ImportReport
 from contract.jobs import (
     AgentDescription,
     AgentReport,
@@ -24,6 +25,7 @@ from contract.jobs import (
     Outcome,
     Renewal,
 )
+from contract.snapshots import SnapshotSummary, TableDiff
 from contract.tables import Device, LatencyTable, SessionReport
 from contract.timings import DeviceDescription, Problem, Runtime, Session, StoredTiming, Timing
 
@@ -105,12 +107,50 @@ class TableClient:
         return self._call("POST", "/audits", AuditReport, body=audit)
 
     def table(
-        self, device: str, *, runtime: Runtime | None = None, space: str | None = None
+        self,
+        device: str,
+        *,
+        runtime: Runtime | None = None,
+        space: str | None = None,
+        snapshot: str | None = None,
     ) -> LatencyTable:
-        """The device's table under `runtime`, or under its default one."""
-        query = {"runtime": runtime.key if runtime else None, "space": space}
-        params = {name: value for name, value in query.items() if value is not None}
+        """The device's table under `runtime`, or under its default one; or as it once was."""
+        key = runtime.key if runtime else None
+        params = _given({"runtime": key, "space": space, "snapshot": snapshot})
         return self._call("GET", f"/lut/{device}", LatencyTable, params=params)
+
+    def newer_table(
+        self,
+        device: str,
+        *,
+        runtime: Runtime | None = None,
+        space: str | None = None,
+        tag: str | None = None,
+    ) -> tuple[LatencyTable, str] | None:
+        """The table and a name for this very answer, or None where `tag` still names it."""
+        query = {"runtime": runtime.key if runtime else None, "space": space}
+        headers = {} if tag is None else {"If-None-Match": tag}
+        response = self._send("GET", f"/lut/{device}", params=_given(query), headers=headers)
+        if response.status_code == HTTPStatus.NOT_MODIFIED:
+            return None
+        return self._parse(response, TypeAdapter(LatencyTable)), response.headers.get("etag", "")
+
+    def snapshots(
+        self, device: str, *, runtime: Runtime | None = None, space: str | None = None
+    ) -> list[SnapshotSummary]:
+        """What each session left of the device's tables, newest first."""
+        query = {"runtime": runtime.key if runtime else None, "space": space}
+        response = self._send("GET", f"/lut/{device}/snapshots", params=_given(query))
+        return self._parse(response, TypeAdapter(list[SnapshotSummary]))
+
+    def diff(self, device: str, *, before: str, after: str | None = None) -> TableDiff:
+        """What changed from one snapshot to another, or to the current table."""
+        params = _given({"from": before, "to": after})
+        return self._call("GET", f"/lut/{device}/diff", TableDiff, params=params)
+
+    def add_import(self, new: Import) -> ImportReport:
+        """Store imported timings, all or none. The same ones again are stored once."""
+        return self._call("POST", "/imports", ImportReport, body=new)
 
     def file_job(self, job: Job) -> JobReport:
         """Let an agent do it. The same job again is answered with what became of the first."""
@@ -181,9 +221,10 @@ class TableClient:
         path: str,
         body: BaseModel | None = None,
         params: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         content = body.model_dump_json() if body else None
-        headers = {"content-type": "application/json"} if body else {}
+        headers = {**({"content-type": "application/json"} if body else {}), **(headers or {})}
         try:
             response = self._http.request(
                 method, path, content=content, headers=headers, params=params
@@ -227,3 +268,7 @@ class TableClient:
 def _seconds(retry_after: str) -> float | None:
     """The header's seconds; a proxy may write a date, which says nothing here."""
     return float(retry_after) if retry_after.isdecimal() else None
+
+
+def _given(query: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in query.items() if value is not None}

@@ -72,7 +72,9 @@ class Runtime(Value):
     Two timings are comparable only where these are equal; a table holds exactly one.
     """
 
-    backend: Literal["xnnpack"] = "xnnpack"
+    # foreign: some other program's, so that of an imported row only dtype and threads mean
+    # something, and ExecuTorch's version is 0.
+    backend: Literal["xnnpack", "foreign"] = "xnnpack"
     dtype: Dtype
     threads: int = Field(ge=1, le=9999)
     memory_format: MemoryFormat
@@ -163,6 +165,7 @@ class Session(Value):
 
     `ended_at` and `conditions_after` are null while it lasts. `unit` is the serial number of the
     phone, where the agent tells one; where not, the field is left out, as before it existed.
+    `source` tells where imported timings come from, which began on their date.
     """
 
     id: UUID
@@ -177,6 +180,15 @@ class Session(Value):
     ended_at: AwareDatetime | None = None
     conditions_after: Conditions | None = None
     unit: Serial | None = Field(default=None, exclude_if=lambda unit: unit is None)
+    source: str | None = Field(default=None, min_length=1, max_length=500)
+
+    @model_validator(mode="after")
+    def _imported_or_not(self) -> Self:
+        if (self.source is None) == (self.origin == "imported"):
+            raise ValueError("imported timings tell their source, and others have none")
+        if self.runtime.backend == "foreign" and self.origin != "imported":
+            raise ValueError("only imported timings have a foreign runtime")
+        return self
 
 
 class Failure(Value):

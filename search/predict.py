@@ -32,6 +32,7 @@ def predict(
     network: str | None = None,
     space: str | None = None,
     server: str | None = None,
+    offline: Annotated[bool, Parameter(negative="")] = False,
     measured: Annotated[bool, Parameter(name="--measure", negative="")] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
@@ -43,6 +44,7 @@ def predict(
         network: A network's name, or the path of a search's result.json.
         space: Put a named network's blocks into this space; else its own.
         server: The server's address; else PHONEBOOK_SERVER, else this computer.
+        offline: Use the table that was fetched last, and do not ask the server.
         measured: Measure the network on the device too, with the device agent.
         as_json: Print one JSON document.
     """
@@ -60,7 +62,12 @@ def predict(
     else:
         found = named(network, space)
         of_agent = ["--network", network, "--space", found.space]
-    table = fetch(server or default_server(), target=device, space=space_named(found.space))
+    table = fetch(
+        server or default_server(),
+        target=device,
+        space=space_named(found.space),
+        offline=offline,
+    )
     latencies_us = table.latencies_us(found.operators)
     if not as_json:
         show_prediction(console, found, table, latencies_us)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from rich.console import Console
 
 from contract import spaces
 from contract.cli import command_line, main
@@ -16,6 +17,7 @@ from search.folder import RunFolder, fresh_path
 from search.job import Job, loaded, search_and_measure
 from search.measure import AGENT
 from search.presets import of_search, use_presets
+from search.screen import error_console
 from search.table import fetch
 
 app = command_line(
@@ -31,6 +33,7 @@ def run(
     preset: str | None = None,
     space: str = spaces.DEFAULT_SPACE,
     server: str | None = None,
+    offline: Annotated[bool, Parameter(negative="")] = False,
     out: Path | None = None,
     overwrite: bool = False,
     resume: bool = False,
@@ -49,6 +52,7 @@ def run(
             Options given beside it count more.
         space: The search space.
         server: The server's address; else PHONEBOOK_SERVER, else this computer.
+        offline: Use the tables that were fetched last, and do not ask the server.
         out: Where the results go; else a new folder under runs/.
         overwrite: Allow --out to hold another run, and replace it.
         resume: Go on with the run that was stopped in --out, by the same options.
@@ -69,8 +73,11 @@ def run(
         folders = _folders(device, out, overwrite=overwrite, resume=resume)
         address = server or default_server()
         # Every table first: a run of hours shall not end at the second device's missing rows.
+        warnings = error_console() if bench.ranks.is_first else Console(quiet=True)
         tables = [
-            folder.table_used() if folder.resumes else fetch(address, target=name, space=chosen)
+            folder.table_used()
+            if folder.resumes
+            else fetch(address, target=name, space=chosen, offline=offline, console=warnings)
             for name, folder in zip(device, folders, strict=True)
         ]
         for table in tables:

@@ -16,7 +16,18 @@ from server.clock import Clock, utc_now
 from server.db import glancing, open_database, reading, writing
 from server.metrics import Metrics, RequestMetrics
 from server.middleware import BodyLimit, RequestLog
-from server.routes import agents, assets, audits, devices, health, jobs, pages, sessions, tables
+from server.routes import (
+    agents,
+    assets,
+    audits,
+    devices,
+    health,
+    imports,
+    jobs,
+    pages,
+    sessions,
+    tables,
+)
 from server.settings import Settings
 from server.tokens import require_one
 
@@ -55,7 +66,10 @@ def create_app(
     app.state.clock = clock
     problems.install(app)
     api_schema.install(app)
-    for part in (devices, sessions, audits, tables, jobs, agents, health, pages, assets):
+    for part in (
+        *(devices, sessions, imports, audits, tables, jobs, agents),
+        *(health, pages, assets),
+    ):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app

@@ -86,6 +86,7 @@ class SessionRecord(Base):
     origin: Mapped[Origin] = mapped_column(String(20))
     # The default is for sessions that were stored before there was a choice.
     effort: Mapped[Effort] = mapped_column(String(20), server_default="standard")
+    source: Mapped[str | None] = mapped_column(String(500))  # of imported timings
     started_at: Mapped[datetime]
     agent_version: Mapped[str] = mapped_column(String(50))
     conditions: Mapped[dict[str, Any]] = mapped_column(JSON)
@@ -145,6 +146,44 @@ class RowRecord(CurrentOperator):
     samples: Mapped[int]
     calm: Mapped[int]
     rounds: Mapped[int]
+
+    # The device's revision that the row came with: which of `row_versions` it is. The default
+    # is for rows that were stored before there were versions.
+    version: Mapped[int] = mapped_column(server_default="0")
+
+
+class RowVersion(Base):
+    """Every row that a table ever had, by the device's revision that it came with.
+
+    `content` is the row as tables tell it: canonical JSON, so that a snapshot's hash is taken
+    over these very texts. It needs neither samples nor sessions.
+    """
+
+    __tablename__ = "row_versions"
+
+    device: Mapped[str] = mapped_column(ForeignKey("devices.name"), primary_key=True)
+    runtime: Mapped[str] = mapped_column(String(255), primary_key=True)
+    origin: Mapped[Origin] = mapped_column(String(20), primary_key=True)
+    operator: Mapped[str] = mapped_column(String(100), primary_key=True)
+    revision: Mapped[int] = mapped_column(primary_key=True)
+    content: Mapped[str] = mapped_column(Text)
+
+
+class SnapshotRecord(Base):
+    """What a snapshot's id stands for: a table, whole or of a space, at a revision."""
+
+    __tablename__ = "snapshots"
+    __table_args__ = (Index("ix_snapshots_table", "device", "runtime", "origin", "revision"),)
+
+    id: Mapped[str] = mapped_column(String(71), primary_key=True)
+    device: Mapped[str] = mapped_column(ForeignKey("devices.name"))
+    runtime: Mapped[str] = mapped_column(String(255))
+    origin: Mapped[Origin] = mapped_column(String(20))
+    space: Mapped[str | None] = mapped_column(String(50))
+    revision: Mapped[int]
+    rows: Mapped[int]
+    session: Mapped[UUID]  # whose timing made it
+    made_at: Mapped[datetime]
 
 
 class FailureRecord(CurrentOperator):

@@ -8,6 +8,7 @@ from contract.tables import SessionReport
 from contract.timings import Problem, Session, StoredTiming, Timing
 from server.access import needs
 from server.db import ReadSession, WriteSession
+from server.errors import Unprocessable
 from server.store import measurements
 
 router = APIRouter(
@@ -37,6 +38,8 @@ def session_report(session_id: UUID, session: ReadSession) -> SessionReport:
 )
 def add_session(new: Session, response: Response, session: WriteSession) -> Session:
     """Store a session (201); the same one again is answered with the first (200)."""
+    if new.origin == "imported":
+        raise Unprocessable("imported timings come whole, in one POST to /imports")
     stored, created = measurements.add_session(session, new)
     response.status_code = 201 if created else 200
     return stored

@@ -16,11 +16,11 @@ from server.store.clocks import check_clock
 from server.store.devices import count_change, find_device
 from server.store.inserting import insert_once, keep_newest
 from server.store.retention import samples_digest
+from server.store.snapshots import Figures, keep_rows
 from server.store.spaces import operator_keys
 from server.tables import (
     DeviceRecord,
     FailureRecord,
-    RowRecord,
     SessionRecord,
     TimingRecord,
 )
@@ -52,6 +52,7 @@ def add_session(session: DbSession, new: Session) -> tuple[Session, bool]:
             "space": new.space,
             "origin": new.origin,
             "effort": new.effort,
+            "source": new.source,
             "started_at": new.started_at,
             "agent_version": new.agent_version,
             "conditions": new.conditions.model_dump(),
@@ -84,7 +85,7 @@ def add_timing(session: DbSession, session_id: UUID, new: Timing) -> tuple[Store
         Conflict: the id belongs to another timing, or the operator has one in this session.
     """
     operator = new.operator.key
-    figures = _estimate(operator, new.rounds_us, new.drift)  # before the database is locked
+    figures = estimate_of(operator, new.rounds_us, new.drift)  # before the database is locked
     sitting = find_session(session, session_id)
     if operator not in operator_keys(sitting.space):
         raise Unprocessable(
@@ -179,6 +180,7 @@ def _session(record: SessionRecord) -> Session:
         space=record.space,
         origin=record.origin,
         effort=record.effort,
+        source=record.source,
         started_at=record.started_at,
         agent_version=record.agent_version,
         conditions=Conditions.model_validate(record.conditions),
@@ -201,14 +203,14 @@ def _stored(record: TimingRecord) -> StoredTiming:
         estimate=(
             Estimate.model_validate(record.figures)
             if record.figures
-            else _estimate(record.operator, record.rounds_us or (), record.drift or ())
+            else estimate_of(record.operator, record.rounds_us or (), record.drift or ())
         ),
         failure=failure or None,
         samples_dropped_at=record.samples_dropped_at,
     )
 
 
-def _estimate(
+def estimate_of(
     operator: str, rounds_us: Sequence[Sequence[float]], drift: Sequence[Sequence[float]]
 ) -> Estimate | None:
     """The figures of an operator's samples; None of a failure, which has none."""
@@ -228,7 +230,7 @@ def _bring_up_to_date(
     session: DbSession, sitting: Session, new: Timing, figures: Estimate | None
 ) -> None:
     """Replace the operator's row or failure, unless a later measurement made it."""
-    count_change(session, sitting.device)
+    revision = count_change(session, sitting.device)
     key = {
         "device": sitting.device,
         "runtime": sitting.runtime.key,
@@ -237,7 +239,8 @@ def _bring_up_to_date(
     }
     source = {"session": sitting.id, "measured_at": new.measured_at}
     if figures is not None:
-        keep_newest(session, RowRecord, {**key, **source, **figures.model_dump()})
+        found = Figures(new.operator.key, new.measured_at, figures)
+        keep_rows(session, sitting, [found], revision=revision)
         session.execute(delete(FailureRecord).filter_by(**key))
     elif new.failure is not None:
         keep_newest(session, FailureRecord, {**key, **source, **new.failure.model_dump()})

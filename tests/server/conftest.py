@@ -1,6 +1,8 @@
 """A migrated database, and the application over it: each test on SQLite and on PostgreSQL."""
 
 import shutil
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -8,6 +10,7 @@ from uuid import UUID, uuid4
 
 import httpx2
 import pytest
+import uvicorn
 from alembic import command
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
@@ -101,6 +104,22 @@ def local_client(
         client=("127.0.0.1", 50_000),
         raise_server_exceptions=False,
     )
+
+
+@pytest.fixture
+def address(engine: Engine) -> Iterator[str]:
+    """A server over the database, on a port of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(
+            uvicorn.Config(
+                create_app(engine, Settings(), local=True), log_config=None, lifespan="off"
+            )
+        )
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
 
 
 @pytest.fixture
