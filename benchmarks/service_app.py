@@ -19,7 +19,7 @@ def serve(database_url: str) -> None:
     """Serve until terminated. `/constant/{device}` answers what that device's table was."""
     logs.configure()
     engine = open_database(database_url)
-    app = create_app(engine, Settings())
+    app = create_app(engine, Settings(rate=0), local=True)
     with reading(engine)() as session:
         bodies = {
             device.name: lookup.read(session, lookup.ask(session, device.name))

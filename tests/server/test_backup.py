@@ -11,12 +11,10 @@ from sqlalchemy import Engine, MetaData, create_engine, func, select
 
 from contract.errors import PhonebookError
 from server import backup
-from server.app import create_app
 from server.db import open_database
 from server.schema import is_at_head
-from server.settings import Settings
 from tests.postgres import database
-from tests.server.conftest import Agent, downgrade
+from tests.server.conftest import Agent, downgrade, local_client
 from tests.server.making import SPACE, a_failure, a_steady_timing, a_timing, an_audit
 
 
@@ -57,7 +55,7 @@ def test_a_backup_gives_everything_back(
 
     engine = open_database(second_url)
     assert is_at_head(engine)
-    with TestClient(create_app(engine, Settings())) as restored:
+    with local_client(engine) as restored:
         there = restored.get("/lut/phone?space=fbnet-32").json()
         assert [row["operator"] for row in there["entries"]] == [SPACE.stem.key]
         assert there["audit"]["networks"] == 3

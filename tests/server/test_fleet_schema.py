@@ -1,19 +1,16 @@
 """The fleet's tables come and go with data in them, and what was there before stays."""
 
-from fastapi.testclient import TestClient
 from sqlalchemy import Engine, inspect, text
 
-from server.app import create_app
 from server.schema import upgrade
-from server.settings import Settings
-from tests.server.conftest import Agent, downgrade
+from tests.server.conftest import Agent, downgrade, local_client
 from tests.server.fleet import Fleet
 from tests.server.making import a_session, a_timing
 
 
 def test_sessions_outlive_the_fleets_tables_both_ways(empty_database: Engine) -> None:
     upgrade(empty_database)
-    with TestClient(create_app(empty_database, Settings())) as client:
+    with local_client(empty_database) as client:
         agent, fleet = Agent(client), Fleet(client)
         named, unnamed = a_session().model_copy(update={"unit": "s1"}), a_session()
         for session in (named, unnamed):

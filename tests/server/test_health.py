@@ -1,14 +1,10 @@
 """Whoever watches the server learns whether it can answer, and it recovers by itself."""
 
-from fastapi.testclient import TestClient
-
 from contract.timings import Problem
-from server.app import create_app
 from server.db import open_database
 from server.schema import upgrade
-from server.settings import Settings
 from tests.postgres import PostgresServer
-from tests.server.conftest import Agent
+from tests.server.conftest import Agent, local_client
 from tests.server.making import SPACE, a_timing
 
 
@@ -17,7 +13,7 @@ def test_while_postgresql_is_away_the_server_says_so_and_then_goes_on(
 ) -> None:
     engine = open_database(own_postgres.url)
     upgrade(engine)
-    with TestClient(create_app(engine, Settings()), raise_server_exceptions=False) as client:
+    with local_client(engine) as client:
         agent = Agent(client)
         session = agent.begin()
         agent.tell(session, a_timing())
@@ -48,7 +44,7 @@ def test_a_crash_of_postgresql_that_nobody_noticed_costs_one_refusal(
 ) -> None:
     engine = open_database(own_postgres.url)
     upgrade(engine)
-    with TestClient(create_app(engine, Settings()), raise_server_exceptions=False) as client:
+    with local_client(engine) as client:
         agent = Agent(client)
         session, timing = agent.begin(), a_timing()
         agent.tell(session, timing)

@@ -4,10 +4,8 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine
 
-from server.app import create_app
 from server.db import open_database
-from server.settings import Settings
-from tests.server.conftest import Agent
+from tests.server.conftest import Agent, local_client
 from tests.server.making import SPACE, a_failure, a_session, a_timing
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -79,7 +77,7 @@ def test_a_stored_timing_counts_once_and_rows_and_devices_are_told(
 
 def test_each_application_has_figures_of_its_own(client: TestClient, engine: Engine) -> None:
     client.get("/healthz")
-    with TestClient(create_app(engine, Settings())) as other:
+    with local_client(engine) as other:
         found = samples(other)
     healthy = {"method": "GET", "route": "/healthz", "status": "200"}
     assert value(found, "requests_total", **healthy) is None
@@ -96,7 +94,7 @@ def test_a_failure_of_the_server_is_counted_as_one(client: TestClient, agent: Ag
 
 def test_without_a_database_the_figures_say_so() -> None:
     engine = open_database("postgresql://nobody@127.0.0.1:1/none")
-    with TestClient(create_app(engine, Settings())) as client:
+    with local_client(engine) as client:
         found = samples(client)
     assert value(found, "database_up") == 0
     assert value(found, "devices") is None

@@ -16,7 +16,7 @@ from contract.errors import PhonebookError
 from contract.estimates import estimate
 from server.db import migrating, open_database
 from server.schema import is_at_head, prepare, upgrade
-from server.tables import Base
+from server.tables import Base, UtcDateTime
 from tests.server.conftest import Agent, downgrade, local_client
 from tests.server.making import (
     NOON,
@@ -85,6 +85,8 @@ def fill_empty_tables(engine: Engine) -> None:
                 values[column.name] = (
                     connection.scalar(select(keys[0].column).limit(1))
                     if keys
+                    else plain[datetime]
+                    if isinstance(column.type, UtcDateTime)
                     else plain[column.type.python_type]
                 )
             connection.execute(table.insert().values(values))

@@ -11,11 +11,9 @@ from sqlalchemy import Engine, delete, update
 from contract.client import table_client
 from contract.snapshots import TableDiff
 from contract.tables import LatencyTable
-from server.app import create_app
 from server.schema import upgrade
-from server.settings import Settings
 from server.tables import TimingRecord
-from tests.server.conftest import Agent, downgrade
+from tests.server.conftest import Agent, downgrade, local_client
 from tests.server.making import (
     NOON,
     RUNTIME,
@@ -74,7 +72,7 @@ def test_a_snapshot_needs_neither_raw_samples_nor_the_same_server(
     with engine.begin() as connection:
         connection.execute(update(TimingRecord).values(rounds_us=None, drift=None))
         connection.execute(delete(TimingRecord))
-    with TestClient(create_app(engine, Settings())) as another:
+    with local_client(engine) as another:
         assert table(another, f"?snapshot={before['snapshot']}") == before
 
 
@@ -212,7 +210,7 @@ def test_a_migration_names_the_tables_it_finds(
     whole, of_space = table(client), table(client, "?space=fbnet-32")
     downgrade(engine, "0002")
     upgrade(engine)
-    with TestClient(create_app(engine, Settings())) as another:
+    with local_client(engine) as another:
         assert table(another) == whole
         for each in (whole, of_space):
             assert table(another, f"?snapshot={each['snapshot']}") == each
