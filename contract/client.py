@@ -176,6 +176,8 @@ class TableClient:
         try:
             problem = Problem.model_validate_json(response.content)
         except ValidationError:
+            if response.is_server_error:  # of a proxy whose server is away
+                return ServerUnreachable(f"{self.server} answered {response.status_code}")
             return self._nonsense(response, f"status {response.status_code}")
         return RequestRefused(f"{self.server}: {problem.detail}", status=problem.status)
 

@@ -20,6 +20,7 @@ def profile(place: Workplace, space: str, *, again: bool = False) -> None:
         DeviceFailed: every operator failed, or the device is gone or too busy; visits so far
             are kept.
         PhonebookError: the server refused something; the journal keeps it.
+        Halted: the place's watch ended the work; visits so far are kept.
     """
     opened = _begin_or_resume(place, space, again=again)
     if opened is None:

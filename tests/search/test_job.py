@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from contract.errors import Collapsed, Diverged, IncompleteTable, PhonebookError
 from contract.spaces import space
+from contract.stopping import Stop
 from contract.tables import LatencyTable
 from search import run
 from search.bench import Bench
@@ -27,7 +28,6 @@ from search.measure import MeasurementFailed
 from search.ranks import Ranks
 from search.record import Record
 from search.result import SearchResult
-from search.stopping import Stop
 from tests.search.conftest import Serve, table_of, write_idx_folder
 
 SMALL = space("fbnet-32-0.35")
