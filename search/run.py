@@ -14,9 +14,9 @@ from search.config import DataConfig, MachineConfig, SearchConfig, TrainConfig
 from search.cross import Cross, show_cross
 from search.folder import RunFolder, fresh_path
 from search.job import Job, loaded, search_and_measure
-from search.measure import AGENT
+from search.measure import Where, measurer
 from search.presets import of_search, use_presets
-from search.table import fetch
+from search.table import complete
 
 app = command_line(
     "python -m search.run", "Search a network for a device, against its table of latencies."
@@ -34,7 +34,8 @@ def run(
     out: Path | None = None,
     overwrite: bool = False,
     resume: bool = False,
-    measured: Annotated[bool, Parameter(name="--measure")] = True,
+    measure: Where = "auto",
+    profile_missing: Annotated[bool, Parameter(negative="")] = False,
     search: Annotated[SearchConfig, Parameter(name="*")] = SearchConfig(),
     data: Annotated[DataConfig, Parameter(name="*")] = DataConfig(),
     machine: Annotated[MachineConfig, Parameter(name="*")] = MachineConfig(),
@@ -52,7 +53,11 @@ def run(
         out: Where the results go; else a new folder under runs/.
         overwrite: Allow --out to hold another run, and replace it.
         resume: Go on with the run that was stopped in --out, by the same options.
-        measured: Measure the network found on the device, with the device agent.
+        measure: Who measures the network found on the device: an agent that serves it, through
+            the server's queue; a program here; auto, the queue where an agent serves it now and
+            else here; or no.
+        profile_missing: Where the table lacks rows, let an agent that serves the device measure
+            them first, and wait.
         search: Hyper-parameters of the search.
         data: What to learn from.
         machine: How this computer works.
@@ -70,11 +75,13 @@ def run(
         address = server or default_server()
         # Every table first: a run of hours shall not end at the second device's missing rows.
         tables = [
-            folder.table_used() if folder.resumes else fetch(address, target=name, space=chosen)
+            folder.table_used()
+            if folder.resumes
+            else complete(
+                address, target=name, space=chosen, bench=bench, profile_missing=profile_missing
+            )
             for name, folder in zip(device, folders, strict=True)
         ]
-        for table in tables:
-            table.latencies_us(chosen.operators)
         images = loaded(data, chosen, bench)
         jobs = [
             Job(
@@ -90,7 +97,10 @@ def run(
             )
             for name, table, folder in zip(device, tables, folders, strict=True)
         ]
-        results = [search_and_measure(job, agent=AGENT if measured else None) for job in jobs]
+        how = measurer(
+            measure, server=address, console=bench.console, stop=lambda: bench.stop.asked
+        )
+        results = [search_and_measure(job, measure=how) for job in jobs]
         if len(results) > 1 and bench.ranks.is_first:
             cross = Cross.of(device, results, tables)
             cross.write(folders[0].out / "cross.json")
