@@ -17,6 +17,7 @@ from contract.jobs import (
     AgentReport,
     Job,
     JobReport,
+    JobState,
     Lease,
     LeaseRequest,
     Outcome,
@@ -112,9 +113,23 @@ class TableClient:
         """Nobody is to begin it; whoever has begun loses the lease."""
         return self._call("POST", f"/jobs/{job}/cancel", JobReport)
 
+    def retry_job(self, job: UUID) -> JobReport:
+        """Let a dead or cancelled job wait again, with all its attempts before it."""
+        return self._call("POST", f"/jobs/{job}/retry", JobReport)
+
+    def jobs(self, device: str | None = None, state: JobState | None = None) -> list[JobReport]:
+        """The newest jobs, newest first: all, or those of a device or in a state."""
+        query = {"device": device, "state": state}
+        params = {name: value for name, value in query.items() if value is not None}
+        return self._parse(self._send("GET", "/jobs", params=params), TypeAdapter(list[JobReport]))
+
     def announce(self, agent: UUID, description: AgentDescription) -> AgentReport:
         """Register an agent with its units; told again it is the heartbeat."""
         return self._call("PUT", f"/agents/{agent}", AgentReport, body=description)
+
+    def agents(self) -> list[AgentReport]:
+        """Every agent with its units."""
+        return self._parse(self._send("GET", "/agents"), TypeAdapter(list[AgentReport]))
 
     def lease(self, request: LeaseRequest) -> Lease | None:
         """A job for that unit, or None where nothing waits."""

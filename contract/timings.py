@@ -28,6 +28,7 @@ MemoryFormat = Literal["contiguous", "channels_last"]
 Runner = Literal["native", "python"]
 Protocol = Literal["in_situ", "isolated"]
 Origin = Literal["measured", "imported", "emulated"]
+Serial = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$")]
 Effort = Literal["quick", "standard", "thorough"]
 FailureCode = Literal[
     "export_failed",
@@ -157,7 +158,8 @@ class Conditions(Value):
 class Session(Value):
     """One agent's sitting on one device with one runtime. The client makes `id`.
 
-    `ended_at` and `conditions_after` are null while it lasts.
+    `ended_at` and `conditions_after` are null while it lasts. `unit` is the serial number of the
+    phone, where the agent tells one; where not, the field is left out, as before it existed.
     """
 
     id: UUID
@@ -171,6 +173,7 @@ class Session(Value):
     conditions: Conditions
     ended_at: AwareDatetime | None = None
     conditions_after: Conditions | None = None
+    unit: Serial | None = Field(default=None, exclude_if=lambda unit: unit is None)
 
 
 class Failure(Value):

@@ -11,16 +11,17 @@ from starlette.staticfiles import StaticFiles
 
 from server import logs, problems
 from server.answers import Answers
+from server.clock import Clock, utc_now
 from server.db import open_database, reading, writing
 from server.middleware import BodyLimit, RequestLog
-from server.routes import assets, audits, devices, health, pages, sessions, tables
+from server.routes import agents, assets, audits, devices, health, jobs, pages, sessions, tables
 from server.settings import Settings
 
 STATIC = Path(__file__).parent / "static"
 SUMMARY = "How long does this operator take on that phone? Durations are in microseconds."
 
 
-def create_app(engine: Engine, settings: Settings) -> FastAPI:
+def create_app(engine: Engine, settings: Settings, *, clock: Clock = utc_now) -> FastAPI:
     """The server over this database, whose schema must be at head."""
     app: FastAPI = FastAPIOffline(
         title="Phonebook",
@@ -36,8 +37,9 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
     app.state.writing = writing(engine)
     app.state.reading = reading(engine)
     app.state.answers = Answers()
+    app.state.clock = clock
     problems.install(app)
-    for part in (devices, sessions, audits, tables, health, pages, assets):
+    for part in (devices, sessions, audits, tables, jobs, agents, health, pages, assets):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app

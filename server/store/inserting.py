@@ -36,6 +36,22 @@ def keep_newest(
     )
 
 
+def insert_or_set(
+    session: Session, record: type[Base], values: Mapping[str, Any], *, field: str
+) -> None:
+    """Insert, or set that field of the row with the same key.
+
+    Either way nobody else can change the row until the transaction ends.
+    """
+    key = [column.name for column in inspect(record).primary_key]
+    statement = _insert(session, record).values(values)
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=key, set_={field: statement.excluded[field]}
+        )
+    )
+
+
 def _insert(session: Session, record: type[Base]) -> postgresql.Insert | sqlite.Insert:
     if session.get_bind().dialect.name == "sqlite":
         return sqlite.insert(record)

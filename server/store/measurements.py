@@ -58,6 +58,7 @@ def add_session(session: DbSession, new: Session) -> tuple[Session, bool]:
             "conditions_after": (
                 new.conditions_after.model_dump() if new.conditions_after else None
             ),
+            "unit": new.unit,
         },
     )
     stored = find_session(session, new.id)
@@ -183,6 +184,7 @@ def _session(record: SessionRecord) -> Session:
         conditions_after=(
             Conditions.model_validate(record.conditions_after) if record.conditions_after else None
         ),
+        unit=record.unit,
     )
 
 
