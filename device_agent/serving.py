@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from platform import node
 from uuid import UUID
@@ -152,17 +153,16 @@ class Agent:
 
     def _attempt(self, unit: Unit, lease: Lease, duty: Duty) -> Outcome:
         """Raises LeaseLost where another may have the job by now."""
-        done = Outcome(agent=self._id, attempt=lease.attempt, done=True)
+        outcome = partial(Outcome, agent=self._id, attempt=lease.attempt)
         try:
             estimate = self._worked(unit, lease.job, duty)
         except LeaseLost:
             raise
         except (Halted, DeviceFailed) as passing:
-            return done.model_copy(update={"done": False, "reason": str(passing)[-4000:]})
+            return outcome(done=False, reason=_kept(passing))
         except PhonebookError as error:
-            reason = str(error)[-4000:]
-            return done.model_copy(update={"done": False, "reason": reason, "again": False})
-        return done.model_copy(update={"estimate": estimate})
+            return outcome(done=False, reason=_kept(error), again=False)
+        return outcome(done=True, estimate=estimate)
 
     def _worked(self, unit: Unit, job: Job, duty: Duty) -> Estimate | None:
         """Do it; anew where the server was away before anything had begun."""
@@ -217,6 +217,11 @@ class Agent:
         if line != self._said:
             screen.say(line)
         self._said = line
+
+
+def _kept(reason: Exception) -> str:
+    """As the server keeps it: the end of a long message, without NUL."""
+    return str(reason).replace("\0", "")[-4000:]
 
 
 def _is_free(unit: Unit) -> bool:

@@ -119,6 +119,7 @@ class Workplace:
             started_at=datetime.now(UTC),
             agent_version=version("phonebook"),
             conditions=self.device.conditions(),
+            unit=self.device.serial,
         )
         return self.journal.begin(self.client.server, session, operators, purpose=purpose)
 

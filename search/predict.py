@@ -58,7 +58,7 @@ def predict(
         found = SearchResult.read(Path(network)).network()
         if space not in (None, found.space):
             raise PhonebookError(f"{network} is of {found.space}; leave --space {space} out")
-        words = ("--result", network)
+        words: tuple[str, ...] = ("--result", network)
     else:
         found = named(network, space)
         words = ("--network", network, "--space", found.space)

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from contract.errors import PhonebookError, near
-from contract.jobs import Serial
 from contract.timings import (
     Conditions,
     DeviceDescription,
@@ -18,6 +17,7 @@ from contract.timings import (
     Protocol,
     Runner,
     Runtime,
+    Serial,
 )
 from device_agent.programs import ProgramFile
 
