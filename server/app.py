@@ -13,6 +13,7 @@ from server import logs, problems
 from server.answers import Answers
 from server.clock import Clock, utc_now
 from server.db import open_database, reading, writing
+from server.metrics import Metrics, RequestMetrics
 from server.middleware import BodyLimit, RequestLog
 from server.routes import agents, assets, audits, devices, health, jobs, pages, sessions, tables
 from server.settings import Settings
@@ -23,19 +24,23 @@ SUMMARY = "How long does this operator take on that phone? Durations are in micr
 
 def create_app(engine: Engine, settings: Settings, *, clock: Clock = utc_now) -> FastAPI:
     """The server over this database, whose schema must be at head."""
+    sessions_to_read = reading(engine)
+    metrics = Metrics(sessions_to_read)
     app: FastAPI = FastAPIOffline(
         title="Phonebook",
         summary=SUMMARY,
         favicon_url="/static/favicon.svg",
         middleware=[
             Middleware(RequestLog),
+            Middleware(RequestMetrics, metrics=metrics),
             Middleware(GZipMiddleware, minimum_size=1000, compresslevel=4),
             Middleware(BodyLimit, most_bytes=settings.max_body_bytes),
         ],
     )
     app.state.engine = engine
     app.state.writing = writing(engine)
-    app.state.reading = reading(engine)
+    app.state.reading = sessions_to_read
+    app.state.metrics = metrics
     app.state.answers = Answers()
     app.state.clock = clock
     problems.install(app)

@@ -34,3 +34,9 @@ def configure() -> None:
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("server").setLevel(logging.INFO)
+    logging.getLogger("uvicorn.error").addFilter(_not_told_before)
+
+
+def _not_told_before(record: logging.LogRecord) -> bool:
+    """Uvicorn repeats a failed request's exception, without the request's id."""
+    return not record.getMessage().startswith("Exception in ASGI application")

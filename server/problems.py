@@ -56,6 +56,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     def failed(request: Request, error: Exception) -> Response:
         request_id = request.state.request_id
+        log.error("the request failed", request_id=request_id, exc_info=error)
         return problem(
             HTTPStatus.INTERNAL_SERVER_ERROR,
             f"the server failed at this request; its log tells why at request_id {request_id}",

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from contract.cli import command_line, main
 from contract.errors import PhonebookError
-from server.db import open_database, shown
+from server.db import migrating, open_database, shown
 from server.settings import read_settings
 
 UPGRADE_COMMAND = "python -m server.schema upgrade"
@@ -24,7 +24,7 @@ UPGRADE_COMMAND = "python -m server.schema upgrade"
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
     """Bring the database to that revision of the schema, all or nothing."""
-    with engine.begin() as connection:
+    with migrating(engine) as connection:
         config = alembic_config()
         config.attributes["connection"] = connection
         command.upgrade(config, revision)

@@ -1,44 +1,85 @@
-"""A migrated database, and the application over it."""
+"""A migrated database, and the application over it: each test on SQLite and on PostgreSQL."""
 
-import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx2
 import pytest
 from alembic import command
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from contract.audits import Audit
 from contract.timings import DeviceDescription, Session, Timing
 from server.app import create_app
-from server.db import open_database
+from server.db import migrating, open_database
 from server.schema import alembic_config, upgrade
 from server.settings import Settings
+from tests.postgres import database
 from tests.server.making import PHONE, a_session
 
 MAX_BODY_BYTES = 100_000
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def dialect(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated file, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    _migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: str) -> Iterator[str]:
+    """The name of a migrated database, to be cloned."""
+    name = f"template-{uuid4()}"
+    with database(postgres, name) as url:
+        _migrate(url)
+        yield name
+
+
 @pytest.fixture
-def empty_database(tmp_path: Path) -> Iterator[Engine]:
-    """Without a schema: an SQLite file, or PostgreSQL at TEST_POSTGRES_URL, emptied."""
-    postgres = os.environ.get("TEST_POSTGRES_URL")
-    engine = open_database(postgres or f"sqlite:///{tmp_path}/test.db")
-    if postgres:
-        with engine.begin() as connection:
-            connection.execute(text("DROP SCHEMA public CASCADE"))
-            connection.execute(text("CREATE SCHEMA public"))
+def empty_url(dialect: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database without a schema; SQLite's does not even exist."""
+    if dialect == "sqlite":
+        yield f"sqlite:///{tmp_path}/empty.db"
+        return
+    with database(request.getfixturevalue("postgres"), f"test-{uuid4()}") as url:
+        yield url
+
+
+@pytest.fixture
+def database_url(dialect: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A migrated database with nothing in it."""
+    if dialect == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "test.db")
+        yield f"sqlite:///{tmp_path}/test.db"
+        return
+    template: str = request.getfixturevalue("postgres_template")
+    server: str = request.getfixturevalue("postgres")
+    with database(server, f"test-{uuid4()}", template=template) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database(empty_url: str) -> Iterator[Engine]:
+    engine = open_database(empty_url)
     yield engine
     engine.dispose()
 
 
 @pytest.fixture
-def engine(empty_database: Engine) -> Engine:
-    upgrade(empty_database)
-    return empty_database
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = open_database(database_url)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture
@@ -91,6 +132,12 @@ JSON = {"content-type": "application/json"}
 
 def downgrade(engine: Engine, revision: str) -> None:
     config = alembic_config()
-    with engine.begin() as connection:
+    with migrating(engine) as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, revision)
+
+
+def _migrate(url: str) -> None:
+    engine = open_database(url)
+    upgrade(engine)
+    engine.dispose()

@@ -23,11 +23,15 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
+def address(empty_url: str) -> Iterator[str]:
     """Where a server of its own listens, as its first line tells."""
+    configured = {**environment(), "PHONEBOOK_DATABASE_URL": empty_url}
+    if empty_url.startswith("postgresql"):
+        upgrade = [sys.executable, "-m", "server.schema", "upgrade"]
+        subprocess.run(upgrade, env=configured, check=True, timeout=START_TIMEOUT_S)
     with subprocess.Popen(
         [sys.executable, "-m", "server", "--port", "0"],
-        env={**environment(), "PHONEBOOK_DATABASE_URL": f"sqlite:///{tmp_path}/phonebook.db"},
+        env=configured,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
