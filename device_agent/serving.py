@@ -189,8 +189,8 @@ class Agent:
                     return
                 duty.wait(RETRY_S)
             else:
-                ended = "done" if outcome.done else f"not done: {outcome.reason}"
-                screen.say(f"job {job.id} is {report.state}; {ended}")
+                because = f", since {outcome.reason}" if outcome.reason else ""
+                screen.say(f"job {job.id} is {report.state}{because}")
                 return
 
     def _heartbeat(self, client: TableClient) -> None:
