@@ -1,10 +1,7 @@
 """An agent that serves: real server, real sockets, a fake device."""
 
 import signal
-import socket
 import sqlite3
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,6 +22,7 @@ from device_agent.protocols import EFFORTS
 from device_agent.serve import identity
 from device_agent.workplace import alone_on
 from tests.e2e.conftest import World
+from tests.e2e.processes import OwnServer
 from tests.e2e.serving import LIMIT_S, Serving, wait_until
 from tests.fakes import DESCRIPTION, RUNTIME, FakeDevice
 
@@ -185,8 +183,7 @@ def test_a_device_that_another_agent_measures_on_is_left_alone(
 
 
 def test_measuring_goes_on_while_the_server_is_away(tmp_path: Path, cache: Path) -> None:
-    database = tmp_path / "phonebook.db"
-    server = OwnServer(database)
+    server = OwnServer(f"sqlite:///{tmp_path}/phonebook.db")
     server.start()
     with table_client(server.address) as client:
         client.register("bench", DESCRIPTION)
@@ -205,34 +202,6 @@ def test_measuring_goes_on_while_the_server_is_away(tmp_path: Path, cache: Path)
     assert {row.operator for row in table.entries} == FEW.keys()
     assert Counter(device.visits) == dict.fromkeys(FEW, ROUNDS)
     server.kill()
-
-
-class OwnServer:
-    """A server process that may be killed and comes back at the same address."""
-
-    def __init__(self, database: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
-        self._database = database
-        self.address = f"http://127.0.0.1:{self._port}"
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "server", "--port", str(self._port)),
-                *("--database-url", f"sqlite:///{self._database}"),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        assert self.address in self._process.stdout.readline()
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.communicate()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
