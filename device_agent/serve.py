@@ -87,6 +87,7 @@ def run(
             agent.serve_once()
         else:
             agent.serve()
+        agent.leave()
     if stop.by == signal.SIGINT:
         raise KeyboardInterrupt
 

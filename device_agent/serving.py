@@ -1,7 +1,7 @@
 """An agent that serves: it offers its free units to the server, and does the jobs it is given."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -130,6 +130,13 @@ class Agent:
             self._say_once(waits_for)
         return worked
 
+    def leave(self) -> None:
+        """Tell the server, if it answers, that this agent has no units any more."""
+        try:
+            self._client.announce(self._id, _description(()))
+        except PhonebookError as error:
+            screen.say(f"the server was not told that this agent leaves: {error}")
+
     def _do(self, unit: Unit, lease: Lease) -> None:
         job = lease.job
         screen.say(
@@ -194,11 +201,7 @@ class Agent:
                 return
 
     def _heartbeat(self, client: TableClient) -> None:
-        units = [UnitDescription(device=each.device, serial=each.serial) for each in self._units()]
-        description = AgentDescription(
-            host=node() or "unknown", version=version("phonebook"), units=tuple(units)
-        )
-        client.announce(self._id, description)
+        client.announce(self._id, _description(self._units()))
 
     def _send_waiting(self) -> None:
         """What an attempt that was cut off left in the outbox."""
@@ -217,6 +220,14 @@ class Agent:
         if line != self._said:
             screen.say(line)
         self._said = line
+
+
+def _description(units: Sequence[Unit]) -> AgentDescription:
+    return AgentDescription(
+        host=node() or "unknown",
+        version=version("phonebook"),
+        units=tuple(UnitDescription(device=each.device, serial=each.serial) for each in units),
+    )
 
 
 def _kept(reason: Exception) -> str:

@@ -18,7 +18,7 @@ QUIET_S = 15.0  # waiting for so long that somebody should know why
 
 def is_served(client: TableClient, device: str) -> bool:
     """Whether an agent that was heard of lately has a unit of that device."""
-    since = datetime.now(UTC) - 2 * LEASE  # twice, as the server has a clock of its own
+    since = datetime.now(UTC) - LEASE
     return any(
         agent.seen_at > since and any(unit.device == device for unit in agent.description.units)
         for agent in client.agents()
@@ -48,7 +48,6 @@ def have_done(
         with progress_bar(console) as bar:
             task = bar.add_task("waiting for an agent", total=None)
             while report.state in ("waiting", "leased"):
-                waiting.told(report)
                 if report.progress is not None:
                     bar.update(
                         task,
@@ -77,38 +76,36 @@ def have_done(
 
 
 class _Waiting:
-    """Says once what each stretch of the waiting is for."""
+    """Asks how the job stands, and says what the waiting is for whenever that changes."""
 
     def __init__(self, client: TableClient, job: Job, console: Console, *, quiet_s: float) -> None:
         self._client = client
         self._job = job
         self._console = console
-        self._hint_at: float | None = time.monotonic() + quiet_s
-        self._attempt = 0
-        self._away = False
-
-    def told(self, report: JobReport) -> None:
-        if report.state == "leased" and report.attempts != self._attempt:
-            self._attempt = report.attempts
-            self._hint_at = None
-            self._console.print(f"attempt {report.attempts}: an agent works on {report.unit}")
-        if self._hint_at is not None and time.monotonic() > self._hint_at and not self._away:
-            self._hint_at = None
-            self._console.print(self._hint())
+        self._quiet_s = quiet_s
+        self._hint_at = time.monotonic() + quiet_s
+        self._said = ""
 
     def asked_again(self, report: JobReport) -> JobReport:
         """The job as it is now, or the last one known while the server is away."""
         try:
             report = self._client.job(self._job.id)
+            if report.state == "leased":
+                self._say(f"attempt {report.attempts}: an agent works on {report.unit}")
+                self._hint_at = time.monotonic() + self._quiet_s
+            elif report.state == "waiting" and time.monotonic() >= self._hint_at:
+                self._say(self._hint())
+                self._hint_at = time.monotonic() + self._quiet_s
         except PhonebookError as error:
             if not is_passing(error):
                 raise
-            if not self._away:
-                self._console.print(f"{error}; still waiting")
-            self._away = True
-        else:
-            self._away = False
+            self._say(f"{error}; still waiting")
         return report
+
+    def _say(self, line: str) -> None:
+        if line != self._said:
+            self._console.print(line)
+        self._said = line
 
     def _hint(self) -> str:
         device = self._job.device

@@ -218,6 +218,9 @@ def test_the_command_serves_until_it_is_told_to_stop(
     serving.send_signal(number)
     serving.communicate(timeout=LIMIT_S)
     assert serving.returncode == code
+    with table_client(world.server) as client:
+        (agent,) = [each for each in client.agents() if each.id == identity(world.journal.parent)]
+    assert agent.description.units == ()
 
 
 @pytest.mark.parametrize(
