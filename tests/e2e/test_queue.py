@@ -19,7 +19,7 @@ from device_agent.places import HOME_VARIABLE
 from search import predict
 from search.bench import Bench
 from search.config import MachineConfig
-from search.measure import Subject, measurer
+from search.measure import MeasurementFailed, Subject, measurer
 from search.ranks import Ranks
 from search.table import complete
 from tests.e2e.conftest import World
@@ -139,6 +139,16 @@ def test_a_measured_network_says_by_which_job(
     assert found.latency_us == WHOLE_US
     (newest, *_) = client.jobs(name)
     assert found.by == f"job {newest.job.id}"
+
+
+def test_where_nobody_serves_the_device_a_program_here_measures(world: World) -> None:
+    measure = measurer("auto", server=world.server, console=Console())
+    assert measure is not None
+    network = published("fbnet-b", in_space=SPACE)
+    words = ("--network", "fbnet-b")
+    with pytest.raises(MeasurementFailed, match=r"`python -m device_agent\.network") as failed:
+        measure(Subject(network=network, device="unserved", runtime=RUNTIME, words=words))
+    assert failed.value.exit_code == 2  # this computer is no device of that name
 
 
 def test_nobody_measures_where_nobody_is_to(world: World) -> None:
