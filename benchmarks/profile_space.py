@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -69,7 +69,9 @@ class CountingCache(ProgramCache):
     exported = cached = 0
     export_s = 0.0
 
-    def export(self, programs: Sequence[Program], exporter: Exporter) -> Iterator[Exported]:
+    def export(
+        self, programs: Sequence[Program], exporter: Exporter
+    ) -> Generator[Exported, None, None]:
         began = time.monotonic()
         for each in super().export(programs, exporter):
             self.cached += each.was_cached

@@ -242,6 +242,8 @@ class TableClient:
         try:
             problem = Problem.model_validate_json(response.content)
         except ValidationError:
+            if response.is_server_error:  # of a proxy whose server is away
+                return ServerUnreachable(f"{self.server} answered {response.status_code}")
             return self._nonsense(response, f"status {response.status_code}")
         advice = f"; {credentials.HOW_TO_SET}" if problem.status in _ACCESS else ""
         return RequestRefused(

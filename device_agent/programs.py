@@ -7,7 +7,7 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -99,7 +99,7 @@ class ProgramCache:
         self,
         programs: Sequence[Program],
         exporter: Exporter,
-    ) -> Iterator[Exported]:
+    ) -> Generator[Exported, None, None]:
         """Yield every program as it becomes available, cached ones first.
 
         Runs `exporter` in worker processes, one per CPU; all have ended when the iterator has.

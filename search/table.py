@@ -25,7 +25,8 @@ def fetch(
 
     A target is `DEVICE`, under the device's default runtime, or `DEVICE@RUNTIME`, where RUNTIME
     is a runtime's key or as many of its parts, joined by dashes, as tell it from the device's
-    other runtimes: `host@int8`, `host@int8-t2`.
+    other runtimes: `host@int8`, `host@int8-t2`. Nothing needs to be measured yet under a key that
+    is written out.
 
     Every table is kept on this computer. `offline` takes the kept one, without asking the server,
     and says so on `console`, by default standard error.
@@ -122,7 +123,10 @@ def _runtime(client: TableClient, device: str, parts: str) -> Runtime:
     if device not in devices:
         raise PhonebookError(f"no device {device!r}; {near(device, list(devices))}")
     offered = [summary.runtime for summary in devices[device].runtimes]
-    wanted = set(parts.split("-"))
+    try:
+        return Runtime.parse(parts)
+    except ValueError:
+        wanted = set(parts.split("-"))
     fitting = [runtime for runtime in offered if wanted <= set(runtime.key.split("-"))]
     if len(fitting) == 1:
         return fitting[0]

@@ -7,6 +7,12 @@ import pytest
 from tests.postgres import PostgresServer, any_server, private_server
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--kills", type=int, default=8, help="how often the no-loss tests kill something"
+    )
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The URL of a PostgreSQL server whose user may create databases; one for the whole run."""

@@ -17,6 +17,7 @@ from contract.timings import (
     Protocol,
     Runner,
     Runtime,
+    Serial,
 )
 from device_agent.programs import ProgramFile
 
@@ -87,6 +88,7 @@ class Device(typing.Protocol):
 
     runtime: Runtime
     origin: Origin
+    serial: Serial  # of this very phone, among all of its kind
 
     def describe(self) -> DeviceDescription: ...
 
@@ -123,6 +125,28 @@ def cpu_numbers(cpus: str | None) -> tuple[int, ...]:
     return tuple(int(number) for number in cpus.split(","))
 
 
+def attached(kind: str) -> tuple[str, ...]:
+    """The serial numbers of the units of that kind that this computer has now.
+
+    Raises:
+        PhonebookError: no such kind of device.
+    """
+    return _kind(kind).attached()
+
+
+def must_offer(device: Device, wanted: Runtime) -> None:
+    """See to it that what is measured here belongs to that table.
+
+    Raises:
+        PhonebookError: the device works under another runtime.
+    """
+    if device.runtime != wanted:
+        raise PhonebookError(
+            f"this agent offers {device.runtime.key}, not {wanted.key}; measure the table "
+            "again with this version, or install the other"
+        )
+
+
 def open_device(
     kind: str,
     *,
@@ -141,12 +165,7 @@ def open_device(
     Raises:
         PhonebookError: no such kind of device, or it cannot do what was asked.
     """
-    from device_agent.devices.host import Host
-
-    kinds: dict[str, Callable[..., AbstractContextManager[Device]]] = {"host": Host}
-    if kind not in kinds:
-        raise PhonebookError(f"no device {kind!r}; {near(kind, list(kinds))}")
-    return kinds[kind](
+    return _kind(kind).open(
         dtype=dtype,
         threads=threads,
         memory_format=memory_format,
@@ -154,3 +173,17 @@ def open_device(
         runner=runner,
         cpus=cpus,
     )
+
+
+class _Kind(typing.NamedTuple):
+    open: Callable[..., AbstractContextManager[Device]]
+    attached: Callable[[], tuple[str, ...]]
+
+
+def _kind(name: str) -> _Kind:
+    from device_agent.devices import host
+
+    kinds = {"host": _Kind(open=host.Host, attached=lambda: (host.host_serial(),))}
+    if name not in kinds:
+        raise PhonebookError(f"no device {name!r}; {near(name, list(kinds))}")
+    return kinds[name]
