@@ -67,19 +67,19 @@ def renew(session: Session, name: str, role: Role) -> str:
 
 def find_live(session: Session, token: str) -> LiveToken | None:
     """The token, if it is known and not revoked."""
-    record = session.scalar(
-        select(TokenRecord).where(
+    found = session.execute(
+        select(TokenRecord.id, TokenRecord.name, TokenRecord.role, TokenRecord.last_used_at).where(
             TokenRecord.sha256 == _digest(token), TokenRecord.revoked_at.is_(None)
         )
-    )
-    if record is None:
+    ).one_or_none()
+    if found is None:
         return None
-    used = record.last_used_at
+    id, name, role, used_at = found
     return LiveToken(
-        id=record.id,
-        name=record.name,
-        role=record.role,
-        use_is_stale=used is None or datetime.now(UTC) - used > USE_IS_NOTED_EVERY,
+        id=id,
+        name=name,
+        role=role,
+        use_is_stale=used_at is None or datetime.now(UTC) - used_at > USE_IS_NOTED_EVERY,
     )
 
 

@@ -43,7 +43,7 @@ def engine(empty_database: Engine) -> Engine:
 
 @pytest.fixture
 def client(engine: Engine) -> Iterator[TestClient]:
-    with local_client(engine, Settings(max_body_bytes=MAX_BODY_BYTES)) as client:
+    with local_client(engine, Settings(max_body_bytes=MAX_BODY_BYTES, rate=0)) as client:
         yield client
 
 
