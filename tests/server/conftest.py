@@ -7,12 +7,14 @@ from uuid import UUID, uuid4
 
 import httpx2
 import pytest
+import structlog
 from alembic import command
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
 from contract.audits import Audit
 from contract.timings import DeviceDescription, Session, Timing
+from server import logs
 from server.app import create_app
 from server.db import migrating, open_database
 from server.schema import alembic_config, upgrade
@@ -21,6 +23,12 @@ from tests.postgres import database
 from tests.server.making import PHONE, a_session
 
 MAX_BODY_BYTES = 100_000
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_logs() -> None:
+    """As the server prints them on a terminal."""
+    structlog.configure(processors=[structlog.stdlib.add_log_level, logs.console()])
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
