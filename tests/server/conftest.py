@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import httpx2
 import pytest
+import structlog
 import uvicorn
 from alembic import command
 from fastapi.testclient import TestClient
@@ -17,6 +18,7 @@ from sqlalchemy import Engine
 
 from contract.audits import Audit
 from contract.timings import DeviceDescription, Session, Timing
+from server import logs
 from server.app import create_app
 from server.clock import utc_now
 from server.db import migrating, open_database
@@ -27,6 +29,12 @@ from tests.server.fleet import Clock, Fleet
 from tests.server.making import PHONE, a_session
 
 MAX_BODY_BYTES = 100_000
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_logs() -> None:
+    """As the server prints them on a terminal."""
+    structlog.configure(processors=[structlog.stdlib.add_log_level, logs.console()])
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
