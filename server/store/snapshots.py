@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session as DbSession
-from sqlalchemy.orm import aliased
 
 from contract.estimates import Estimate
 from contract.snapshots import SnapshotSummary
@@ -26,7 +25,8 @@ from server.tables import RowRecord, RowVersion, SnapshotRecord
 
 MOST_SNAPSHOTS = 100  # in one listing
 
-# A version with the row's key: of one device, runtime, origin and operator.
+# A version with the row's key: of one device, runtime, origin and operator. As a subquery of the
+# rows it is one look into the index for each; as a join SQLite would read the whole history.
 _SAME_ROW = and_(
     RowVersion.device == RowRecord.device,
     RowVersion.runtime == RowRecord.runtime,
@@ -119,28 +119,20 @@ def rows_at(
     session: DbSession, device: str, runtime: str, origin: Origin, *, revision: int
 ) -> dict[str, Row]:
     """The rows that the table had at that revision of its device, by operator."""
-    earlier = aliased(RowVersion)
+    # An operator that once had a row has one for good.
     newest = (
-        select(func.max(earlier.revision))
-        .where(
-            earlier.device == RowRecord.device,
-            earlier.runtime == RowRecord.runtime,
-            earlier.origin == RowRecord.origin,
-            earlier.operator == RowRecord.operator,
-            earlier.revision <= revision,
-        )
+        select(RowVersion.content)
+        .where(_SAME_ROW, RowVersion.revision <= revision)
+        .order_by(RowVersion.revision.desc())
+        .limit(1)
         .scalar_subquery()
     )
-    # From the current rows, since an operator that once had a row has one for good: one look
-    # into the index for each, however long the history is.
-    contents = session.scalars(
-        select(RowVersion.content)
-        .select_from(RowRecord)
-        .join(RowVersion, and_(_SAME_ROW, RowVersion.revision == newest))
-        .where(
+    found = session.scalars(
+        select(newest).where(
             RowRecord.device == device, RowRecord.runtime == runtime, RowRecord.origin == origin
         )
     )
+    contents = (content for content in found if content is not None)
     rows = map(Row.model_validate_json, contents)
     return {row.operator: row for row in rows}
 
@@ -220,11 +212,13 @@ def _name_tables(
 
 def _current(session: DbSession, sitting: Session) -> Mapping[str, str]:
     """The content of each current row of the session's table, by operator."""
+    content = (
+        select(RowVersion.content)
+        .where(_SAME_ROW, RowVersion.revision == RowRecord.version)
+        .scalar_subquery()
+    )
     found = session.execute(
-        select(RowVersion.operator, RowVersion.content)
-        .select_from(RowRecord)
-        .join(RowVersion, and_(_SAME_ROW, RowVersion.revision == RowRecord.version))
-        .where(
+        select(RowRecord.operator, content).where(
             RowRecord.device == sitting.device,
             RowRecord.runtime == sitting.runtime.key,
             RowRecord.origin == sitting.origin,
