@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import httpx2
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -218,6 +218,7 @@ def test_no_order_of_events_breaks_a_lease(fleet: Fleet, clock: Clock, engine: E
             stateful_step_count=30,
             deadline=None,
             database=None,
+            phases=[Phase.generate],  # to shorten a failure takes longer than a test may
             suppress_health_check=[HealthCheck.too_slow],
         ),
     )
