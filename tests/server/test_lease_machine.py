@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import httpx2
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -15,6 +15,7 @@ from hypothesis.stateful import (
     initialize,
     invariant,
     multiple,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -24,9 +25,10 @@ from contract.jobs import LEASE, JobState
 from server.tables import AgentRecord, JobRecord, UnitRecord
 from tests.server.fleet import Clock, Fleet, a_job
 
-AGENTS = ("north", "south", "west")
+AGENTS = ("north", "south")
 UNITS = ("s1", "s2")
 MOST_ATTEMPTS = 2
+MOST_JOBS = 3  # few, so that events meet
 
 Attempt = tuple[UUID, UUID, int]  # job, agent, number
 
@@ -47,7 +49,7 @@ class ModelJob:
 
 
 class LeaseMachine(RuleBasedStateMachine):
-    """Two units that three agents reach, and jobs that come and go."""
+    """Two units that two agents reach, and jobs that come and go."""
 
     attempts = Bundle("attempts")
     filed = Bundle("filed")
@@ -68,6 +70,7 @@ class LeaseMachine(RuleBasedStateMachine):
     def begin(self) -> UUID:
         return self._file(0)
 
+    @precondition(lambda self: len(self.jobs) < MOST_JOBS)
     @rule(target=filed, priority=st.integers(0, 1))
     def file(self, priority: int) -> UUID:
         return self._file(priority)
@@ -129,7 +132,7 @@ class LeaseMachine(RuleBasedStateMachine):
         if job.state in ("dead", "cancelled"):
             job.state, job.counted = "waiting", 0
 
-    @rule(share=st.sampled_from((0.25, 0.9, 1.0)))
+    @rule(share=st.sampled_from((0.5, 1.0)))
     def time_passes(self, share: float) -> None:
         self.clock.advance(LEASE * share)
         for job in self.jobs.values():
@@ -215,9 +218,10 @@ def test_no_order_of_events_breaks_a_lease(fleet: Fleet, clock: Clock, engine: E
         lambda: LeaseMachine(fleet, clock, engine),  # type: ignore[arg-type]  # a factory will do
         settings=settings(
             max_examples=20,
-            stateful_step_count=30,
+            stateful_step_count=50,
             deadline=None,
             database=None,
+            phases=[Phase.generate],  # to shorten a failure takes longer than a test may
             suppress_health_check=[HealthCheck.too_slow],
         ),
     )
