@@ -13,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.metadata import version
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from contract.errors import PhonebookError
@@ -102,7 +102,8 @@ class ProgramCache:
     ) -> Generator[Exported, None, None]:
         """Yield every program as it becomes available, cached ones first.
 
-        Runs `exporter` in worker processes, one per CPU; all have ended when the iterator has.
+        Runs `exporter` in worker processes, one per CPU; all have ended when the iterator has,
+        also where it is closed early.
 
         Raises:
             PhonebookError: a worker process died, or could not write its file; what was finished
@@ -141,6 +142,10 @@ class ProgramCache:
                     yield Exported(program, self.file(program), None, was_cached=False)
                 else:
                     yield Exported(program, None, f"{type(error).__name__}: {error}", False)
+        except (GeneratorExit, KeyboardInterrupt):
+            for worker in active_children():  # what they are at is exported the next time
+                worker.terminate()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -1,6 +1,7 @@
 """Programs: cached by content, exported in workers, whole or not at all."""
 
 import errno
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +31,20 @@ def export_to_a_full_disk(program: Program, file: ProgramFile) -> None:
     if program.name == OPERATORS[1].key:
         raise OSError(errno.ENOSPC, "No space left on device")
     fake_export(program, file)
+
+
+def export_forever(program: Program, file: ProgramFile) -> None:
+    if program.name != OPERATORS[0].key:
+        time.sleep(3600)
+    fake_export(program, file)
+
+
+def test_exporting_that_is_broken_off_ends_and_keeps_what_is_whole(tmp_path: Path) -> None:
+    cache = ProgramCache(tmp_path)
+    exports = cache.export(PROGRAMS[:2], export_forever)
+    assert next(exports).program == PROGRAMS[0]
+    exports.close()
+    assert [cache.file(program).path.exists() for program in PROGRAMS[:2]] == [True, False]
 
 
 def test_the_input_is_the_linear_congruential_generators() -> None:
