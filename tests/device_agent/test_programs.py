@@ -12,6 +12,7 @@ from contract.networks import network, published
 from contract.spaces import space
 from device_agent.inputs import pseudo_random
 from device_agent.programs import Program, ProgramCache, ProgramFile
+from device_agent.watch import Halted, Watch
 from tests.fakes import fake_export
 
 OPERATORS = space("fbnet-32").operators[:3]
@@ -45,6 +46,16 @@ def test_exporting_that_is_broken_off_ends_and_keeps_what_is_whole(tmp_path: Pat
     assert next(exports).program == PROGRAMS[0]
     exports.close()
     assert [cache.file(program).path.exists() for program in PROGRAMS[:2]] == [True, False]
+
+
+class Impatient(Watch):
+    def check(self) -> None:
+        raise Halted("enough")
+
+
+def test_whoever_watches_may_break_off_exporting(tmp_path: Path) -> None:
+    with pytest.raises(Halted):
+        list(ProgramCache(tmp_path).export(PROGRAMS[1:2], export_forever, Impatient()))
 
 
 def test_the_input_is_the_linear_congruential_generators() -> None:
