@@ -36,6 +36,7 @@ from device_agent.programs import (
     ProgramFile,
     export_to_pte,
 )
+from device_agent.watch import Watch
 from device_agent.workplace import Workplace, alone_on
 
 NAME = "benchmark"
@@ -70,10 +71,10 @@ class CountingCache(ProgramCache):
     export_s = 0.0
 
     def export(
-        self, programs: Sequence[Program], exporter: Exporter
+        self, programs: Sequence[Program], exporter: Exporter, watch: Watch | None = None
     ) -> Generator[Exported, None, None]:
         began = time.monotonic()
-        for each in super().export(programs, exporter):
+        for each in super().export(programs, exporter, watch):
             self.cached += each.was_cached
             self.exported += not each.was_cached
             yield each

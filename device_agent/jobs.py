@@ -27,8 +27,9 @@ def do(work: Work, place: Workplace) -> Estimate | None:
             place.send()
         case MeasureNetwork():
             chosen = network(work.blocks, space=space_named(work.space), name="asked-for")
-            file = exported(chosen, place.device.runtime, place.cache, place.exporter)
-            return time_network(place.device, chosen, file, watch=place.watch)
+            runtime, watch = place.device.runtime, place.watch
+            file = exported(chosen, runtime, place.cache, place.exporter, watch=watch)
+            return time_network(place.device, chosen, file, watch=watch)
     return None
 
 

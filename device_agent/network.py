@@ -130,11 +130,13 @@ def exported(
     exporter: Exporter,
     *,
     weights: Path | None = None,
+    watch: Watch | None = None,
 ) -> ProgramFile:
     """The network as a program. Without `weights` they are random.
 
     Raises:
         PhonebookError: it cannot be exported.
+        Halted: the watch ended it.
     """
     program = Program(
         content=chosen,
@@ -143,7 +145,7 @@ def exported(
         weights=weights,
     )
     with screen.console.status(f"exporting {chosen.name}"):
-        (done,) = cache.export([program], exporter)
+        (done,) = cache.export([program], exporter, watch)
     if done.file is None:
         raise PhonebookError(f"{chosen.name} cannot be exported: {done.error}")
     return done.file

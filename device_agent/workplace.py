@@ -180,7 +180,7 @@ class Workplace:
         programs = [item.program for item in work.values()]
         with (
             screen.Steps("exporting", "programs", len(work), self.watch) as steps,
-            closing(self.cache.export(programs, self.exporter)) as exports,
+            closing(self.cache.export(programs, self.exporter, self.watch)) as exports,
         ):
             for exported in exports:
                 file = self.cache.file(exported.program)
