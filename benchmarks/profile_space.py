@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -37,6 +37,7 @@ from device_agent.programs import (
     ProgramFile,
     export_to_pte,
 )
+from device_agent.watch import Watch
 from device_agent.workplace import Workplace
 
 NAME = "benchmark"
@@ -70,9 +71,11 @@ class CountingCache(ProgramCache):
     exported = cached = 0
     export_s = 0.0
 
-    def export(self, programs: Sequence[Program], exporter: Exporter) -> Iterator[Exported]:
+    def export(
+        self, programs: Sequence[Program], exporter: Exporter, watch: Watch | None = None
+    ) -> Generator[Exported, None, None]:
         began = time.monotonic()
-        for each in super().export(programs, exporter):
+        for each in super().export(programs, exporter, watch):
             self.cached += each.was_cached
             self.exported += not each.was_cached
             yield each

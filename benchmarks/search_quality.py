@@ -44,6 +44,14 @@ SEARCHED = "searched"
 app: App = command_line("python benchmarks/search_quality.py", __doc__ or "")
 
 
+class Searched(Value):
+    """What a search found, kept before it is trained."""
+
+    device: str
+    seed: int
+    architecture: tuple[str, ...]
+
+
 class Trained(Value):
     """One network's outcome."""
 
@@ -92,7 +100,7 @@ def run(
         test=first(everything.test, test_images),
     )
     out.mkdir(parents=True, exist_ok=True)
-    done = Done(out / "networks.jsonl")
+    done = Done(out)
     for number in seed or [0, 1, 2]:
         for name, table in tables.items():
             target_us = share * even_latency_us(chosen_space, table)
@@ -100,7 +108,7 @@ def run(
                 chosen_space, table, used, done, search, target_us, name, number, networks, console
             )
             for title, found in drawn:
-                if done.of(name, number, title) is None:
+                if not done.is_trained(name, number, title):
                     began = time.monotonic()
                     right = trained_accuracy(found, used, final, number)
                     outcome = Trained(
@@ -123,25 +131,35 @@ def run(
 
 
 class Done:
-    """What has been trained, here and by others, in a file that grows."""
+    """What has been searched and trained, here and by others, in files that grow."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, folder: Path) -> None:
+        self._searches = folder / "searches.jsonl"
+        self._networks = folder / "networks.jsonl"
 
     @property
     def outcomes(self) -> list[Trained]:
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
-        found = [Trained.model_validate_json(line) for line in lines]
+        found = [Trained.model_validate_json(line) for line in lines(self._networks)]
         return sorted(found, key=lambda one: (one.device, one.seed))
 
-    def of(self, device: str, seed: int, name: str) -> Trained | None:
+    def is_trained(self, device: str, seed: int, name: str) -> bool:
         wanted = (device, seed, name)
-        same = [one for one in self.outcomes if (one.device, one.seed, one.name) == wanted]
-        return same[0] if same else None
+        return any((one.device, one.seed, one.name) == wanted for one in self.outcomes)
 
-    def add(self, outcome: Trained) -> None:
-        with self.path.open("a") as file:
+    def searched(self, device: str, seed: int) -> tuple[str, ...] | None:
+        """The architecture that was found before."""
+        searches = [Searched.model_validate_json(line) for line in lines(self._searches)]
+        same = [one for one in searches if (one.device, one.seed) == (device, seed)]
+        return same[0].architecture if same else None
+
+    def add(self, outcome: Searched | Trained) -> None:
+        path = self._searches if isinstance(outcome, Searched) else self._networks
+        with path.open("a") as file:
             file.write(outcome.model_dump_json() + "\n")
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
 
 
 def first(images: Images, count: int) -> Images:
@@ -179,9 +197,9 @@ def candidates(
         chosen(supernet, space, within.draw(even, generator), name=f"random {number}")
         for number in range(1, count + 1)
     ]
-    before = done.of(device, seed, SEARCHED)
+    before = done.searched(device, seed)
     if before is not None:
-        yield SEARCHED, network(before.architecture, space=space, name=SEARCHED)
+        yield SEARCHED, network(before, space=space, name=SEARCHED)
     else:
         began = time.monotonic()
         weights, theta = data.train.split(config.weights_share, seed=seed)
@@ -203,6 +221,7 @@ def candidates(
             supernet, space, table, within=within, samples=0, generator=search.generator
         )
         console.print(f"searched in {time.monotonic() - began:.0f} s: {found.architecture}")
+        done.add(Searched(device=device, seed=seed, architecture=found.architecture))
         yield SEARCHED, found.network(space)
     for drawn in random:
         yield drawn.name, drawn

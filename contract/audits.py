@@ -26,6 +26,7 @@ from contract.values import Value
 LEAST_NETWORKS = 3  # that rank correlation and a cross-validated line make sense for
 MOST_NETWORKS = 500  # the figures compare each with each
 
+BlockName = Annotated[str, StringConstraints(max_length=50)]
 Snapshot = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
@@ -37,7 +38,7 @@ class AuditedNetwork(Value):
     """
 
     name: str = Field(min_length=1, max_length=100)
-    blocks: tuple[str, ...]
+    blocks: tuple[BlockName, ...] = Field(max_length=200)
     predicted_us: Microseconds
     fresh_us: Microseconds
     measured: Estimate

@@ -1,7 +1,7 @@
 """The only HTTP client of a Phonebook server."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TypeVar
@@ -10,24 +10,30 @@ from uuid import UUID
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from contract import credentials
 from contract.audits import Audit, AuditReport
 from contract.errors import RequestRefused, ServerAnsweredNonsense, ServerUnreachable
+from contract.imports import Import, ImportReport
 from contract.jobs import (
     AgentDescription,
     AgentReport,
     Job,
     JobReport,
+    JobState,
     Lease,
     LeaseRequest,
     Outcome,
     Renewal,
 )
+from contract.snapshots import SnapshotSummary, TableDiff
 from contract.tables import Device, LatencyTable, SessionReport
 from contract.timings import DeviceDescription, Problem, Runtime, Session, StoredTiming, Timing
 
 DEFAULT_SERVER = "http://127.0.0.1:8420"
 SERVER_VARIABLE = "PHONEBOOK_SERVER"
 TIMEOUT_S = 30.0
+
+_ACCESS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 Answer = TypeVar("Answer")
 
@@ -41,11 +47,18 @@ def default_server() -> str:
 def table_client(server: str) -> Iterator["TableClient"]:
     """A client of the server at that address, closed on exit.
 
+    It shows the environment's token, and never follows a redirection with it.
+
     Raises:
         ServerUnreachable: the address is not an http or https URL.
+        PhonebookError: the environment's token cannot be read.
     """
+    token = credentials.token()
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        http = httpx.Client(base_url=server, timeout=TIMEOUT_S)
+        http = httpx.Client(
+            base_url=server, timeout=TIMEOUT_S, headers=headers, follow_redirects=False
+        )
     except httpx.InvalidURL as error:
         raise ServerUnreachable(f"{server!r} is no address of a server: {error}") from error
     with http:
@@ -94,12 +107,50 @@ class TableClient:
         return self._call("POST", "/audits", AuditReport, body=audit)
 
     def table(
-        self, device: str, *, runtime: Runtime | None = None, space: str | None = None
+        self,
+        device: str,
+        *,
+        runtime: Runtime | None = None,
+        space: str | None = None,
+        snapshot: str | None = None,
     ) -> LatencyTable:
-        """The device's table under `runtime`, or under its default one."""
-        query = {"runtime": runtime.key if runtime else None, "space": space}
-        params = {name: value for name, value in query.items() if value is not None}
+        """The device's table under `runtime`, or under its default one; or as it once was."""
+        key = runtime.key if runtime else None
+        params = _given({"runtime": key, "space": space, "snapshot": snapshot})
         return self._call("GET", f"/lut/{device}", LatencyTable, params=params)
+
+    def newer_table(
+        self,
+        device: str,
+        *,
+        runtime: Runtime | None = None,
+        space: str | None = None,
+        tag: str | None = None,
+    ) -> tuple[LatencyTable, str] | None:
+        """The table and a name for this very answer, or None where `tag` still names it."""
+        query = {"runtime": runtime.key if runtime else None, "space": space}
+        headers = {} if tag is None else {"If-None-Match": tag}
+        response = self._send("GET", f"/lut/{device}", params=_given(query), headers=headers)
+        if response.status_code == HTTPStatus.NOT_MODIFIED:
+            return None
+        return self._parse(response, TypeAdapter(LatencyTable)), response.headers.get("etag", "")
+
+    def snapshots(
+        self, device: str, *, runtime: Runtime | None = None, space: str | None = None
+    ) -> list[SnapshotSummary]:
+        """What each session left of the device's tables, newest first."""
+        query = {"runtime": runtime.key if runtime else None, "space": space}
+        response = self._send("GET", f"/lut/{device}/snapshots", params=_given(query))
+        return self._parse(response, TypeAdapter(list[SnapshotSummary]))
+
+    def diff(self, device: str, *, before: str, after: str | None = None) -> TableDiff:
+        """What changed from one snapshot to another, or to the current table."""
+        params = _given({"from": before, "to": after})
+        return self._call("GET", f"/lut/{device}/diff", TableDiff, params=params)
+
+    def add_import(self, new: Import) -> ImportReport:
+        """Store imported timings, all or none. The same ones again are stored once."""
+        return self._call("POST", "/imports", ImportReport, body=new)
 
     def file_job(self, job: Job) -> JobReport:
         """Let an agent do it. The same job again is answered with what became of the first."""
@@ -112,9 +163,23 @@ class TableClient:
         """Nobody is to begin it; whoever has begun loses the lease."""
         return self._call("POST", f"/jobs/{job}/cancel", JobReport)
 
+    def retry_job(self, job: UUID) -> JobReport:
+        """Let a dead or cancelled job wait again, with all its attempts before it."""
+        return self._call("POST", f"/jobs/{job}/retry", JobReport)
+
+    def jobs(self, device: str | None = None, state: JobState | None = None) -> list[JobReport]:
+        """The newest jobs, newest first: all, or those of a device or in a state."""
+        query = {"device": device, "state": state}
+        params = {name: value for name, value in query.items() if value is not None}
+        return self._parse(self._send("GET", "/jobs", params=params), TypeAdapter(list[JobReport]))
+
     def announce(self, agent: UUID, description: AgentDescription) -> AgentReport:
         """Register an agent with its units; told again it is the heartbeat."""
         return self._call("PUT", f"/agents/{agent}", AgentReport, body=description)
+
+    def agents(self) -> list[AgentReport]:
+        """Every agent with its units."""
+        return self._parse(self._send("GET", "/agents"), TypeAdapter(list[AgentReport]))
 
     def lease(self, request: LeaseRequest) -> Lease | None:
         """A job for that unit, or None where nothing waits."""
@@ -156,9 +221,10 @@ class TableClient:
         path: str,
         body: BaseModel | None = None,
         params: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         content = body.model_dump_json() if body else None
-        headers = {"content-type": "application/json"} if body else {}
+        headers = {**({"content-type": "application/json"} if body else {}), **(headers or {})}
         try:
             response = self._http.request(
                 method, path, content=content, headers=headers, params=params
@@ -176,8 +242,15 @@ class TableClient:
         try:
             problem = Problem.model_validate_json(response.content)
         except ValidationError:
+            if response.is_server_error:  # of a proxy whose server is away
+                return ServerUnreachable(f"{self.server} answered {response.status_code}")
             return self._nonsense(response, f"status {response.status_code}")
-        return RequestRefused(f"{self.server}: {problem.detail}", status=problem.status)
+        advice = f"; {credentials.HOW_TO_SET}" if problem.status in _ACCESS else ""
+        return RequestRefused(
+            f"{self.server}: {problem.detail}{advice}",
+            status=problem.status,
+            retry_after_s=_seconds(response.headers.get("retry-after", "")),
+        )
 
     def _parse(self, response: httpx.Response, adapter: TypeAdapter[Answer]) -> Answer:
         try:
@@ -192,3 +265,12 @@ class TableClient:
             f"{response.request.method} {response.request.url} answered something that is not "
             f"Phonebook's ({what}); check the address and that both sides have the same version"
         )
+
+
+def _seconds(retry_after: str) -> float | None:
+    """The header's seconds; a proxy may write a date, which says nothing here."""
+    return float(retry_after) if retry_after.isdecimal() else None
+
+
+def _given(query: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in query.items() if value is not None}

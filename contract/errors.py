@@ -13,6 +13,8 @@ Interrupted by Ctrl-C           exit 130
 
 from collections.abc import Sequence
 
+_PASSING = frozenset({408, 425, 429})
+
 
 class PhonebookError(Exception):
     """Bad input. The message says who, what, and what to do next."""
@@ -37,13 +39,15 @@ class RequestRefused(PhonebookError):
 
     Attributes:
         status: the HTTP status.
+        retry_after_s: after how long the server wants to be asked again, if it says so.
     """
 
     exit_code = 3
 
-    def __init__(self, message: str, *, status: int) -> None:
+    def __init__(self, message: str, *, status: int, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.retry_after_s = retry_after_s
 
 
 class IncompleteTable(PhonebookError):
@@ -76,6 +80,13 @@ class Collapsed(PhonebookError):
     """A search whose theta skips nearly all that may be skipped."""
 
     exit_code = 6
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the server may yet answer the same request: it is away, busy, or in trouble."""
+    if isinstance(error, RequestRefused):
+        return error.status in _PASSING or error.status >= 500
+    return isinstance(error, ServerUnreachable)
 
 
 def listing(names: Sequence[str], *, most: int = 3) -> str:

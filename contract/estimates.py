@@ -13,7 +13,7 @@ from itertools import chain
 from statistics import median
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field
 
 from contract.values import Value
 
@@ -46,9 +46,9 @@ class Estimate(Value):
     median_us: Microseconds
     p90_us: Microseconds
     min_us: Microseconds
-    samples: PositiveInt
-    calm: NonNegativeInt
-    rounds: PositiveInt
+    samples: int = Field(ge=1, lt=2**31)
+    calm: int = Field(ge=0, lt=2**31)
+    rounds: int = Field(ge=1, lt=2**31)
 
     @property
     def half_width(self) -> float:

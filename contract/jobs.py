@@ -5,21 +5,20 @@ lost a lease and comes back too late is refused.
 """
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, NonNegativeInt, PositiveInt, StringConstraints
+from pydantic import AwareDatetime, Field, NonNegativeInt, PositiveInt, model_validator
 
 from contract.audits import LEAST_NETWORKS, MOST_NETWORKS
 from contract.estimates import Estimate
-from contract.timings import DeviceName, Effort, Runtime, SpaceName
+from contract.timings import DeviceName, Effort, Runtime, Serial, SpaceName
 from contract.values import Value
 
 LEASE = timedelta(seconds=60)
 RENEW_EVERY = LEASE / 4
 MOST_ATTEMPTS = 3
 
-Serial = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$")]
 JobState = Literal["waiting", "leased", "done", "dead", "cancelled"]
 
 
@@ -114,13 +113,23 @@ class Outcome(Value):
     agent: UUID
     attempt: PositiveInt
     done: bool
-    reason: str | None = Field(default=None, max_length=4000)
+    reason: str | None = Field(default=None, min_length=1, max_length=4000)
     again: bool = True
     estimate: Estimate | None = None
 
+    @model_validator(mode="after")
+    def _done_or_reason(self) -> Self:
+        if not self.done and self.reason is None:
+            raise ValueError("an attempt that is not done needs a reason")
+        return self
+
 
 class JobReport(Value):
-    """A job and what became of it. The agent and unit are those of the last attempt."""
+    """A job and what became of it. The agent and unit are those of the last attempt.
+
+    `attempts` is the number of the last one. It only ever grows: where a job was retried, those
+    before do not count towards `most_attempts`.
+    """
 
     job: Job
     state: JobState

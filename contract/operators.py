@@ -7,9 +7,11 @@ release: weights of convolutions and fully connected layers only, no biases, no 
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from contract.values import Value
+
+Count = Annotated[int, Field(ge=1, le=2**20)]  # of channels, pixels and so on
 
 
 class MBConv(Value):
@@ -20,8 +22,8 @@ class MBConv(Value):
 
     kind: Literal["mbconv"] = "mbconv"
     kernel_size: Literal[3, 5]
-    expansion: PositiveInt
-    groups: PositiveInt = 1  # of the two 1x1 convolutions
+    expansion: Count
+    groups: Count = 1  # of the two 1x1 convolutions
 
     @property
     def name(self) -> str:
@@ -53,7 +55,7 @@ class Head(Value):
     """1x1 convolution to `channels`, average over all positions, fully connected layer."""
 
     kind: Literal["head"] = "head"
-    channels: PositiveInt
+    channels: Count
 
     @property
     def name(self) -> str:
@@ -66,10 +68,10 @@ Block = Annotated[MBConv | Skip | Stem | Head, Field(discriminator="kind")]
 class Slot(Value):
     """A position in a network: what goes in and what must come out."""
 
-    in_channels: PositiveInt
-    out_channels: PositiveInt
-    input_size: PositiveInt  # height and width, pixels
-    stride: PositiveInt
+    in_channels: Count
+    out_channels: Count
+    input_size: Count  # height and width, pixels
+    stride: Count
 
     @property
     def output_size(self) -> int:

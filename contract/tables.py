@@ -83,9 +83,14 @@ class LatencyTable(Value):
         if missing:
             space = ("--space", self.space) if self.space else ()
             command = " ".join(("--device", self.device, *space, *self.runtime.options))
+            remedy = (
+                "only its source could have them"
+                if self.origin == "imported"
+                else f"run `python -m device_agent.run {command}` to measure them"
+            )
             raise IncompleteTable(
                 f"no timing on {self.device} under {self.runtime.key} for {listing(missing)}; "
-                f"run `python -m device_agent.run {command}` to measure them",
+                f"{remedy}",
                 missing=missing,
             )
         return tuple(0.0 if op.is_free else self._latency_us[op.key] for op in operators)

@@ -22,13 +22,18 @@ from contract.operators import Operator
 from contract.spaces import space as space_named
 from contract.values import Value
 
-DeviceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+DEVICE_NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+DeviceName = Annotated[str, StringConstraints(pattern=DEVICE_NAME)]
 Dtype = Literal["float32", "int8"]
 MemoryFormat = Literal["contiguous", "channels_last"]
 Runner = Literal["native", "python", "ndk"]
 Protocol = Literal["in_situ", "isolated"]
 Origin = Literal["measured", "imported", "emulated"]
+Serial = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$")]
 Effort = Literal["quick", "standard", "thorough"]
+# Of one operator in one session; the most thorough one takes 80,000 samples in 10,000 rounds.
+MOST_SAMPLES = 100_000
+MOST_ROUNDS = 20_000
 FailureCode = Literal[
     "export_failed",
     "load_failed",
@@ -68,7 +73,9 @@ class Runtime(Value):
     Two timings are comparable only where these are equal; a table holds exactly one.
     """
 
-    backend: Literal["xnnpack"] = "xnnpack"
+    # foreign: some other program's, so that of an imported row only dtype and threads mean
+    # something, and ExecuTorch's version is 0.
+    backend: Literal["xnnpack", "foreign"] = "xnnpack"
     dtype: Dtype
     threads: int = Field(ge=1, le=9999)
     memory_format: MemoryFormat
@@ -167,7 +174,9 @@ class Conditions(Value):
 class Session(Value):
     """One agent's sitting on one device with one runtime. The client makes `id`.
 
-    `ended_at` and `conditions_after` are null while it lasts.
+    `ended_at` and `conditions_after` are null while it lasts. `unit` is the serial number of the
+    phone, where the agent tells one; where not, the field is left out, as before it existed.
+    `source` tells where imported timings come from, which began on their date.
     """
 
     id: UUID
@@ -181,6 +190,16 @@ class Session(Value):
     conditions: Conditions
     ended_at: AwareDatetime | None = None
     conditions_after: Conditions | None = None
+    unit: Serial | None = Field(default=None, exclude_if=lambda unit: unit is None)
+    source: str | None = Field(default=None, min_length=1, max_length=500)
+
+    @model_validator(mode="after")
+    def _imported_or_not(self) -> Self:
+        if (self.source is None) == (self.origin == "imported"):
+            raise ValueError("imported timings tell their source, and others have none")
+        if self.runtime.backend == "foreign" and self.origin != "imported":
+            raise ValueError("only imported timings have a foreign runtime")
+        return self
 
 
 class Failure(Value):
@@ -190,7 +209,8 @@ class Failure(Value):
     message: str = Field(max_length=4000)
 
 
-Rounds = tuple[Annotated[tuple[PositiveFloat, ...], Field(min_length=1)], ...]
+Samples = Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
+Rounds = Annotated[tuple[Samples, ...], Field(max_length=MOST_ROUNDS)]
 
 
 class Timing(Value):
@@ -212,6 +232,8 @@ class Timing(Value):
     def _samples_or_failure(self) -> Self:
         if bool(self.rounds_us) == (self.failure is not None):
             raise ValueError(f"{self.operator.key}: give either samples or a failure")
+        if sum(map(len, self.rounds_us)) > MOST_SAMPLES:
+            raise ValueError(f"{self.operator.key}: give at most {MOST_SAMPLES} samples")
         if self.drift and [len(each) for each in self.drift] != [
             len(each) for each in self.rounds_us
         ]:
@@ -222,13 +244,18 @@ class Timing(Value):
 
 
 class StoredTiming(Value):
-    """What the server answers to a posted timing: its figures, or the failure it stored."""
+    """What the server answers to a posted timing: its figures, or the failure it stored.
+
+    `samples_dropped_at` is null while the raw samples are kept. Without them the figures stay
+    what they were.
+    """
 
     id: UUID
     session: UUID
     operator: str
     estimate: Estimate | None
     failure: Failure | None
+    samples_dropped_at: AwareDatetime | None = None
 
 
 class Problem(Value):

@@ -93,6 +93,7 @@ def audit(place: Workplace, space: SearchSpace, *, networks: int, seed: int) -> 
         ServerUnreachable: at the start; visits of an unfinished audit are kept.
         DeviceFailed: the device is gone or too busy, and visits so far are kept; or a program
             failed, and the next run begins anew.
+        Halted: the place's watch ended the work; visits so far are kept.
     """
     runtime = place.device.runtime
     chosen = audited(space, networks, seed)

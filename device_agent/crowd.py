@@ -5,6 +5,7 @@ import time
 from contract.errors import DeviceFailed
 from device_agent import screen
 from device_agent.devices import Device
+from device_agent.watch import Watch
 
 PATIENCE_S = 600.0
 LOOK_S = 5.0
@@ -19,9 +20,15 @@ class Crowd:
     """
 
     def __init__(
-        self, device: Device, *, patience_s: float = PATIENCE_S, look_s: float = LOOK_S
+        self,
+        device: Device,
+        *,
+        watch: Watch | None = None,
+        patience_s: float = PATIENCE_S,
+        look_s: float = LOOK_S,
     ) -> None:
         self._device = device
+        self._watch = watch or Watch()
         self._cores = device.describe().cores
         self._limit = max(MARGIN, self._cores - device.runtime.threads - MARGIN)
         self._patience_s = patience_s
@@ -32,6 +39,7 @@ class Crowd:
 
         Raises:
             DeviceFailed: it had none for as long as patience lasts.
+            Halted: the work is to end.
         """
         others = self._device.others_cpus()
         if others is None or others <= self._limit:
@@ -39,6 +47,7 @@ class Crowd:
         screen.console.print(f"{self._busy(others)}; waiting until they stop")
         until = time.monotonic() + self._patience_s
         while time.monotonic() < until:
+            self._watch.check()
             time.sleep(self._look_s)
             others = self._device.others_cpus()
             if others is None or others <= self._limit:

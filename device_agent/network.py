@@ -15,15 +15,16 @@ from contract.errors import DeviceFailed, PhonebookError
 from contract.estimates import Estimate
 from contract.networks import Network, network, published
 from contract.spaces import space as space_named
-from contract.timings import runtime_of
+from contract.timings import Runtime, runtime_of
 from device_agent import screen
 from device_agent.alone import alone_on
-from device_agent.devices import Device, ProgramFailed, open_device
+from device_agent.devices import Device, ProgramFailed, must_offer, open_device
 from device_agent.places import cache_dir
-from device_agent.programs import Program, ProgramCache, ProgramFile, export_to_pte
+from device_agent.programs import Exporter, Program, ProgramCache, ProgramFile, export_to_pte
 from device_agent.protocols import whole
 from device_agent.session import visit
 from device_agent.visits import Recorded, rounds_by_name
+from device_agent.watch import Watch
 
 LEAST_VISITS = 40
 MOST_S = 60.0
@@ -74,16 +75,13 @@ def run(
             cpus=wanted.cpus,
         ) as opened,
     ):
-        if opened.runtime != wanted:
-            raise PhonebookError(
-                f"{device} offers {opened.runtime.key}, not {wanted.key}; measure its table "
-                "again with this version, or install the other"
-            )
+        must_offer(opened, wanted)
         if opened.origin != "measured":
             raise PhonebookError(
                 f"{device} is {opened.origin}: how long a network takes there says nothing"
             )
-        file = _exported(chosen, opened, weights)
+        cache = ProgramCache(cache_dir())
+        file = exported(chosen, opened.runtime, cache, export_to_pte, weights=weights)
         figures = time_network(opened, chosen, file)
     if result is not None:
         shutil.copyfile(file.path, result.with_name(PROGRAM))
@@ -99,45 +97,62 @@ def run(
         )
 
 
-def time_network(device: Device, network: Network, file: ProgramFile) -> Estimate:
+def time_network(
+    device: Device, network: Network, file: ProgramFile, *, watch: Watch | None = None
+) -> Estimate:
     """Visit the program, loading it anew each time, until its latency is graded A or B.
 
     After a minute the grade is what it is.
 
     Raises:
         DeviceFailed: it did not run, or computed something else than eager PyTorch.
+        Halted: the watch ended the work.
     """
     work = whole(network, device.runtime)
     visits: list[Recorded] = []
     until = time.monotonic() + MOST_S
-    with screen.progress() as bar:
-        task = bar.add_task(f"measuring {network.name}", total=LEAST_VISITS)
+    what = f"measuring {network.name}"
+    with screen.Steps(what, "visits", LEAST_VISITS, watch or Watch()) as steps:
         while True:
             try:
                 made = visit(work, file, device)
             except ProgramFailed as failed:
                 raise DeviceFailed(f"{file.name}: {failed.code}: {failed.message}") from failed
             visits.append(Recorded(file.name, made, datetime.now(UTC)))
-            bar.advance(task)
+            steps.advance()
             if len(visits) % LEAST_VISITS == 0 or time.monotonic() >= until:
                 figures = rounds_by_name(visits)[network.name].estimate()
                 if figures.grade != "C" or time.monotonic() >= until:
                     return figures
-                bar.update(task, total=len(visits) + LEAST_VISITS)
+                steps.more(LEAST_VISITS)
 
 
-def _exported(chosen: Network, device: Device, weights: Path | None) -> ProgramFile:
+def exported(
+    chosen: Network,
+    runtime: Runtime,
+    cache: ProgramCache,
+    exporter: Exporter,
+    *,
+    weights: Path | None = None,
+    watch: Watch | None = None,
+) -> ProgramFile:
+    """The network as a program. Without `weights` they are random.
+
+    Raises:
+        PhonebookError: it cannot be exported.
+        Halted: the watch ended it.
+    """
     program = Program(
         content=chosen,
-        dtype=device.runtime.dtype,
-        memory_format=device.runtime.memory_format,
+        dtype=runtime.dtype,
+        memory_format=runtime.memory_format,
         weights=weights,
     )
     with screen.console.status(f"exporting {chosen.name}"):
-        (exported,) = ProgramCache(cache_dir()).export([program], export_to_pte)
-    if exported.file is None:
-        raise PhonebookError(f"{chosen.name} cannot be exported: {exported.error}")
-    return exported.file
+        (done,) = cache.export([program], exporter, watch)
+    if done.file is None:
+        raise PhonebookError(f"{chosen.name} cannot be exported: {done.error}")
+    return done.file
 
 
 def _from_result(path: Path) -> Network:

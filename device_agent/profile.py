@@ -1,6 +1,6 @@
 """Profiling: a device's table of a space brought to completeness, whatever interrupts it."""
 
-from contract.errors import DeviceFailed, ServerUnreachable
+from contract.errors import DeviceFailed, RequestRefused, ServerUnreachable, is_passing
 from contract.spaces import space as space_named
 from device_agent import screen
 from device_agent.journal import TABLE, OpenSession
@@ -20,6 +20,7 @@ def profile(place: Workplace, space: str, *, again: bool = False) -> None:
         DeviceFailed: every operator failed, or the device is gone or too busy; visits so far
             are kept.
         PhonebookError: the server refused something; the journal keeps it.
+        Halted: the place's watch ended the work; visits so far are kept.
     """
     opened = _begin_or_resume(place, space, again=again)
     if opened is None:
@@ -50,8 +51,8 @@ def _begin_or_resume(place: Workplace, space: str, *, again: bool) -> OpenSessio
         place.client.register(place.name, place.device.describe())
         place.send()
         table = place.client.table(place.name, runtime=place.device.runtime, space=space)
-    except ServerUnreachable:
-        if unfinished is None:
+    except (ServerUnreachable, RequestRefused) as error:
+        if unfinished is None or not is_passing(error):
             raise
         screen.console.print("the server is away; going on with the unfinished session")
     if unfinished is not None:

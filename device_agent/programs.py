@@ -7,19 +7,22 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.metadata import version
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from contract.errors import PhonebookError
 from contract.networks import Network
 from contract.operators import Operator
 from contract.timings import Dtype, MemoryFormat
+from device_agent.watch import Halted, Watch
+
+LOOK_S = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,14 +102,17 @@ class ProgramCache:
         self,
         programs: Sequence[Program],
         exporter: Exporter,
-    ) -> Iterator[Exported]:
+        watch: Watch | None = None,
+    ) -> Generator[Exported, None, None]:
         """Yield every program as it becomes available, cached ones first.
 
-        Runs `exporter` in worker processes, one per CPU; all have ended when the iterator has.
+        Runs `exporter` in worker processes, one per CPU; all have ended when the iterator has,
+        also where it is closed early.
 
         Raises:
             PhonebookError: a worker process died, or could not write its file; what was finished
                 before stays cached.
+            Halted: the watch ended it; what is at hand is broken off.
         """
         todo = [program for program in programs if not self.file(program).path.exists()]
         for program in programs:
@@ -124,7 +130,7 @@ class ProgramCache:
             futures = {
                 pool.submit(exporter, program, self.file(program)): program for program in todo
             }
-            for future in as_completed(futures):
+            for future in _as_completed(futures, watch or Watch()):
                 program, error = futures[future], future.exception()
                 if isinstance(error, BrokenProcessPool):
                     raise PhonebookError(
@@ -141,8 +147,21 @@ class ProgramCache:
                     yield Exported(program, self.file(program), None, was_cached=False)
                 else:
                     yield Exported(program, None, f"{type(error).__name__}: {error}", False)
+        except (GeneratorExit, KeyboardInterrupt, Halted):
+            for worker in active_children():  # what they are at is exported the next time
+                worker.terminate()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _as_completed(futures: Collection["Future[None]"], watch: Watch) -> Iterator["Future[None]"]:
+    """Each as it completes; asks the watch meanwhile."""
+    pending = set(futures)
+    while pending:
+        completed, pending = wait(pending, timeout=LOOK_S, return_when=FIRST_COMPLETED)
+        watch.check()
+        yield from completed
 
 
 def export_to_pte(program: Program, file: ProgramFile) -> None:

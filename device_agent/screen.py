@@ -2,14 +2,18 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from contract import jobs
 from contract.audits import Errors
 from contract.estimates import estimate
 from contract.timings import Origin, Timing
+from device_agent.watch import Watch
 
 SLOWEST = 8
 
@@ -26,6 +30,42 @@ def progress() -> Progress:
         TextColumn("left"),
         console=console,
     )
+
+
+def say(line: str) -> None:
+    """One line with the time, of an agent that nobody sits beside."""
+    console.print(
+        f"{datetime.now():%Y-%m-%d %H:%M:%S} {line}", markup=False, highlight=False, soft_wrap=True
+    )
+
+
+class Steps:
+    """A bar over counted steps, which whoever watches the work is told of too."""
+
+    def __init__(self, what: str, unit: str, total: int, watch: Watch) -> None:
+        self._bar = progress()
+        self._task = self._bar.add_task(what, total=total)
+        self._unit, self._done, self._total = unit, 0, total
+        self._watch = watch
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._bar.stop()
+
+    def advance(self) -> None:
+        """One step is done. Raises Halted where the work is to end."""
+        self._done += 1
+        self._bar.advance(self._task)
+        done = min(self._done, self._total)
+        self._watch.tell(jobs.Progress(what=self._unit, done=done, total=self._total))
+
+    def more(self, steps: int, what: str | None = None) -> None:
+        """There are so many more to do than was known, for `what`."""
+        self._total += steps
+        self._bar.update(self._task, total=self._total, description=what)
 
 
 def summary(timings: Sequence[Timing], *, device: str, space: str, origin: Origin) -> None:

@@ -7,11 +7,13 @@ import stamina
 
 from contract.audits import Audit
 from contract.client import TableClient
-from contract.errors import RequestRefused, ServerUnreachable
+from contract.errors import RequestRefused, ServerUnreachable, is_passing
 from contract.timings import Session, Timing
 from device_agent.journal import Journal
+from device_agent.watch import Watch
 
-_PASSING = frozenset({408, 425, 429})
+PATIENCE_S = 20.0
+_ACCESS = frozenset({401, 403})
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,28 +24,50 @@ class Sent:
     refused: tuple[str, ...]  # one message per result that the server will never take
 
 
-def send(journal: Journal, client: TableClient, *, patience_s: float = 20.0) -> Sent:
+def send(
+    journal: Journal,
+    client: TableClient,
+    *,
+    patience_s: float | None = PATIENCE_S,
+    watch: Watch | None = None,
+) -> Sent:
     """Post every waiting timing and audit of this client's server, a timing's session first.
 
     A result leaves the outbox only when the server has answered that it is stored. Posts carry
     the ids made at measuring, so one whose answer was lost is stored once all the same.
 
     Raises:
-        ServerUnreachable: no answer for `patience_s`; the rest stays in the outbox.
+        ServerUnreachable: no answer for `patience_s` (None: wait for one as long as it takes);
+            the rest stays in the outbox.
+        RequestRefused: the server takes nothing from this agent; the rest stays in the outbox.
+        Halted: the watch ended the waiting; the rest stays in the outbox.
     """
+
+    def passes(error: Exception) -> bool | float:
+        """Whether to try again; after how many seconds, if the server tells."""
+        if not is_passing(error):
+            return False
+        (watch or Watch()).check()
+        told = isinstance(error, RequestRefused) and error.retry_after_s
+        return told or True
+
     accepted = 0
     refused: list[str] = []
     known: set[UUID] = set()
     for session, result in journal.unsent(client.server):
         try:
-            for attempt in stamina.retry_context(
-                on=_is_passing, timeout=patience_s, attempts=None
-            ):
+            for attempt in stamina.retry_context(on=passes, timeout=patience_s, attempts=None):
                 with attempt:
                     _post(client, session, result, known)
         except RequestRefused as refusal:
-            if _is_passing(refusal):
+            if is_passing(refusal):
                 raise ServerUnreachable(str(refusal)) from refusal
+            if refusal.status in _ACCESS:
+                raise RequestRefused(
+                    f"{refusal}. {len(journal.unsent(client.server))} results wait in the outbox; "
+                    "the agent's next run sends them",
+                    status=refusal.status,
+                ) from refusal
             journal.refused(result.id, str(refusal))
             refused.append(f"{_name(result)}: {refusal}")
         else:
@@ -64,9 +88,3 @@ def _post(client: TableClient, session: Session, result: Timing | Audit, known: 
 
 def _name(result: Timing | Audit) -> str:
     return result.operator.key if isinstance(result, Timing) else f"the audit of {result.space}"
-
-
-def _is_passing(error: Exception) -> bool:
-    if isinstance(error, RequestRefused):
-        return error.status in _PASSING or error.status >= 500
-    return isinstance(error, ServerUnreachable)

@@ -4,8 +4,8 @@ Profiling and auditing are both a session here; they differ in what they visit a
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Annotated
@@ -24,7 +24,7 @@ from contract.timings import (
     Runner,
     Session,
 )
-from device_agent import screen
+from device_agent import screen, upload
 from device_agent.alone import alone_on
 from device_agent.crowd import PATIENCE_S, Crowd
 from device_agent.devices import HOST, Device, Stores, cpu_numbers, open_device
@@ -33,7 +33,9 @@ from device_agent.places import cache_dir, state_dir
 from device_agent.programs import Exporter, ProgramCache, ProgramFile, export_to_pte
 from device_agent.protocols import Work
 from device_agent.session import Sitting, failure_of
-from device_agent.upload import send
+from device_agent.watch import Watch
+
+JOURNAL = "journal-2.db"
 
 
 @Parameter(name="*")
@@ -97,6 +99,8 @@ class Workplace:
     exporter: Exporter
     effort: Effort = "standard"
     patience_s: float = PATIENCE_S
+    server_patience_s: float | None = upload.PATIENCE_S  # None: as long as it takes
+    watch: Watch = field(default_factory=Watch)
 
     def unfinished(self, space: str, purpose: str) -> OpenSession | None:
         """The session of that purpose which was begun and not finished."""
@@ -121,6 +125,7 @@ class Workplace:
             started_at=datetime.now(UTC),
             agent_version=version("phonebook"),
             conditions=self.device.conditions(),
+            unit=self.device.serial,
         )
         return self.journal.begin(self.client.server, session, operators, purpose=purpose)
 
@@ -132,26 +137,20 @@ class Workplace:
 
         Raises:
             DeviceFailed: the device is gone, or too busy; visits so far are kept.
+            Halted: the watch ended the work; visits so far are kept.
         """
         work = {self.cache.file(item.program): item for item in planned}
         ready = self._export(opened, work)
         sitting = Sitting(opened, ready, device=self.device, journal=self.journal)
         if isinstance(self.device, Stores):
             self.device.store(list(ready))
-        crowd = Crowd(self.device, patience_s=self.patience_s)
-        with screen.progress() as bar:
-            task = bar.add_task("measuring", total=sitting.rounds * len(ready))
+        crowd = Crowd(self.device, watch=self.watch, patience_s=self.patience_s)
+        with screen.Steps("measuring", "visits", sitting.rounds * len(ready), self.watch) as steps:
 
             def on_more(visits: int, programs: int) -> None:
-                bar.update(
-                    task,
-                    total=(bar.tasks[task].total or 0) + visits,
-                    description=f"again, for rows graded C in {programs} programs",
-                )
+                steps.more(visits, f"again, for rows graded C in {programs} programs")
 
-            sitting.measure(
-                before_round=crowd.wait, on_visit=lambda: bar.advance(task), on_more=on_more
-            )
+            sitting.measure(before_round=crowd.wait, on_visit=steps.advance, on_more=on_more)
         return {file.name: item for file, item in work.items()}
 
     def send(self) -> None:
@@ -159,12 +158,15 @@ class Workplace:
 
         Raises:
             ServerUnreachable: it stays in the outbox for the next run.
+            Halted: so it does where the watch ended the waiting for the server.
             PhonebookError: the server refused something, which stays in the journal.
         """
         if not self.journal.unsent(self.client.server):
             return
         try:
-            sent = send(self.journal, self.client)
+            sent = upload.send(
+                self.journal, self.client, patience_s=self.server_patience_s, watch=self.watch
+            )
         except ServerUnreachable as error:
             raise ServerUnreachable(
                 f"{error}. {len(self.journal.unsent(self.client.server))} results wait in the "
@@ -183,10 +185,12 @@ class Workplace:
         """What can be measured; an export that failed is recorded with the session."""
         ready: dict[ProgramFile, Work] = {}
         cached = 0
-        with screen.progress() as bar:
-            task = bar.add_task("exporting", total=len(work))
-            programs = [item.program for item in work.values()]
-            for exported in self.cache.export(programs, self.exporter):
+        programs = [item.program for item in work.values()]
+        with (
+            screen.Steps("exporting", "programs", len(work), self.watch) as steps,
+            closing(self.cache.export(programs, self.exporter, self.watch)) as exports,
+        ):
+            for exported in exports:
                 file = self.cache.file(exported.program)
                 if exported.error is None:
                     ready[file] = work[file]
@@ -194,13 +198,18 @@ class Workplace:
                 else:
                     failure = failure_of("export_failed", exported.error)
                     self.journal.add_failure(opened.session.id, file.name, failure)
-                bar.advance(task)
+                steps.advance()
         screen.console.print(f"{len(ready)} programs, {cached} of them from the cache")
         return {file: item for file, item in work.items() if file in ready}
 
 
 @contextmanager
-def open_workplace(options: Options) -> Iterator[Workplace]:
+def open_workplace(
+    options: Options,
+    *,
+    watch: Watch | None = None,
+    server_patience_s: float | None = upload.PATIENCE_S,
+) -> Iterator[Workplace]:
     """The workplace on this computer; nobody else has the device meanwhile.
 
     Raises:
@@ -209,7 +218,7 @@ def open_workplace(options: Options) -> Iterator[Workplace]:
     """
     with (
         table_client(options.server or default_server()) as client,
-        Journal(state_dir() / "journal-2.db") as journal,
+        Journal(state_dir() / JOURNAL) as journal,
         alone_on(_lock_of(options)),
         open_device(
             options.device,
@@ -231,6 +240,8 @@ def open_workplace(options: Options) -> Iterator[Workplace]:
             exporter=export_to_pte,
             effort=options.effort,
             patience_s=options.patience * 60,
+            server_patience_s=server_patience_s,
+            watch=watch or Watch(),
         )
 
 

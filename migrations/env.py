@@ -6,7 +6,7 @@ from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import Connection
 
-from server.db import open_database
+from server.db import migrating, open_database
 from server.settings import Settings
 from server.tables import Base, UtcDateTime
 
@@ -34,6 +34,6 @@ if handed is not None:
     run(handed)
 else:
     engine = open_database(Settings().database_url)
-    with engine.begin() as own:
+    with migrating(engine) as own:
         run(own)
     engine.dispose()

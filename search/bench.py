@@ -8,10 +8,10 @@ import torch
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
+from contract.stopping import Stop
 from search.config import MachineConfig
 from search.ranks import Ranks, joined
 from search.screen import plain_console, progress_bar
-from search.stopping import Stop
 
 
 @dataclass(frozen=True, kw_only=True)

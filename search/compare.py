@@ -86,6 +86,7 @@ def run(
     space: str,
     top: int = 10,
     server: str | None = None,
+    offline: Annotated[bool, Parameter(negative="")] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
     """List the operators that two tables rank most differently.
@@ -96,6 +97,7 @@ def run(
         space: The search space whose operators count.
         top: How many operators to list.
         server: The server's address; else PHONEBOOK_SERVER, else this computer.
+        offline: Use the tables that were fetched last, and do not ask the server.
         as_json: Print one JSON document, with every operator.
     """
     if top < 1:
@@ -103,8 +105,8 @@ def run(
     chosen = space_named(space)
     address = server or default_server()
     found = compare(
-        fetch(address, target=first, space=chosen),
-        fetch(address, target=second, space=chosen),
+        fetch(address, target=first, space=chosen, offline=offline),
+        fetch(address, target=second, space=chosen, offline=offline),
         space=chosen,
     )
     console = plain_console()

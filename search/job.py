@@ -1,6 +1,5 @@
 """One search from table to measured network, which can be stopped anywhere and resumed."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ from search.data import DataSet, Images, load
 from search.derive import Found, derive, window
 from search.dnas import EpochResult, Search, Stopped
 from search.folder import RunFolder
-from search.measure import measure
+from search.measure import Measure, Subject
 from search.metrics import Metrics
 from search.networks import write_weights
 from search.record import Record
@@ -58,8 +57,8 @@ class Job:
         }
 
 
-def search_and_measure(job: Job, *, agent: Sequence[str] | None) -> SearchResult:
-    """Search, train what was found, then have `agent` measure it (None: leave it unmeasured).
+def search_and_measure(job: Job, *, measure: Measure | None) -> SearchResult:
+    """Search, train what was found, then `measure` it (None: leave it unmeasured).
 
     The same seed, threads and processes on the same machine find the same network, stopped and
     resumed or not.
@@ -92,8 +91,8 @@ def search_and_measure(job: Job, *, agent: Sequence[str] | None) -> SearchResult
         if bench.stop.asked:
             keeper.stopped()
             raise Stopped
-        if agent is not None and result.measured_us is None and bench.ranks.is_first:
-            result = _measured(job, result, agent)
+        if measure is not None and result.measured_us is None and bench.ranks.is_first:
+            result = _measured(job, result, measure)
     finally:
         if bench.ranks.is_first:
             write_report(
@@ -301,14 +300,21 @@ def _trained(job: Job, found: Found, keeper: Keeper) -> SearchResult:
     return result
 
 
-def _measured(job: Job, result: SearchResult, agent: Sequence[str]) -> SearchResult:
+def _measured(job: Job, result: SearchResult, measure: Measure) -> SearchResult:
     """The result with the device's own figure, rewritten to its file."""
     console = job.bench.console
     console.print(f"measuring the network found on {result.device}")
-    arguments = ["--device", result.device, "--result", str(job.folder.result)]
-    measurement = measure([*arguments, "--runtime", result.runtime.key], agent=agent)
-    measured = result.model_copy(update={"measured_us": measurement.latency_us})
+    found = measure(
+        Subject(
+            network=result.network(),
+            device=result.device,
+            runtime=result.runtime,
+            words=("--result", str(job.folder.result)),
+        )
+    )
+    figures = {"measured_us": found.latency_us, "measured_by": found.by}
+    measured = result.model_copy(update=figures)
     measured.write(job.folder.result)
-    console.print(comparison(result.predicted_us, measurement.latency_us))
-    console.print(f"program: {measurement.program}")
+    console.print(comparison(result.predicted_us, found.latency_us))
+    console.print(f"measured by {found.by}")
     return measured

@@ -1,20 +1,54 @@
-"""Asks the device agent, as a program of its own, to measure a whole network."""
+"""Has a network measured whole on its device: by an agent that serves, or by a program here."""
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+from uuid import uuid4
 
 from pydantic import ValidationError
+from rich.console import Console
 
-from contract.errors import DeviceFailed, PhonebookError
+from contract.client import table_client
+from contract.errors import DeviceFailed, PhonebookError, ServerUnreachable
 from contract.estimates import Estimate
+from contract.jobs import Job, MeasureNetwork
+from contract.networks import Network
+from contract.timings import Runtime
+from search.fleet import have_done, is_served
 
 AGENT = (sys.executable, "-m", "device_agent.network")
 TIMEOUT_S = 3600.0
 
+# auto: in the server's queue where an agent serves the device, else here.
+Where = Literal["auto", "queue", "here", "no"]
 
-class Measurement(Estimate):
-    """The agent's answer: one network's figures."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Subject:
+    """A network to measure. `words` are how `device_agent.network` is told of it."""
+
+    network: Network
+    device: str
+    runtime: Runtime
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """How long the network takes, and by what: `job ID`, or `this computer, PROGRAM`."""
+
+    latency_us: float
+    by: str
+
+
+Measure = Callable[[Subject], Measured]
+
+
+class _Answer(Estimate):
+    """The last line of `device_agent.network --json`."""
 
     program: str  # the exported file
 
@@ -27,14 +61,57 @@ class MeasurementFailed(PhonebookError):
         self.exit_code = exit_code
 
 
-def measure(arguments: Sequence[str], *, agent: Sequence[str] = AGENT) -> Measurement:
-    """Run the agent with `arguments`; its log goes to the screen.
+def measurer(
+    where: Where, *, server: str, console: Console, stop: Callable[[], bool] = lambda: False
+) -> Measure | None:
+    """What measures a network there; None where it is to stay unmeasured."""
+    by_queue = partial(in_queue, server=server, console=console, stop=stop)
+
+    def where_it_is_served(subject: Subject) -> Measured:
+        try:
+            with table_client(server) as client:
+                served = is_served(client, subject.device)
+        except ServerUnreachable as error:
+            console.print(f"{error}; measuring here")
+            served = False
+        return by_queue(subject) if served else here(subject)
+
+    by_name: dict[Where, Measure | None] = {
+        "auto": where_it_is_served,
+        "queue": by_queue,
+        "here": here,
+        "no": None,
+    }
+    return by_name[where]
+
+
+def in_queue(
+    subject: Subject, *, server: str, console: Console, stop: Callable[[], bool]
+) -> Measured:
+    """Have an agent that serves the device measure it, with weights of the agent's own.
+
+    Raises:
+        DeviceFailed: no attempt succeeded.
+        KeyboardInterrupt: the waiting was ended; the job stays filed.
+    """
+    work = MeasureNetwork(space=subject.network.space, blocks=subject.network.blocks)
+    job = Job(id=uuid4(), device=subject.device, runtime=subject.runtime, work=work)
+    with table_client(server) as client:
+        report = have_done(client, job, console=console, stop=stop)
+    if report.estimate is None:
+        raise DeviceFailed(f"job {job.id} is done without a measurement; file it again")
+    return Measured(latency_us=report.estimate.latency_us, by=f"job {job.id}")
+
+
+def here(subject: Subject, *, agent: Sequence[str] = AGENT) -> Measured:
+    """Run the agent, as a program of its own, on this computer; its log goes to the screen.
 
     Raises:
         MeasurementFailed: it ended with another code than 0.
         DeviceFailed: it did not end, was killed, or answered something else.
     """
-    command = [*agent, *arguments, "--json"]
+    of_device = ("--device", subject.device, "--runtime", subject.runtime.key)
+    command = [*agent, *of_device, *subject.words, "--json"]
     shown = " ".join(command[1:])
     try:
         done = subprocess.run(
@@ -53,7 +130,7 @@ def measure(arguments: Sequence[str], *, agent: Sequence[str] = AGENT) -> Measur
     return parse_measurement(done.stdout)
 
 
-def parse_measurement(output: str) -> Measurement:
+def parse_measurement(output: str) -> Measured:
     """The measurement in the last line of the agent's output.
 
     Raises:
@@ -61,9 +138,10 @@ def parse_measurement(output: str) -> Measurement:
     """
     last_line = (output.strip().splitlines() or [""])[-1]
     try:
-        return Measurement.model_validate_json(last_line)
+        answer = _Answer.model_validate_json(last_line)
     except ValidationError as error:
         raise DeviceFailed(
             f"expected a measurement in the agent's last line, got {last_line[:200]!r}; "
             "are both parts of the same version?"
         ) from error
+    return Measured(latency_us=answer.latency_us, by=f"this computer, {answer.program}")

@@ -14,7 +14,7 @@ from contract.errors import PhonebookError
 from contract.networks import NETWORK_NAMES, Network, published
 from contract.spaces import space as space_named
 from contract.tables import LatencyTable
-from search.measure import Measurement, measure
+from search.measure import Measured, Subject, Where, measurer
 from search.result import SearchResult
 from search.screen import comparison, difference_percent, people_us, plain_console
 from search.table import fetch
@@ -32,7 +32,8 @@ def predict(
     network: str | None = None,
     space: str | None = None,
     server: str | None = None,
-    measured: Annotated[bool, Parameter(name="--measure", negative="")] = False,
+    offline: Annotated[bool, Parameter(negative="")] = False,
+    measure: Where = "no",
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
     """Predict a network's latency on a device, layer by layer.
@@ -43,7 +44,10 @@ def predict(
         network: A network's name, or the path of a search's result.json.
         space: Put a named network's blocks into this space; else its own.
         server: The server's address; else PHONEBOOK_SERVER, else this computer.
-        measured: Measure the network on the device too, with the device agent.
+        offline: Use the table that was fetched last, and do not ask the server.
+        measure: Who measures the network on the device too: an agent that serves it, through the
+            server's queue; a program here; auto, the queue where an agent serves it now and else
+            here; or no.
         as_json: Print one JSON document.
     """
     console = plain_console()
@@ -56,21 +60,24 @@ def predict(
         found = SearchResult.read(Path(network)).network()
         if space not in (None, found.space):
             raise PhonebookError(f"{network} is of {found.space}; leave --space {space} out")
-        of_agent = ["--result", network]
+        words: tuple[str, ...] = ("--result", network)
     else:
         found = named(network, space)
-        of_agent = ["--network", network, "--space", found.space]
-    table = fetch(server or default_server(), target=device, space=space_named(found.space))
+        words = ("--network", network, "--space", found.space)
+    address = server or default_server()
+    table = fetch(address, target=device, space=space_named(found.space), offline=offline)
     latencies_us = table.latencies_us(found.operators)
     if not as_json:
         show_prediction(console, found, table, latencies_us)
-    of_table = ["--device", table.device, "--runtime", table.runtime.key]
-    measurement = measure([*of_table, *of_agent]) if measured else None
+    how = measurer(measure, server=address, console=Console(stderr=True, markup=False))
+    subject = Subject(network=found, device=table.device, runtime=table.runtime, words=words)
+    measured = how(subject) if how else None
     if as_json:
-        document = prediction_document(found, table, latencies_us, measurement)
+        document = prediction_document(found, table, latencies_us, measured)
         console.print(json.dumps(document, indent=2))
-    elif measurement is not None:
-        console.print(comparison(sum(latencies_us), measurement.latency_us))
+    elif measured is not None:
+        console.print(comparison(sum(latencies_us), measured.latency_us))
+        console.print(f"measured by {measured.by}")
 
 
 def named(name: str, space: str | None) -> Network:
@@ -123,11 +130,11 @@ def prediction_document(
     network: Network,
     table: LatencyTable,
     latencies_us: tuple[float, ...],
-    measurement: Measurement | None,
+    measured: Measured | None,
 ) -> dict[str, Any]:
     """What --json prints; the measured figures are null where nothing was measured."""
     predicted_us = sum(latencies_us)
-    measured_us = measurement.latency_us if measurement else None
+    measured_us = measured.latency_us if measured else None
     return {
         "device": table.device,
         "runtime": table.runtime.key,

@@ -14,7 +14,10 @@ from search.files import whole_file
 
 
 class SearchResult(Value):
-    """result.json. `measured_us` is null until the device itself has run the network."""
+    """result.json. `measured_us` is null until the device itself has run the network.
+
+    `measured_by` is the job that did so, or this computer and the program it ran.
+    """
 
     device: DeviceName
     runtime: Runtime
@@ -30,6 +33,7 @@ class SearchResult(Value):
     table_snapshot: str
     layers: tuple[Layer, ...]
     samples: tuple[Sampled, ...]
+    measured_by: str | None = None  # results of older versions do not have it
 
     def network(self) -> Network:
         """The network found.

@@ -10,13 +10,13 @@ from contract.cli import command_line, main
 from contract.client import default_server
 from contract.errors import PhonebookError
 from search.bench import opened
+from search.completing import complete
 from search.config import DataConfig, MachineConfig, SearchConfig, TrainConfig
 from search.cross import Cross, show_cross
 from search.folder import RunFolder, fresh_path
 from search.job import Job, loaded, search_and_measure
-from search.measure import AGENT
+from search.measure import Where, measurer
 from search.presets import of_search, use_presets
-from search.table import fetch
 
 app = command_line(
     "python -m search.run", "Search a network for a device, against its table of latencies."
@@ -31,10 +31,12 @@ def run(
     preset: str | None = None,
     space: str = spaces.DEFAULT_SPACE,
     server: str | None = None,
+    offline: Annotated[bool, Parameter(negative="")] = False,
     out: Path | None = None,
     overwrite: bool = False,
     resume: bool = False,
-    measured: Annotated[bool, Parameter(name="--measure")] = True,
+    measure: Where = "auto",
+    profile_missing: Annotated[bool, Parameter(negative="")] = False,
     search: Annotated[SearchConfig, Parameter(name="*")] = SearchConfig(),
     data: Annotated[DataConfig, Parameter(name="*")] = DataConfig(),
     machine: Annotated[MachineConfig, Parameter(name="*")] = MachineConfig(),
@@ -49,10 +51,15 @@ def run(
             Options given beside it count more.
         space: The search space.
         server: The server's address; else PHONEBOOK_SERVER, else this computer.
+        offline: Use the tables that were fetched last, and do not ask the server.
         out: Where the results go; else a new folder under runs/.
         overwrite: Allow --out to hold another run, and replace it.
         resume: Go on with the run that was stopped in --out, by the same options.
-        measured: Measure the network found on the device, with the device agent.
+        measure: Who measures the network found on the device: an agent that serves it, through
+            the server's queue; a program here; auto, the queue where an agent serves it now and
+            else here; or no.
+        profile_missing: Where the table lacks rows, let an agent that serves the device measure
+            them first, and wait.
         search: Hyper-parameters of the search.
         data: What to learn from.
         machine: How this computer works.
@@ -62,6 +69,10 @@ def run(
         raise PhonebookError(f"--device {' '.join(device)}: the same twice; name each once")
     if resume and out is None:
         raise PhonebookError("--resume needs --out: the folder of the run to go on with")
+    if offline and profile_missing:
+        raise PhonebookError(
+            "--offline asks no server, which --profile-missing needs to; leave one of them out"
+        )
     chosen = spaces.space(space)
     with opened(machine) as bench:
         bench.ranks.check_batch("batch-size", search.batch_size)
@@ -70,11 +81,18 @@ def run(
         address = server or default_server()
         # Every table first: a run of hours shall not end at the second device's missing rows.
         tables = [
-            folder.table_used() if folder.resumes else fetch(address, target=name, space=chosen)
+            folder.table_used()
+            if folder.resumes
+            else complete(
+                address,
+                target=name,
+                space=chosen,
+                bench=bench,
+                profile_missing=profile_missing,
+                offline=offline,
+            )
             for name, folder in zip(device, folders, strict=True)
         ]
-        for table in tables:
-            table.latencies_us(chosen.operators)
         images = loaded(data, chosen, bench)
         jobs = [
             Job(
@@ -90,7 +108,10 @@ def run(
             )
             for name, table, folder in zip(device, tables, folders, strict=True)
         ]
-        results = [search_and_measure(job, agent=AGENT if measured else None) for job in jobs]
+        how = measurer(
+            measure, server=address, console=bench.console, stop=lambda: bench.stop.asked
+        )
+        results = [search_and_measure(job, measure=how) for job in jobs]
         if len(results) > 1 and bench.ranks.is_first:
             cross = Cross.of(device, results, tables)
             cross.write(folders[0].out / "cross.json")

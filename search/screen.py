@@ -28,6 +28,11 @@ def plain_console() -> Console:
     return Console(markup=False, highlight=False, soft_wrap=True)
 
 
+def error_console() -> Console:
+    """Standard error, as it is: for what must be seen beside a document on standard output."""
+    return Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+
+
 def progress_bar(console: Console) -> Progress:
     """One bar over all steps, with the time they still need."""
     return Progress(

@@ -5,6 +5,7 @@ Shape suffixes: B batch, C channels, H height, W width, N classes.
 
 import math
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import torch
@@ -19,6 +20,8 @@ from search.config import TrainConfig
 from search.data import Images
 from search.dnas import Stopped, pass_seed
 from search.ranks import Ranks
+
+CALIBRATION_IMAGES = 10_000
 
 
 class FinalEpoch(Value):
@@ -61,6 +64,8 @@ class Training:
     def epochs(self) -> Iterator[FinalEpoch]:
         """Yield each epoch's mean loss when it is over; begins where the state left off.
 
+        After the last one the module's batch statistics are those of the images.
+
         Raises:
             Diverged: a loss is not a number; the message names epoch and step.
             Stopped: `on_step` asked for it; `state()` is that after the last step.
@@ -72,6 +77,7 @@ class Training:
             mean = sum(loss * images for loss, images in self.losses) / count
             self.epoch, self.losses = self.epoch + 1, []
             yield FinalEpoch(epoch=self.epoch, cross_entropy=mean)
+        self._calibrate()
 
     def state(self) -> dict[str, Any]:
         """All that changes as the training goes on, as plain values and tensors."""
@@ -88,6 +94,34 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch = state["epoch"]
         self.losses = [(loss, images) for loss, images in state["losses"]]
+
+    @torch.no_grad()
+    def _calibrate(self) -> None:
+        """Set each batch norm's statistics to their mean over the images, or 10,000 of them.
+
+        The running ones remember the last ten batches, and one of these with an odd image can
+        cost a small network a third of its accuracy (Wu and Johnson 2021, "Rethinking 'Batch' in
+        BatchNorm", section 3).
+        """
+        layers = [layer for layer in self.module.modules() if isinstance(layer, nn.BatchNorm2d)]
+        momenta = [layer.momentum for layer in layers]
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.momentum = None  # the mean over all batches from here on
+        self.module.train()
+        batches = self.images.batches(
+            self.config.batch_size,
+            shuffle=pass_seed(self.seed, "calibration", 0),
+            rank=self.ranks.rank,
+            world=self.ranks.world,
+        )
+        for image_BCHW, _ in islice(
+            batches, math.ceil(CALIBRATION_IMAGES / self.config.batch_size)
+        ):
+            self.module(image_BCHW.to(self.ranks.device))
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+        self.ranks.adopt_buffers(self.module)
 
     def _pass(self) -> None:
         for group in self.optimizer.param_groups:

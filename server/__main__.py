@@ -13,8 +13,10 @@ from contract.errors import PhonebookError
 from server import logs
 from server.app import create_app
 from server.db import open_database, shown
+from server.locality import is_loopback
 from server.schema import prepare
 from server.settings import read_settings
+from server.tokens import require_one
 
 app = command_line("python -m server", "Keep timings and serve latency tables.")
 
@@ -23,7 +25,11 @@ app = command_line("python -m server", "Keep timings and serve latency tables.")
 def serve(
     *,
     host: Annotated[
-        str | None, Parameter(help="A loopback address [default: $PHONEBOOK_HOST or 127.0.0.1].")
+        str | None,
+        Parameter(
+            help="The address to listen on; others than loopback need tokens "
+            "[default: $PHONEBOOK_HOST or 127.0.0.1]."
+        ),
     ] = None,
     port: Annotated[
         int | None, Parameter(help="0 takes a free one [default: $PHONEBOOK_PORT or 8420].")
@@ -41,14 +47,18 @@ def serve(
     logs.configure()
     engine = open_database(settings.database_url)
     prepare(engine)
+    local = is_loopback(settings.host)
+    if not local:
+        require_one(engine, settings.host)
     with listen(settings.host, settings.port) as listener:
         address = f"http://{_in_url(settings.host)}:{listener.getsockname()[1]}"
         server = AnnouncingServer(
             uvicorn.Config(
-                create_app(engine, settings),
+                create_app(engine, settings, local=local),
                 log_config=None,
                 access_log=False,  # RequestLog writes one
                 lifespan="off",
+                proxy_headers=False,  # who is here is told by the connection, never by a header
             ),
             announcement=f"Phonebook serves {address} (database {shown(engine.url)})",
         )

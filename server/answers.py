@@ -8,6 +8,7 @@ from threading import Lock
 from fastapi import Response
 
 MOST_ANSWERS = 128
+FOR_GOOD = "private, max-age=31536000, immutable"
 
 
 class Answer:
@@ -18,9 +19,13 @@ class Answer:
         self._media_type = media_type
         self._tag = f'W/"{sha256(body).hexdigest()[:32]}"'  # weak: it may be compressed later
 
-    def response(self, if_none_match: str) -> Response:
+    def response(self, if_none_match: str, *, immutable: bool = False) -> Response:
         """The body, or 304 to a client that names this content."""
-        headers = {"ETag": self._tag, "Cache-Control": "no-cache", "Vary": "Accept"}
+        headers = {
+            "ETag": self._tag,
+            "Cache-Control": FOR_GOOD if immutable else "no-cache",
+            "Vary": "Accept",
+        }
         if self._tag in if_none_match:
             return Response(status_code=304, headers=headers)
         return Response(self._body, media_type=self._media_type, headers=headers)

@@ -9,42 +9,82 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
-from server import logs, problems
+from server import api_schema, logs, problems
+from server.access import Access
 from server.answers import Answers
-from server.db import open_database, reading, writing
+from server.clock import Clock, utc_now
+from server.db import glancing, open_database, reading, writing
+from server.metrics import Metrics, RequestMetrics
 from server.middleware import BodyLimit, RequestLog
-from server.routes import assets, audits, devices, health, pages, sessions, tables
+from server.routes import (
+    agents,
+    assets,
+    audits,
+    devices,
+    health,
+    imports,
+    jobs,
+    pages,
+    sessions,
+    tables,
+)
 from server.settings import Settings
+from server.tokens import require_one
 
 STATIC = Path(__file__).parent / "static"
 SUMMARY = "How long does this operator take on that phone? Durations are in microseconds."
 
 
-def create_app(engine: Engine, settings: Settings) -> FastAPI:
-    """The server over this database, whose schema must be at head."""
+def create_app(
+    engine: Engine, settings: Settings, *, local: bool = False, clock: Clock = utc_now
+) -> FastAPI:
+    """The server over this database, whose schema must be at head.
+
+    `local` says that it listens on a loopback address alone, so that who sits at this computer
+    needs no token.
+    """
+    write, read = writing(engine), reading(engine)
+    metrics = Metrics(read)
     app: FastAPI = FastAPIOffline(
         title="Phonebook",
         summary=SUMMARY,
         favicon_url="/static/favicon.svg",
         middleware=[
             Middleware(RequestLog),
+            Middleware(RequestMetrics, metrics=metrics),
+            Middleware(Access, reading=read, writing=write, settings=settings, local=local),
             Middleware(GZipMiddleware, minimum_size=1000, compresslevel=4),
             Middleware(BodyLimit, most_bytes=settings.max_body_bytes),
         ],
     )
     app.state.engine = engine
-    app.state.writing = writing(engine)
-    app.state.reading = reading(engine)
+    app.state.writing = write
+    app.state.reading = read
+    app.state.glancing = glancing(engine)
+    app.state.metrics = metrics
     app.state.answers = Answers()
+    app.state.clock = clock
     problems.install(app)
-    for part in (devices, sessions, audits, tables, health, pages, assets):
+    api_schema.install(app)
+    for part in (
+        *(devices, sessions, imports, audits, tables, jobs, agents),
+        *(health, pages, assets),
+    ):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app
 
 
 def app_from_env() -> FastAPI:
-    """For `uvicorn --factory server.app:app_from_env`; upgrade the schema before."""
+    """For `uvicorn --factory server.app:app_from_env`; upgrade the schema before.
+
+    Nothing tells it where uvicorn listens, so whoever writes needs a token.
+
+    Raises:
+        PhonebookError: there is no token yet.
+    """
     logs.configure()
     settings = Settings()
-    return create_app(open_database(settings.database_url), settings)
+    engine = open_database(settings.database_url)
+    require_one(engine, "a server under uvicorn")
+    return create_app(engine, settings)

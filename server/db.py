@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -10,11 +11,12 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from contract.errors import PhonebookError
+from contract.errors import PhonebookError, listing
 
 # FastAPI runs plain `def` routes in at most 40 threads, each with one connection.
 POOL_SIZE = 40
 BUSY_TIMEOUT_MS = 15_000
+CONNECT_TIMEOUT_S = 5
 
 
 def open_database(database_url: str) -> Engine:
@@ -32,13 +34,22 @@ def open_database(database_url: str) -> Engine:
             )
         if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
             raise PhonebookError("an SQLite database in memory is lost at once; name a file")
-        engine = create_engine(url, pool_size=POOL_SIZE, max_overflow=0)
+        engine = create_engine(
+            url, pool_size=POOL_SIZE, max_overflow=0, connect_args=_connect_args(url)
+        )
     except (ArgumentError, ImportError) as error:
         raise PhonebookError(f"the database URL cannot be used: {error}") from error
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _connect_args(url: URL) -> dict[str, int]:
+    """An address where nobody answers is given up soon, unless the URL says when."""
+    if url.get_backend_name() == "sqlite" or "connect_timeout" in url.query:
+        return {}
+    return {"connect_timeout": CONNECT_TIMEOUT_S}
 
 
 def shown(url: URL) -> str:
@@ -64,6 +75,47 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
 
 
+@contextmanager
+def migrating(engine: Engine) -> Iterator[Connection]:
+    """A transaction to change the schema in.
+
+    SQLite alters a table by making a new one and dropping the old, which foreign keys forbid
+    where others refer to it. So they rest meanwhile, and are checked before the commit.
+
+    Raises:
+        PhonebookError: rows refer to rows that are not there; nothing was changed.
+    """
+    with engine.connect() as connection:
+        is_sqlite = connection.dialect.name == "sqlite"
+        if is_sqlite:
+            _pragma(connection, "foreign_keys = OFF")  # has no effect within a transaction
+        try:
+            with connection.begin():
+                yield connection
+                if is_sqlite:
+                    _check_foreign_keys(connection)
+        finally:
+            if is_sqlite:
+                _pragma(connection, "foreign_keys = ON")
+
+
+def _pragma(connection: Connection, pragma: str) -> None:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    driver.execute(f"PRAGMA {pragma}")
+
+
+def _check_foreign_keys(connection: Connection) -> None:
+    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+    if broken:
+        pairs = sorted({f"{found.table} to {found.parent}" for found in broken})
+        raise PhonebookError(
+            f"{len(broken)} rows would refer to rows that are not there, from "
+            f"{listing(pairs)}; the schema was left as it was. Restore a backup, or remove "
+            "those rows"
+        )
+
+
 def writing(engine: Engine) -> sessionmaker[Session]:
     """Sessions that take the write lock when they begin."""
     return sessionmaker(engine)
@@ -72,6 +124,16 @@ def writing(engine: Engine) -> sessionmaker[Session]:
 def reading(engine: Engine) -> sessionmaker[Session]:
     """Sessions that never wait for a writer, and cannot write to PostgreSQL."""
     return sessionmaker(engine.execution_options(reads_only=True, postgresql_readonly=True))
+
+
+def glancing(engine: Engine) -> Engine:
+    """For one small query at a time: no transaction around it costs PostgreSQL a way to and fro.
+
+    SQLite begins one in the same process, at no cost.
+    """
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(reads_only=True)
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def _write_session(request: Request) -> Iterator[Session]:

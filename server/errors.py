@@ -1,13 +1,16 @@
 """What the server refuses, by HTTP status. Each becomes a problem document.
 
 Refusal
+|-- Unauthenticated 401  nobody in particular asks, or with a token that does not work
+|-- Forbidden       403  the sender may not do this
 |-- NotFound        404  names what is not there, and what is near
 |-- Conflict        409  the request contradicts what is stored
 |-- Unprocessable   422  the request contradicts itself, or cannot be stored
+|-- TooManyRequests 429  the sender writes too often
 `-- NotReady        503  the server cannot work yet
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from http import HTTPStatus
 from typing import ClassVar
@@ -20,13 +23,32 @@ class Refusal(Exception):
 
     Attributes:
         near: names that the client may have meant.
+        headers: what the answer says besides.
     """
 
     status: ClassVar[HTTPStatus]
 
-    def __init__(self, detail: str, *, near: Sequence[str] = ()) -> None:
+    def __init__(
+        self, detail: str, *, near: Sequence[str] = (), headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(detail)
         self.near = tuple(near)
+        self.headers = dict(headers or {})
+
+
+class Unauthenticated(Refusal):
+    """The server must know who asks, and does not."""
+
+    status = HTTPStatus.UNAUTHORIZED
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": "Bearer"})
+
+
+class Forbidden(Refusal):
+    """Whoever asks may not do this."""
+
+    status = HTTPStatus.FORBIDDEN
 
 
 class NotFound(Refusal):
@@ -45,6 +67,12 @@ class Unprocessable(Refusal):
     """The request contradicts itself, or holds what no database can store."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+class TooManyRequests(Refusal):
+    """The sender writes more often than the server takes from one."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
 
 
 class NotReady(Refusal):

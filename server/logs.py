@@ -21,7 +21,7 @@ def configure() -> None:
         cache_logger_on_first_use=True,
     )
     last: list[Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        [console()]
         if sys.stderr.isatty()
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
@@ -34,3 +34,16 @@ def configure() -> None:
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("server").setLevel(logging.INFO)
+    logging.getLogger("uvicorn.error").addFilter(_not_told_before)
+
+
+def console() -> structlog.dev.ConsoleRenderer:
+    """For people. Tracebacks are plain: with every local value they would be slow, and might
+    tell secrets.
+    """
+    return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+
+
+def _not_told_before(record: logging.LogRecord) -> bool:
+    """Uvicorn repeats a failed request's exception, without the request's id."""
+    return not record.getMessage().startswith("Exception in ASGI application")

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from contract.timings import Problem
 from server.errors import Refusal
-from server.middleware import REQUEST_ID
+from server.middleware import BROWSER_HEADERS, REQUEST_ID
 
 MEDIA_TYPE = "application/problem+json"
 MOST_FIELDS = 3
@@ -24,8 +24,8 @@ def install(app: FastAPI) -> None:
     """Answer every error of `app` with a problem document."""
 
     @app.exception_handler(Refusal)
-    def refused(request: Request, error: Refusal) -> Response:
-        return problem(error.status, str(error), near=error.near)
+    def refusal(request: Request, error: Refusal) -> Response:
+        return refused(error)
 
     @app.exception_handler(RequestValidationError)
     def wrong_fields(request: Request, error: RequestValidationError) -> Response:
@@ -47,20 +47,31 @@ def install(app: FastAPI) -> None:
         )
 
     @app.exception_handler(OperationalError)
-    def no_database(request: Request, error: OperationalError) -> Response:
-        log.error("the database did not answer", reason=str(error.orig))
-        return problem(
-            HTTPStatus.SERVICE_UNAVAILABLE, "the database does not answer; try again in a while"
-        )
+    def database_away(request: Request, error: OperationalError) -> Response:
+        return no_database(error)
 
     @app.exception_handler(Exception)
     def failed(request: Request, error: Exception) -> Response:
         request_id = request.state.request_id
+        log.error("the request failed", request_id=request_id, exc_info=error)
         return problem(
             HTTPStatus.INTERNAL_SERVER_ERROR,
             f"the server failed at this request; its log tells why at request_id {request_id}",
-            headers={REQUEST_ID: request_id},
+            headers={REQUEST_ID: request_id, **BROWSER_HEADERS},
         )
+
+
+def refused(refusal: Refusal) -> Response:
+    """The answer that a refusal stands for."""
+    return problem(refusal.status, str(refusal), near=refusal.near, headers=refusal.headers)
+
+
+def no_database(error: OperationalError) -> Response:
+    """The answer while the database is away."""
+    log.error("the database did not answer", reason=str(error.orig))
+    return problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, "the database does not answer; try again in a while"
+    )
 
 
 def problem(

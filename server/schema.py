@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
+from pathlib import Path
 from typing import Annotated
 
 from alembic import command
@@ -11,12 +12,12 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from cyclopts import Parameter
-from sqlalchemy import Engine
+from sqlalchemy import URL, Engine
 from sqlalchemy.exc import DBAPIError
 
 from contract.cli import command_line, main
 from contract.errors import PhonebookError
-from server.db import open_database, shown
+from server.db import migrating, open_database, shown
 from server.settings import read_settings
 
 UPGRADE_COMMAND = "python -m server.schema upgrade"
@@ -24,7 +25,7 @@ UPGRADE_COMMAND = "python -m server.schema upgrade"
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
     """Bring the database to that revision of the schema, all or nothing."""
-    with engine.begin() as connection:
+    with migrating(engine) as connection:
         config = alembic_config()
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
@@ -50,18 +51,48 @@ def prepare(engine: Engine) -> None:
     Raises:
         PhonebookError: it cannot be opened, or has another schema; the message tells the way out.
     """
-    with _explained(engine):
-        if engine.dialect.name == "sqlite":
+    if engine.dialect.name == "sqlite":
+        with explained(engine):
             upgrade(engine)
-        elif not is_at_head(engine):
+    else:
+        require_head(engine)
+
+
+def require_head(engine: Engine) -> None:
+    """Refuse a database that this version cannot work with as it is.
+
+    Raises:
+        PhonebookError: it cannot be opened, or has another schema; the message tells the way out.
+    """
+    with explained(engine):
+        require_file(engine.url)
+        if not is_at_head(engine):
             raise PhonebookError(
                 f"{shown(engine.url)} has another schema than this version of Phonebook; "
                 f"run `{UPGRADE_COMMAND}` with the same database"
             )
 
 
+def require_file(url: URL) -> None:
+    """Refuse an SQLite file that is not there: to open it would make an empty one.
+
+    Raises:
+        PhonebookError: it is not there.
+    """
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        raise PhonebookError(
+            f"there is no database {shown(url)}; name it with --database-url or "
+            "PHONEBOOK_DATABASE_URL"
+        )
+
+
 @contextmanager
-def _explained(engine: Engine) -> Iterator[None]:
+def explained(engine: Engine) -> Iterator[None]:
+    """Say in one line why a database cannot be used.
+
+    Raises:
+        PhonebookError: instead of what SQLAlchemy and alembic raise.
+    """
     try:
         yield
     except DBAPIError as error:
@@ -85,7 +116,7 @@ def upgrade_configured(
 ) -> None:
     """Bring the database to the newest schema. Stop older servers first."""
     engine = open_database(read_settings(database_url=database_url).database_url)
-    with _explained(engine):
+    with explained(engine):
         upgrade(engine)
     engine.dispose()
 

@@ -1,9 +1,9 @@
 """Everything the server reads from its environment, once."""
 
-from ipaddress import ip_address
+from typing import Annotated
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from contract.errors import PhonebookError
 
@@ -19,16 +19,16 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8420, ge=0, le=65_535)  # 0: any free one
     max_body_bytes: int = Field(default=4 * 2**20, ge=1)
+    open_reads: bool = False  # whether anybody who reaches the server may read
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()  # further names of this computer
+    rate: float = Field(default=100, ge=0, le=1e6)  # writes a second of one sender; 0: no limit
 
-    @field_validator("host")
+    @field_validator("allowed_hosts", mode="before")
     @classmethod
-    def _loopback_only(cls, host: str) -> str:
-        if not _is_loopback(host):
-            raise ValueError(
-                f"{host!r} can be reached by others, and this server asks nobody who they are; "
-                "listen on 127.0.0.1, ::1 or localhost"
-            )
-        return host
+    def _by_comma(cls, hosts: str | tuple[str, ...]) -> tuple[str, ...]:
+        if isinstance(hosts, str):
+            return tuple(host.strip() for host in hosts.split(",") if host.strip())
+        return hosts
 
 
 def read_settings(**given: str | int | None) -> Settings:
@@ -48,12 +48,3 @@ def read_settings(**given: str | int | None) -> Settings:
             reason = one["msg"].removeprefix("Value error, ")
             wrong.append(f"{name} ({PREFIX}{name.upper()}): {reason}")
         raise PhonebookError("; ".join(wrong)) from error
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

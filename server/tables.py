@@ -10,16 +10,20 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     ForeignKey,
+    Index,
     MetaData,
     String,
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from contract.estimates import Grade
+from contract.jobs import JobState
 from contract.timings import Effort, FailureCode, Origin
+from server.roles import Role
 
 NAMING_CONVENTION = {
     "ix": "ix_%(column_0_label)s",
@@ -82,17 +86,20 @@ class SessionRecord(Base):
     origin: Mapped[Origin] = mapped_column(String(20))
     # The default is for sessions that were stored before there was a choice.
     effort: Mapped[Effort] = mapped_column(String(20), server_default="standard")
+    source: Mapped[str | None] = mapped_column(String(500))  # of imported timings
     started_at: Mapped[datetime]
     agent_version: Mapped[str] = mapped_column(String(50))
     conditions: Mapped[dict[str, Any]] = mapped_column(JSON)
     ended_at: Mapped[datetime | None]
     conditions_after: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    unit: Mapped[str | None] = mapped_column(String(100))  # a serial number
 
 
 class TimingRecord(Base):
     """The full history: raw samples by round, or the failure, of one operator in one session.
 
-    `drift` has a factor for each sample, or is null where no probe ran.
+    `drift` has a factor for each sample, or is null where no probe ran. Old samples may be
+    dropped: then `figures` has the estimate that they gave, and `samples_digest` knows them again.
     """
 
     __tablename__ = "timings"
@@ -106,6 +113,9 @@ class TimingRecord(Base):
     drift: Mapped[list[list[float]] | None] = mapped_column(JSON(none_as_null=True))
     failure_code: Mapped[FailureCode | None] = mapped_column(String(50))
     failure_message: Mapped[str | None] = mapped_column(Text)
+    samples_dropped_at: Mapped[datetime | None]
+    figures: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    samples_digest: Mapped[str | None] = mapped_column(String(64))
 
 
 class CurrentOperator(Base):
@@ -137,6 +147,44 @@ class RowRecord(CurrentOperator):
     calm: Mapped[int]
     rounds: Mapped[int]
 
+    # The device's revision that the row came with: which of `row_versions` it is. The default
+    # is for rows that were stored before there were versions.
+    version: Mapped[int] = mapped_column(server_default="0")
+
+
+class RowVersion(Base):
+    """Every row that a table ever had, by the device's revision that it came with.
+
+    `content` is the row as tables tell it: canonical JSON, so that a snapshot's hash is taken
+    over these very texts. It needs neither samples nor sessions.
+    """
+
+    __tablename__ = "row_versions"
+
+    device: Mapped[str] = mapped_column(ForeignKey("devices.name"), primary_key=True)
+    runtime: Mapped[str] = mapped_column(String(255), primary_key=True)
+    origin: Mapped[Origin] = mapped_column(String(20), primary_key=True)
+    operator: Mapped[str] = mapped_column(String(100), primary_key=True)
+    revision: Mapped[int] = mapped_column(primary_key=True)
+    content: Mapped[str] = mapped_column(Text)
+
+
+class SnapshotRecord(Base):
+    """What a snapshot's id stands for: a table, whole or of a space, at a revision."""
+
+    __tablename__ = "snapshots"
+    __table_args__ = (Index("ix_snapshots_table", "device", "runtime", "origin", "revision"),)
+
+    id: Mapped[str] = mapped_column(String(71), primary_key=True)
+    device: Mapped[str] = mapped_column(ForeignKey("devices.name"))
+    runtime: Mapped[str] = mapped_column(String(255))
+    origin: Mapped[Origin] = mapped_column(String(20))
+    space: Mapped[str | None] = mapped_column(String(50))
+    revision: Mapped[int]
+    rows: Mapped[int]
+    session: Mapped[UUID]  # whose timing made it
+    made_at: Mapped[datetime]
+
 
 class FailureRecord(CurrentOperator):
     """The newest failure, forgotten when a good timing is stored."""
@@ -160,3 +208,82 @@ class AuditRecord(Base):
     ended_at: Mapped[datetime]
     body: Mapped[dict[str, Any]] = mapped_column(JSON)
     summary: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class AgentRecord(Base):
+    """An agent, as it announced itself last."""
+
+    __tablename__ = "agents"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    host: Mapped[str] = mapped_column(String(200))
+    version: Mapped[str] = mapped_column(String(50))
+    seen_at: Mapped[datetime]
+
+
+class UnitRecord(Base):
+    """One phone, and the agent that had it last.
+
+    Its device need not be registered yet: an agent announces its phones before it measures.
+    """
+
+    __tablename__ = "units"
+
+    device: Mapped[str] = mapped_column(String(64), primary_key=True)
+    serial: Mapped[str] = mapped_column(String(100), primary_key=True)
+    agent: Mapped[UUID] = mapped_column(ForeignKey("agents.id"), index=True)
+
+
+class JobRecord(Base):
+    """A job and its last attempt.
+
+    `attempts` numbers the attempts and only ever grows, so that it fences; those up to `forgiven`
+    no longer count against `most_attempts`. While `expires_at` is set the attempt holds its unit.
+    `outcome` is how the last attempt that told its end has ended.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index("ix_jobs_device_state", "device", "state"),
+        Index(
+            "uq_jobs_unit_held",
+            "device",
+            "unit",
+            unique=True,
+            sqlite_where=text("expires_at IS NOT NULL"),
+            postgresql_where=text("expires_at IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    device: Mapped[str] = mapped_column(ForeignKey("devices.name"))
+    runtime: Mapped[str] = mapped_column(String(255))  # a runtime's key
+    work: Mapped[dict[str, Any]] = mapped_column(JSON)
+    priority: Mapped[int]
+    most_attempts: Mapped[int]
+    state: Mapped[JobState] = mapped_column(String(20))
+    attempts: Mapped[int]
+    forgiven: Mapped[int]
+    filed_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
+    agent: Mapped[UUID | None] = mapped_column(ForeignKey("agents.id"))
+    unit: Mapped[str | None] = mapped_column(String(100))
+    expires_at: Mapped[datetime | None]
+    progress: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    reason: Mapped[str | None] = mapped_column(Text)
+    estimate: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    outcome: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+
+class TokenRecord(Base):
+    """Somebody's right to use the server: the digest of the token, never the token itself."""
+
+    __tablename__ = "tokens"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    role: Mapped[Role] = mapped_column(String(20))
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]  # to the hour
+    revoked_at: Mapped[datetime | None]

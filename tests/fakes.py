@@ -57,6 +57,7 @@ class FakeDevice:
 
     runtime = RUNTIME
     origin: Origin = "emulated"
+    serial = "bench-1"
 
     def __init__(
         self, us_by_key: dict[str, float], on_visit: Callable[[str], None] = lambda key: None

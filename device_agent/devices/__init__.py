@@ -5,10 +5,12 @@ import typing
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 
-from contract.errors import PhonebookError
+from contract.errors import PhonebookError, near
 from contract.timings import (
+    DEVICE_NAME,
     Conditions,
     DeviceDescription,
     Dtype,
@@ -18,6 +20,7 @@ from contract.timings import (
     Protocol,
     Runner,
     Runtime,
+    Serial,
 )
 from device_agent.programs import ProgramFile
 
@@ -90,6 +93,7 @@ class Device(typing.Protocol):
 
     runtime: Runtime
     origin: Origin
+    serial: Serial  # of this very phone, among all of its kind
 
     def describe(self) -> DeviceDescription: ...
 
@@ -152,6 +156,28 @@ def cpu_numbers(cpus: str | None) -> tuple[int, ...]:
     return tuple(int(number) for number in cpus.split(","))
 
 
+def attached(kind: str) -> tuple[str, ...]:
+    """The serial numbers of the units of that kind that this computer has now.
+
+    Raises:
+        PhonebookError: no such kind of device.
+    """
+    return _kind(kind).attached()
+
+
+def must_offer(device: Device, wanted: Runtime) -> None:
+    """See to it that what is measured here belongs to that table.
+
+    Raises:
+        PhonebookError: the device works under another runtime.
+    """
+    if device.runtime != wanted:
+        raise PhonebookError(
+            f"this agent offers {device.runtime.key}, not {wanted.key}; measure the table "
+            "again with this version, or install the other"
+        )
+
+
 def open_device(
     device: str,
     *,
@@ -172,19 +198,30 @@ def open_device(
         PhonebookError: no such kind of device, or it cannot do what was asked.
         DeviceFailed: the phone is not there, or refuses.
     """
-    from device_agent.devices.android import AndroidPhone
-    from device_agent.devices.host import Host
-
-    opens: Callable[..., AbstractContextManager[Device]] = Host
-    if device != HOST:
-        opens = partial(AndroidPhone, device, serial=serial)
-    elif serial is not None:
-        raise PhonebookError("--serial is for phones; this computer is the only host")
-    return opens(
+    return _kind(device).open(
         dtype=dtype,
         threads=threads,
         memory_format=memory_format,
         protocol=protocol,
         runner=runner,
         cpus=cpus,
+        serial=serial,
+    )
+
+
+class _Kind(typing.NamedTuple):
+    open: Callable[..., AbstractContextManager[Device]]
+    attached: Callable[[], tuple[str, ...]]
+
+
+def _kind(name: str) -> _Kind:
+    """Every name but this computer's is a phone's: an unknown one goes by its model."""
+    from device_agent.devices import android, host
+
+    if name == HOST:
+        return _Kind(open=host.Host, attached=lambda: (host.host_serial(),))
+    if get_close_matches(name, [HOST]) or not re.fullmatch(DEVICE_NAME, name):
+        raise PhonebookError(f"no device {name!r}; {near(name, [HOST, 'galaxys8'])}")
+    return _Kind(
+        open=partial(android.AndroidPhone, name), attached=partial(android.attached_as, name)
     )

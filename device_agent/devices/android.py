@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
 from importlib.metadata import version
 from typing import Self, TypeVar
 
@@ -19,8 +19,8 @@ from contract.timings import (
 )
 from device_agent import bundle as bundles
 from device_agent import screen
-from device_agent.adb.attached import attached, choose, connect, device_name
-from device_agent.adb.errors import PhoneLost, PhoneNotFound, StorageFull
+from device_agent.adb.attached import attached, choose, connect, device_name, serials
+from device_agent.adb.errors import KeyNotAccepted, PhoneLost, PhoneNotFound, StorageFull
 from device_agent.adb.transport import Connection
 from device_agent.alone import alone_on
 from device_agent.android.care import Care, Limits
@@ -40,6 +40,10 @@ RETURN_LOOK_S = 0.5
 LEAST_SPAN_S = 0.5  # between two looks at who uses its CPUs
 _FULL = "No space left on device"
 
+ACCEPT_GLANCE_S = 1.0  # for a phone that is merely asked what it is
+
+_name_of: dict[str, str] = {}  # by serial number
+
 T = TypeVar("T")
 Say = Callable[[str], None]
 
@@ -47,6 +51,21 @@ Say = Callable[[str], None]
 def attached_phones(say: Say = screen.console.print) -> tuple[tuple[str, str], ...]:
     """The serial number and the name of every phone that answers, as `--device` calls it."""
     return tuple((phone.serial, phone.name) for phone in attached(say=say))
+
+
+def attached_as(name: str) -> tuple[str, ...]:
+    """The serial numbers of the phones of that name that are attached now.
+
+    A phone is asked what it is once, not each time; a new one may have to accept the key.
+    """
+    for serial in serials():
+        if serial not in _name_of:
+            with (
+                suppress(PhoneNotFound, KeyNotAccepted),
+                closing(connect(serial, say=_say, accept_limit_s=ACCEPT_GLANCE_S)) as phone,
+            ):
+                _name_of[serial] = device_name(phone.model)
+    return tuple(serial for serial in serials() if _name_of.get(serial) == name)
 
 
 class AndroidPhone:

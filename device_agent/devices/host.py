@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,11 @@ from device_agent.runner.protocol import Job
 PYTHON_RUNNER = "device_agent.runner.python_runner"
 
 
+def host_serial() -> str:
+    """This computer's name in its network, as far as a serial number may hold it."""
+    return re.sub(r"[^A-Za-z0-9._:-]+", "-", platform.node())[:100].strip("._:-") or "host"
+
+
 class Host:
     """This computer, through the native runner where it can be built, or else the Python one."""
 
@@ -48,7 +54,12 @@ class Host:
         protocol: Protocol,
         runner: Runner | None = None,
         cpus: Sequence[int] = (),
+        serial: str | None = None,
     ) -> None:
+        if serial not in (None, host_serial()):
+            raise PhonebookError(
+                f"--serial {serial}: this computer is {host_serial()}, and the only host"
+            )
         cpus = sorted(set(cpus))
         chosen, command = _choose(runner, cpus)
         self.runtime = Runtime(
@@ -60,6 +71,7 @@ class Host:
             affinity=f"cpu{'.'.join(map(str, cpus))}" if cpus else "any",
             protocol=protocol,
         )
+        self.serial = host_serial()
         self._command = [*command, "--threads", str(threads)]
         self._runner: RunnerProcess | None = None
         self._work = OthersWork()

@@ -2,20 +2,26 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
 from contract.audits import Audit, AuditReport
 from contract.timings import Problem
+from server.access import needs
 from server.db import ReadSession, WriteSession
 from server.store import audits
 
-router = APIRouter(tags=["audits"], responses={404: {"model": Problem}})
+router = APIRouter(
+    tags=["audits"],
+    responses={404: {"model": Problem}},
+    dependencies=[Depends(needs("reader"))],
+)
 
 
 @router.post(
     "/audits",
     status_code=201,
     responses={200: {"model": AuditReport}, 409: {"model": Problem}},
+    dependencies=[Depends(needs("agent"))],
 )
 def add_audit(new: Audit, response: Response, session: WriteSession) -> AuditReport:
     """Store an audit (201); the same one again is answered with the first (200)."""

@@ -1,9 +1,12 @@
 """For whoever watches the server: is it alive, can it answer."""
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from contract.timings import Problem
+from server.access import needs
 from server.errors import NotReady
+from server.metrics import Metrics
 from server.schema import UPGRADE_COMMAND, is_at_head
 
 router = APIRouter(tags=["health"])
@@ -23,3 +26,15 @@ def ready(request: Request) -> dict[str, str]:
             f"the database has another schema than this server; run `{UPGRADE_COMMAND}`"
         )
     return {"status": "ok"}
+
+
+@router.get(
+    "/metrics",
+    dependencies=[Depends(needs("reader"))],
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}},
+)
+def figures(request: Request) -> Response:
+    """Requests, how long they took, and what is stored, as Prometheus reads it."""
+    metrics: Metrics = request.app.state.metrics
+    return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)

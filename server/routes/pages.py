@@ -4,16 +4,18 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 from fastapi.templating import Jinja2Templates
 
 from server import words
+from server.access import needs
+from server.clock import Now
 from server.db import ReadSession
 from server.errors import Refusal
 from server.routes.assets import PLOTLY_PATH
-from server.store import devices
+from server.store import agents, devices, jobs
 from server.views import device_view
 
 TEMPLATES = Jinja2Templates(Path(__file__).parent.parent / "templates")
@@ -24,6 +26,8 @@ TEMPLATES.env.filters |= {
     "signed_percent": words.signed_percent,
     "gibibytes": words.gibibytes,
     "age": words.age,
+    "work_words": words.work_words,
+    "state_words": words.state_words,
 }
 TEMPLATES.env.globals["plotly_path"] = PLOTLY_PATH
 
@@ -39,14 +43,21 @@ class PageRoute(APIRoute):
                 return await answer(request)
             except Refusal as refusal:
                 return TEMPLATES.TemplateResponse(
-                    request, "refusal.html", {"refusal": refusal}, refusal.status
+                    request,
+                    "refusal.html",
+                    {"refusal": refusal},
+                    refusal.status,
+                    refusal.headers,
                 )
 
         return answer_or_explain
 
 
 router = APIRouter(
-    route_class=PageRoute, default_response_class=HTMLResponse, include_in_schema=False
+    route_class=PageRoute,
+    default_response_class=HTMLResponse,
+    include_in_schema=False,
+    dependencies=[Depends(needs("reader"))],
 )
 
 
@@ -65,3 +76,15 @@ def device_page(
     """One table of one device: of the given runtime and space, or of the usual ones."""
     view = device_view(session, device, runtime=runtime, space=space)
     return TEMPLATES.TemplateResponse(request, "device.html", {"view": view})
+
+
+@router.get("/queue")
+def queue(request: Request, session: ReadSession, now: Now) -> Response:
+    """The newest jobs, and the agents that may take them."""
+    everyone = agents.agents(session)
+    context = {
+        "jobs": jobs.jobs(session, now),
+        "agents": everyone,
+        "hosts": {agent.id: agent.description.host for agent in everyone},
+    }
+    return TEMPLATES.TemplateResponse(request, "queue.html", context)

@@ -1,18 +1,25 @@
-"""Latency tables, as JSON and as CSV."""
+"""Latency tables, as they are and as they were; as JSON, as CSV and in the form of others."""
 
 import csv
 import io
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from sqlalchemy.orm import Session, sessionmaker
 
+from contract.audits import Snapshot
+from contract.snapshots import SnapshotSummary, TableDiff, difference
 from contract.tables import LatencyTable
 from contract.timings import Origin, Problem
+from server.access import needs
 from server.answers import Answer, Answers
 from server.db import ReadSession
+from server.imports import ofa
 from server.store import lookup
+from server.store.snapshots import snapshots
+from server.store.spaces import find_space
 
-router = APIRouter(tags=["tables"])
+router = APIRouter(tags=["tables"], dependencies=[Depends(needs("reader"))])
 
 # In this order for good: spreadsheets and scripts read columns by position.
 CSV_COLUMNS = (
@@ -39,7 +46,7 @@ CSV_COLUMNS = (
     "/lut/{device}",
     response_model=LatencyTable,
     responses={
-        200: {"content": {"text/csv": {}}},
+        200: {"content": {"text/csv": {}, "application/yaml": {}}},
         304: {"description": "The client's copy, named in If-None-Match, is current"},
         404: {"model": Problem},
     },
@@ -47,23 +54,76 @@ CSV_COLUMNS = (
 def lut(
     request: Request,
     device: str,
-    session: ReadSession,
     runtime: str | None = None,
     space: str | None = None,
     origin: Origin = "measured",
-    format: Literal["json", "csv"] | None = None,
+    snapshot: Snapshot | None = None,
+    format: Literal["json", "csv", "ofa-yaml"] | None = None,
     accept: Annotated[str, Header()] = "",
     if_none_match: Annotated[str, Header()] = "",
 ) -> Response:
     """The current row of each operator, under one runtime: the given or the default one.
 
-    A table as CSV, by `format=csv` or `Accept: text/csv`, has one line per row and nothing else.
+    A table as CSV, by `format=csv` or `Accept: text/csv`, has one line per row and nothing else;
+    `format=ofa-yaml` is the form of the look-up tables of ProxylessNAS and Once-for-All.
+
+    With `snapshot`, an id that an earlier answer had, exactly the rows of that answer are served
+    again, whatever was measured since; such an answer never changes.
     """
+    encode = _ENCODERS[format or ("csv" if "text/csv" in accept else "json")]
+
+    def answer_anew() -> Answer:
+        sessions: sessionmaker[Session] = request.app.state.reading
+        with sessions() as session:
+            asked = lookup.ask(
+                session, device, runtime=runtime, space=space, origin=origin, snapshot=snapshot
+            )
+            return encode(lookup.read(session, asked))
+
+    # Most answers are kept ones: to find them takes one small query, and no session.
+    version = lookup.version(request.app.state.glancing, device)
     answers: Answers = request.app.state.answers
-    asked = lookup.ask(session, device, runtime=runtime, space=space, origin=origin)
-    encode = as_csv if format == "csv" or (format is None and "text/csv" in accept) else as_json
-    answer = answers.get((asked, encode), lambda: encode(lookup.read(session, asked)))
-    return answer.response(if_none_match)
+    key = (device, version, runtime, space, origin, snapshot, encode)
+    answer = answers.get(key, answer_anew)
+    return answer.response(if_none_match, immutable=snapshot is not None)
+
+
+@router.get("/lut/{device}/snapshots", responses={404: {"model": Problem}})
+def list_snapshots(
+    device: str,
+    session: ReadSession,
+    runtime: str | None = None,
+    space: str | None = None,
+    origin: Origin = "measured",
+) -> list[SnapshotSummary]:
+    """What each session left of the device's tables, newest first, at most 100.
+
+    Whole tables, or those of one space; under every runtime, or under one.
+    """
+    return snapshots(
+        session,
+        device,
+        runtime=None if runtime is None else lookup.parse_runtime(runtime).key,
+        space=None if space is None else find_space(space).name,
+        origin=origin,
+    )
+
+
+@router.get("/lut/{device}/diff", responses={404: {"model": Problem}})
+def diff(
+    device: str,
+    session: ReadSession,
+    before: Annotated[Snapshot, Query(alias="from")],
+    after: Annotated[Snapshot | None, Query(alias="to")] = None,
+    origin: Origin = "measured",
+) -> TableDiff:
+    """What changed from one snapshot to another, or to the current table."""
+    old = lookup.read(session, lookup.ask(session, device, origin=origin, snapshot=before))
+    if after is None:
+        now = lookup.ask(session, device, runtime=old.runtime.key, space=old.space, origin=origin)
+    else:
+        now = lookup.ask(session, device, origin=origin, snapshot=after)
+    return difference(old, lookup.read(session, now))
 
 
 def as_json(table: LatencyTable) -> Answer:
@@ -78,3 +138,12 @@ def as_csv(table: LatencyTable) -> Answer:
     whose = {"device": table.device, "runtime": table.runtime.key}
     writer.writerows({**whose, **row.model_dump(mode="json")} for row in table.entries)
     return Answer(lines.getvalue().encode(), media_type="text/csv")
+
+
+def as_ofa_yaml(table: LatencyTable) -> Answer:
+    """The table's latencies in ms, by the keys of `server.imports.ofa`."""
+    latencies_us = {row.operator: row.latency_us for row in table.entries}
+    return Answer(ofa.dump(latencies_us).encode(), media_type="application/yaml")
+
+
+_ENCODERS = {"json": as_json, "csv": as_csv, "ofa-yaml": as_ofa_yaml}

@@ -91,13 +91,17 @@ def find_device(session: Session, name: str) -> DeviceRecord:
     return record
 
 
-def count_change(session: Session, name: str) -> None:
-    """Tell whoever keeps an answer that the device's tables have changed."""
-    session.execute(
+def count_change(session: Session, name: str) -> int:
+    """Tell whoever keeps an answer that the device's tables have changed; the new revision.
+
+    Until the transaction ends no other one changes the device's tables.
+    """
+    return session.execute(
         update(DeviceRecord)
         .where(DeviceRecord.name == name)
         .values(revision=DeviceRecord.revision + 1)
-    )
+        .returning(DeviceRecord.revision)
+    ).scalar_one()
 
 
 def nothing_measured(name: str) -> NotFound:

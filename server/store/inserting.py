@@ -22,16 +22,34 @@ def insert_once(session: Session, record: type[Base], values: Mapping[str, Any])
 
 def keep_newest(
     session: Session, record: type[CurrentOperator], values: Mapping[str, Any]
-) -> None:
-    """Insert, or replace the operator's row unless that one was measured later."""
+) -> bool:
+    """Insert, or replace the operator's row unless that one was measured later.
+
+    True if the operator now has these values.
+    """
     key = [column.name for column in inspect(record).primary_key]
     statement = _insert(session, record).values(values)
     new = statement.excluded
+    statement = statement.on_conflict_do_update(
+        index_elements=key,
+        set_={name: new[name] for name in values if name not in key},
+        where=record.measured_at <= new.measured_at,
+    )
+    return session.execute(statement.returning(record.operator)).first() is not None
+
+
+def insert_or_set(
+    session: Session, record: type[Base], values: Mapping[str, Any], *, field: str
+) -> None:
+    """Insert, or set that field of the row with the same key.
+
+    Either way nobody else can change the row until the transaction ends.
+    """
+    key = [column.name for column in inspect(record).primary_key]
+    statement = _insert(session, record).values(values)
     session.execute(
         statement.on_conflict_do_update(
-            index_elements=key,
-            set_={name: new[name] for name in values if name not in key},
-            where=record.measured_at <= new.measured_at,
+            index_elements=key, set_={field: statement.excluded[field]}
         )
     )
 

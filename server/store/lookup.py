@@ -1,10 +1,7 @@
 """Latency tables, read from the current rows and audits and never from the history."""
 
-import json
-from hashlib import sha256
-
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Engine, bindparam, select
 from sqlalchemy.orm import Session as DbSession
 
 from contract.audits import AuditSummary
@@ -13,23 +10,35 @@ from contract.timings import Failure, Origin, Runtime
 from contract.values import Value
 from server.errors import Unprocessable
 from server.store.devices import find_device, nothing_measured
+from server.store.snapshots import canonical, find_snapshot, rows_at, snapshot_id
 from server.store.spaces import find_space, operator_keys
-from server.tables import AuditRecord, FailureRecord, RowRecord
+from server.tables import AuditRecord, DeviceRecord, FailureRecord, RowRecord
 
 _ROW_FIELDS = tuple(Row.model_fields)
 _ROW_COLUMNS = tuple(getattr(RowRecord, field) for field in _ROW_FIELDS)
 # All rows in one call each way: several times faster than a call per row.
 _ROWS = TypeAdapter(tuple[Row, ...])
+_VERSION = select(DeviceRecord.revision, DeviceRecord.default_runtime).where(
+    DeviceRecord.name == bindparam("device")
+)
 
 
 class Asked(Value):
-    """One table at one revision of its device: what answers it once answers it again."""
+    """One table at one revision of its device."""
 
     device: str
     revision: int
     runtime: Runtime
     space: str | None
     origin: Origin
+    snapshot: str | None = None  # of the table as it was at that revision; None: as it is
+
+
+def version(engine: Engine, device: str) -> tuple[object, ...] | None:
+    """What changes whenever a table of the device does; None where there is no such device."""
+    with engine.connect() as connection:
+        found = connection.execute(_VERSION, {"device": device}).first()
+    return None if found is None else tuple(found)
 
 
 def ask(
@@ -39,15 +48,21 @@ def ask(
     runtime: str | None = None,
     space: str | None = None,
     origin: Origin = "measured",
+    snapshot: str | None = None,
 ) -> Asked:
     """The table under the runtime with that key, or under the device's default one.
 
+    Rows of another origin need no runtime where they have only one. With a snapshot: the table
+    that once had it.
+
     Raises:
-        NotFound: no such device or space, or no runtime given and nothing measured yet.
-        Unprocessable: not a runtime's key.
+        NotFound: no such device, space or snapshot, or no runtime given and nothing measured yet.
+        Unprocessable: not a runtime's key, or not the runtime or the space of the snapshot.
     """
+    if snapshot is not None:
+        return _ask_again(session, device, snapshot, runtime=runtime, space=space, origin=origin)
     record = find_device(session, device)
-    key = runtime if runtime is not None else record.default_runtime
+    key = runtime if runtime is not None else _default_runtime(session, record, origin)
     if key is None:
         raise nothing_measured(device)
     return Asked(
@@ -60,8 +75,11 @@ def ask(
 
 
 def read(session: DbSession, asked: Asked) -> LatencyTable:
-    """The table's current rows: of a space in its order, or all, sorted by key."""
-    rows = _rows(session, asked)
+    """The table's current rows: of a space in its order, or all, sorted by key.
+
+    A snapshot is its rows alone, and so never changes: it tells of no failures and no audit.
+    """
+    rows = _rows(session, asked) if asked.snapshot is None else _rows_then(session, asked)
     wanted = None if asked.space is None else operator_keys(asked.space)
     order = wanted if wanted is not None else sorted(rows)
     entries = tuple(rows[operator] for operator in order if operator in rows)
@@ -76,11 +94,11 @@ def read(session: DbSession, asked: Asked) -> LatencyTable:
         missing=None if wanted is None else missing,
         failures=tuple(
             failed
-            for failed in _failures(session, asked)
+            for failed in (_failures(session, asked) if asked.snapshot is None else ())
             if failed.operator not in rows and (wanted is None or failed.operator in wanted)
         ),
-        snapshot=_snapshot(asked, entries),
-        audit=_latest_audit(session, asked),
+        snapshot=asked.snapshot or _snapshot(asked, entries),
+        audit=_latest_audit(session, asked) if asked.snapshot is None else None,
         entries=entries,
     )
 
@@ -98,6 +116,58 @@ def parse_runtime(key: str) -> Runtime:
         raise Unprocessable(f"runtime {key!r}: {first['loc'][0]}: {first['msg']}") from error
     except ValueError as error:
         raise Unprocessable(str(error)) from error
+
+
+def _ask_again(
+    session: DbSession,
+    device: str,
+    snapshot: str,
+    *,
+    runtime: str | None,
+    space: str | None,
+    origin: Origin,
+) -> Asked:
+    found = find_snapshot(session, device, snapshot, origin=origin)
+    for kind, given, its in (("runtime", runtime, found.runtime), ("space", space, found.space)):
+        if given not in (None, its):
+            raise Unprocessable(
+                f"{snapshot} is a table of {kind} {its or 'any'}, not {given}; leave `{kind}` out"
+            )
+    return Asked(
+        device=device,
+        revision=found.revision,
+        runtime=parse_runtime(found.runtime),
+        space=found.space,
+        origin=origin,
+        snapshot=snapshot,
+    )
+
+
+def _default_runtime(session: DbSession, device: DeviceRecord, origin: Origin) -> str | None:
+    """The runtime served when none is asked for; None where nothing was measured.
+
+    Raises:
+        Unprocessable: rows of that origin have several runtimes, none of them the default one.
+    """
+    if origin == "measured":
+        return device.default_runtime
+    of_origin = session.scalars(
+        select(RowRecord.runtime)
+        .where(RowRecord.device == device.name, RowRecord.origin == origin)
+        .distinct()
+    ).all()
+    if not of_origin or device.default_runtime in of_origin:
+        return device.default_runtime
+    if len(of_origin) > 1:
+        raise Unprocessable(
+            f"{origin} rows of {device.name} have several runtimes; name one with `runtime`: "
+            f"{', '.join(sorted(of_origin))}"
+        )
+    return of_origin[0]
+
+
+def _rows_then(session: DbSession, asked: Asked) -> dict[str, Row]:
+    return rows_at(session, asked.device, asked.runtime.key, asked.origin, revision=asked.revision)
 
 
 def _rows(session: DbSession, asked: Asked) -> dict[str, Row]:
@@ -145,13 +215,7 @@ def _of_table(
 
 
 def _snapshot(asked: Asked, entries: tuple[Row, ...]) -> str:
-    """A name for exactly these numbers, which anyone can compute from the table's JSON."""
-    content = {
-        "device": asked.device,
-        "runtime": asked.runtime.key,
-        "origin": asked.origin,
-        "space": asked.space,
-        "entries": _ROWS.dump_python(entries, mode="json"),
-    }
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return f"sha256:{sha256(canonical.encode()).hexdigest()}"
+    rows = _ROWS.dump_python(entries, mode="json")
+    return snapshot_id(
+        asked.device, asked.runtime.key, asked.origin, asked.space, list(map(canonical, rows))
+    )

@@ -15,11 +15,12 @@ from server.errors import Conflict, NotFound, Unprocessable
 from server.store.clocks import check_clock
 from server.store.devices import count_change, find_device
 from server.store.inserting import insert_once, keep_newest
+from server.store.retention import samples_digest
+from server.store.snapshots import Figures, keep_rows
 from server.store.spaces import operator_keys
 from server.tables import (
     DeviceRecord,
     FailureRecord,
-    RowRecord,
     SessionRecord,
     TimingRecord,
 )
@@ -51,6 +52,7 @@ def add_session(session: DbSession, new: Session) -> tuple[Session, bool]:
             "space": new.space,
             "origin": new.origin,
             "effort": new.effort,
+            "source": new.source,
             "started_at": new.started_at,
             "agent_version": new.agent_version,
             "conditions": new.conditions.model_dump(),
@@ -58,6 +60,7 @@ def add_session(session: DbSession, new: Session) -> tuple[Session, bool]:
             "conditions_after": (
                 new.conditions_after.model_dump() if new.conditions_after else None
             ),
+            "unit": new.unit,
         },
     )
     stored = find_session(session, new.id)
@@ -82,7 +85,7 @@ def add_timing(session: DbSession, session_id: UUID, new: Timing) -> tuple[Store
         Conflict: the id belongs to another timing, or the operator has one in this session.
     """
     operator = new.operator.key
-    figures = _estimate(operator, new.rounds_us, new.drift)  # before the database is locked
+    figures = estimate_of(operator, new.rounds_us, new.drift)  # before the database is locked
     sitting = find_session(session, session_id)
     if operator not in operator_keys(sitting.space):
         raise Unprocessable(
@@ -101,15 +104,15 @@ def add_timing(session: DbSession, session_id: UUID, new: Timing) -> tuple[Store
     created = insert_once(session, TimingRecord, {"id": new.id, **content})
     if created:
         _bring_up_to_date(session, sitting, new, figures)
+        stored = StoredTiming(
+            id=new.id,
+            session=session_id,
+            operator=operator,
+            estimate=figures,
+            failure=new.failure,
+        )
     else:
-        _check_repeated(session, new.id, content)
-    stored = StoredTiming(
-        id=new.id,
-        session=session_id,
-        operator=operator,
-        estimate=figures,
-        failure=new.failure,
-    )
+        stored = _stored(_repeated(session, new.id, content))
     return stored, created
 
 
@@ -145,7 +148,8 @@ def sessions(session: DbSession, device: str) -> list[Session]:
 
 
 def session_report(session: DbSession, session_id: UUID) -> SessionReport:
-    """A session and the figures of what it measured, computed from the raw samples.
+    """A session and the figures of what it measured: computed from the raw samples, or kept
+    from before those were dropped.
 
     Raises:
         NotFound: no such session.
@@ -176,6 +180,7 @@ def _session(record: SessionRecord) -> Session:
         space=record.space,
         origin=record.origin,
         effort=record.effort,
+        source=record.source,
         started_at=record.started_at,
         agent_version=record.agent_version,
         conditions=Conditions.model_validate(record.conditions),
@@ -183,6 +188,7 @@ def _session(record: SessionRecord) -> Session:
         conditions_after=(
             Conditions.model_validate(record.conditions_after) if record.conditions_after else None
         ),
+        unit=record.unit,
     )
 
 
@@ -194,12 +200,17 @@ def _stored(record: TimingRecord) -> StoredTiming:
         id=record.id,
         session=record.session,
         operator=record.operator,
-        estimate=_estimate(record.operator, record.rounds_us or (), record.drift or ()),
+        estimate=(
+            Estimate.model_validate(record.figures)
+            if record.figures
+            else estimate_of(record.operator, record.rounds_us or (), record.drift or ())
+        ),
         failure=failure or None,
+        samples_dropped_at=record.samples_dropped_at,
     )
 
 
-def _estimate(
+def estimate_of(
     operator: str, rounds_us: Sequence[Sequence[float]], drift: Sequence[Sequence[float]]
 ) -> Estimate | None:
     """The figures of an operator's samples; None of a failure, which has none."""
@@ -219,7 +230,7 @@ def _bring_up_to_date(
     session: DbSession, sitting: Session, new: Timing, figures: Estimate | None
 ) -> None:
     """Replace the operator's row or failure, unless a later measurement made it."""
-    count_change(session, sitting.device)
+    revision = count_change(session, sitting.device)
     key = {
         "device": sitting.device,
         "runtime": sitting.runtime.key,
@@ -228,13 +239,14 @@ def _bring_up_to_date(
     }
     source = {"session": sitting.id, "measured_at": new.measured_at}
     if figures is not None:
-        keep_newest(session, RowRecord, {**key, **source, **figures.model_dump()})
+        found = Figures(new.operator.key, new.measured_at, figures)
+        keep_rows(session, sitting, [found], revision=revision)
         session.execute(delete(FailureRecord).filter_by(**key))
     elif new.failure is not None:
         keep_newest(session, FailureRecord, {**key, **source, **new.failure.model_dump()})
 
 
-def _check_repeated(session: DbSession, timing_id: UUID, content: Mapping[str, Any]) -> None:
+def _repeated(session: DbSession, timing_id: UUID, content: Mapping[str, Any]) -> TimingRecord:
     """Nothing was inserted: fine if this very timing is stored, a conflict otherwise."""
     record = session.get(TimingRecord, timing_id)
     if record is None:
@@ -242,5 +254,9 @@ def _check_repeated(session: DbSession, timing_id: UUID, content: Mapping[str, A
             f"session {content['session']} has a timing of {content['operator']} already; "
             "measure it again in a new session"
         )
-    if any(getattr(record, field) != value for field, value in content.items()):
+    expected = dict(content)
+    if record.samples_digest == samples_digest(content["rounds_us"], content["drift"]):
+        expected |= {"rounds_us": None, "drift": None}  # these very ones were dropped
+    if any(getattr(record, field) != value for field, value in expected.items()):
         raise Conflict(f"timing {timing_id} is stored with other content; give this one a new id")
+    return record

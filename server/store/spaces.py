@@ -1,6 +1,7 @@
 """Search spaces as the store meets them: names from a URL, and the keys behind them."""
 
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import cache, lru_cache
 
 from contract.spaces import SPACE_NAMES, SearchSpace, space
 from server.errors import unknown
@@ -21,3 +22,18 @@ def find_space(name: str) -> SearchSpace:
 def operator_keys(name: str) -> tuple[str, ...]:
     """The key of every operator of a space that needs a row, in the space's order."""
     return tuple(operator.key for operator in space(name).operators)
+
+
+def spaces_of(operators: Sequence[str]) -> tuple[str, ...]:
+    """The spaces that need a row for any of these keys."""
+    return tuple(dict.fromkeys(name for key in operators for name in _spaces().get(key, ())))
+
+
+@cache
+def _spaces() -> dict[str, list[str]]:
+    """The spaces of each operator's key."""
+    spaces: dict[str, list[str]] = {}
+    for name in SPACE_NAMES:
+        for key in operator_keys(name):
+            spaces.setdefault(key, []).append(name)
+    return spaces

@@ -70,6 +70,7 @@ class SimulatedDevice:
 
     runtime: Runtime = RUNTIME.model_copy(update={"protocol": "in_situ"})
     origin: Origin = "measured"
+    serial = "simulated-1"
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ from contract.errors import DeviceFailed, PhonebookError
 from contract.spaces import space
 from device_agent.adb.errors import PhoneLost, PhoneNotFound, StorageFull
 from device_agent.android.care import Asleep, Limits, TooHot
-from device_agent.devices import Device, Plan, ProgramFailed, open_device
+from device_agent.devices import Device, Plan, ProgramFailed, attached, open_device
 from device_agent.devices.android import attached_phones
 from device_agent.journal import Journal
 from device_agent.outputs import check_output
@@ -364,6 +364,11 @@ def test_a_session_survives_a_phone_that_goes_away_twice(
 
 def test_phones_that_answer_are_listed(adbd: Adbd) -> None:
     assert attached_phones() == ((adbd.serial, "galaxys8"),)
+    assert attached("galaxys8") == (adbd.serial,)
+    assert attached("pixel-8") == ()
+    asked = adbd.connections
+    assert attached("galaxys8") == (adbd.serial,)
+    assert adbd.connections == asked
 
 
 def test_what_a_phone_cannot_do_is_refused(adbd: Adbd) -> None:

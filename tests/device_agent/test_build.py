@@ -7,7 +7,7 @@ from subprocess import run
 
 import pytest
 
-from device_agent.places import HOME_VARIABLE
+from contract.places import HOME_VARIABLE
 from device_agent.runner.build import NativeRunnerUnavailable, native_runner
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from contract.errors import PhonebookError
+from contract.places import HOME_VARIABLE
 from device_agent.bundle import adopt, adopted, build
-from device_agent.places import HOME_VARIABLE
 from device_agent.runner.build import NativeRunnerUnavailable, native_runner
 from device_agent.runner.elf import AARCH64, read_elf
 from device_agent.runner.wheel import SHA256, aarch64_executorch

@@ -1,6 +1,7 @@
 """Programs: cached by content, exported in workers, whole or not at all."""
 
 import errno
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from contract.networks import network, published
 from contract.spaces import space
 from device_agent.inputs import pseudo_random
 from device_agent.programs import Program, ProgramCache, ProgramFile
+from device_agent.watch import Halted, Watch
 from tests.fakes import fake_export
 
 OPERATORS = space("fbnet-32").operators[:3]
@@ -30,6 +32,30 @@ def export_to_a_full_disk(program: Program, file: ProgramFile) -> None:
     if program.name == OPERATORS[1].key:
         raise OSError(errno.ENOSPC, "No space left on device")
     fake_export(program, file)
+
+
+def export_forever(program: Program, file: ProgramFile) -> None:
+    if program.name != OPERATORS[0].key:
+        time.sleep(3600)
+    fake_export(program, file)
+
+
+def test_exporting_that_is_broken_off_ends_and_keeps_what_is_whole(tmp_path: Path) -> None:
+    cache = ProgramCache(tmp_path)
+    exports = cache.export(PROGRAMS[:2], export_forever)
+    assert next(exports).program == PROGRAMS[0]
+    exports.close()
+    assert [cache.file(program).path.exists() for program in PROGRAMS[:2]] == [True, False]
+
+
+class Impatient(Watch):
+    def check(self) -> None:
+        raise Halted("enough")
+
+
+def test_whoever_watches_may_break_off_exporting(tmp_path: Path) -> None:
+    with pytest.raises(Halted):
+        list(ProgramCache(tmp_path).export(PROGRAMS[1:2], export_forever, Impatient()))
 
 
 def test_the_input_is_the_linear_congruential_generators() -> None:

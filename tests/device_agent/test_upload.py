@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from contract.client import TableClient
-from contract.errors import ServerUnreachable
+from contract.errors import RequestRefused, ServerUnreachable
 from contract.estimates import estimate
 from contract.spaces import space
 from contract.timings import StoredTiming, Timing
@@ -47,7 +47,8 @@ class Server:
         trouble = self._troubles.pop(0) if self._troubles else "works"
         if isinstance(trouble, int):
             problem = {"type": "about:blank", "title": "No", "status": trouble, "detail": "no"}
-            return httpx.Response(trouble, json=problem)
+            headers = {"retry-after": "0"} if trouble == 429 else {}
+            return httpx.Response(trouble, json=problem, headers=headers)
         timing = Timing.model_validate_json(request.content)
         self.stored[timing.id] = timing
         if trouble == "answer lost":
@@ -101,3 +102,18 @@ def test_a_server_that_stays_away_leaves_the_rest_in_the_outbox(journal: Journal
 
 def test_the_outbox_belongs_to_the_server_it_was_made_for(journal: Journal) -> None:
     assert journal.unsent("http://another") == []
+
+
+def test_a_server_that_is_asked_too_often_gets_everything_in_the_end(journal: Journal) -> None:
+    server = Server([429] * 30)
+    assert send(journal, client(server)).accepted == len(TIMINGS)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_token_that_does_not_work_loses_nothing(journal: Journal, status: int) -> None:
+    server = Server(["works", status])
+    with pytest.raises(
+        RequestRefused, match=r"set PHONEBOOK_TOKEN.* 7 results wait in the outbox"
+    ):
+        send(journal, client(server))
+    assert send(journal, client(Server([]))).accepted == len(TIMINGS) - 1

@@ -120,7 +120,7 @@ def test_the_search_closes_the_loop(world: World) -> None:
 
 def test_a_published_network_is_predicted_and_measured(world: World) -> None:
     asked = ("search.predict --device host", "--network", "fbnet-a", "--space", SPACE)
-    answer = world.run(*asked, "--measure", "--json")
+    answer = world.run(*asked, "--measure", "here", "--json")
     assert answer.code == 0, answer.errors
     prediction = json.loads(answer.output)
     assert 0.5 < prediction["predicted_us"] / prediction["measured_us"] < 2

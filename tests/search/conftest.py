@@ -3,6 +3,7 @@ import math
 import struct
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -183,7 +184,8 @@ def trained(module: nn.Module) -> nn.Module:
 class TableServer:
     """Serves tables of one space over HTTP, records what it is asked, and refuses the rest.
 
-    The first table of a device is that of its default runtime.
+    The first table of a device is that of its default runtime. An answer that the client has
+    already, by its ETag, is not sent again.
     """
 
     def __init__(self, *tables: LatencyTable) -> None:
@@ -199,14 +201,22 @@ class TableServer:
         listed = [_device(name, its).model_dump_json() for name, its in devices.items()]
         answers["/devices"] = f"[{','.join(listed)}]"
         asked = self.asked
+        statuses = self.statuses = list[int]()
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 asked.append(self.path)
                 problem = {"type": "about:blank", "title": "?", "status": 404, "detail": self.path}
-                self.send_response(200 if self.path in answers else 404)
+                body = answers.get(self.path, json.dumps(problem)).encode()
+                tag = f'W/"{sha256(body).hexdigest()}"'
+                status = 200 if self.path in answers else 404
+                if self.headers.get("If-None-Match") == tag:
+                    status, body = 304, b""
+                statuses.append(status)
+                self.send_response(status)
+                self.send_header("ETag", tag)
                 self.end_headers()
-                self.wfile.write(answers.get(self.path, json.dumps(problem)).encode())
+                self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:
                 """Nothing: the tests look at answers."""
@@ -233,6 +243,14 @@ def _device(name: str, tables: list[LatencyTable]) -> Device:
             for table in tables
         ),
     )
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that the tested programs keep their files in."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("PHONEBOOK_HOME", str(folder))
+    return folder
 
 
 @pytest.fixture

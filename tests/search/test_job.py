@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 
 from contract.errors import Collapsed, Diverged, IncompleteTable, PhonebookError
 from contract.spaces import space
+from contract.stopping import Stop
 from contract.tables import LatencyTable
 from search import run
 from search.bench import Bench
@@ -23,11 +25,10 @@ from search.data import load
 from search.dnas import Stopped
 from search.folder import RunFolder, fresh_path
 from search.job import Job, search_and_measure
-from search.measure import MeasurementFailed
+from search.measure import Measure, MeasurementFailed, here
 from search.ranks import Ranks
 from search.record import Record
 from search.result import SearchResult
-from search.stopping import Stop
 from tests.search.conftest import Serve, table_of, write_idx_folder
 
 SMALL = space("fbnet-32-0.35")
@@ -106,18 +107,18 @@ def lines(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def agent(folder: Path, exit_code: int) -> tuple[str, str]:
+def agent(folder: Path, exit_code: int) -> Measure:
     script = folder / "agent.py"
     script.write_text(AGENT % exit_code)
-    return sys.executable, str(script)
+    return partial(here, agent=(sys.executable, str(script)))
 
 
 def test_a_run_leaves_everything_and_the_same_seed_finds_the_same(
     tmp_path: Path, idx_folder: Path
 ) -> None:
     measuring = agent(tmp_path, 0)
-    first = search_and_measure(job(tmp_path / "first", idx_folder), agent=measuring)
-    again = search_and_measure(job(tmp_path / "again", idx_folder), agent=measuring)
+    first = search_and_measure(job(tmp_path / "first", idx_folder), measure=measuring)
+    again = search_and_measure(job(tmp_path / "again", idx_folder), measure=measuring)
     assert first == again
     assert first.measured_us == 5000
     assert SearchResult.read(tmp_path / "first" / "result.json") == first
@@ -145,7 +146,7 @@ def test_a_run_leaves_everything_and_the_same_seed_finds_the_same(
 
 def test_a_measurement_that_fails_keeps_everything_else(tmp_path: Path, idx_folder: Path) -> None:
     with pytest.raises(MeasurementFailed, match="its message is above") as caught:
-        search_and_measure(job(tmp_path / "run", idx_folder), agent=agent(tmp_path, 5))
+        search_and_measure(job(tmp_path / "run", idx_folder), measure=agent(tmp_path, 5))
     assert caught.value.exit_code == 5
     assert SearchResult.read(tmp_path / "run" / "result.json").measured_us is None
     assert "not yet" in (tmp_path / "run" / "report.html").read_text()
@@ -162,7 +163,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Path:
     """A run that nobody stopped."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    search_and_measure(job(folder, images), agent=None)
+    search_and_measure(job(folder, images), measure=None)
     return folder
 
 
@@ -172,11 +173,11 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(
 ) -> None:
     parts = tmp_path / "parts"
     with pytest.raises(Stopped):
-        search_and_measure(job(parts, images, Press(stop_after=after)), agent=None)
+        search_and_measure(job(parts, images, Press(stop_after=after)), measure=None)
     assert not (parts / "result.json").exists()
     with pytest.raises(PhonebookError, match="holds an unfinished run"):
         RunFolder(parts)
-    search_and_measure(job(parts, images, Press(resume=True)), agent=None)
+    search_and_measure(job(parts, images, Press(resume=True)), measure=None)
     assert lines(parts) == lines(whole)
     for name in ("result.json", "config.json", "lut.json"):
         assert (parts / name).read_bytes() == (whole / name).read_bytes(), name
@@ -188,31 +189,33 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(
 def test_a_finished_run_that_is_resumed_is_measured_and_no_more(
     tmp_path: Path, idx_folder: Path
 ) -> None:
-    found = search_and_measure(job(tmp_path / "run", idx_folder), agent=None)
+    found = search_and_measure(job(tmp_path / "run", idx_folder), measure=None)
     measuring = agent(tmp_path, 0)
     press = Press(resume=True, stop_after=2)  # any step would stop it, before it measures
-    again = search_and_measure(job(tmp_path / "run", idx_folder, press), agent=measuring)
-    assert again == found.model_copy(update={"measured_us": 5000})
+    again = search_and_measure(job(tmp_path / "run", idx_folder, press), measure=measuring)
+    assert again == found.model_copy(
+        update={"measured_us": 5000, "measured_by": "this computer, searched.pte"}
+    )
 
 
 def test_another_run_s_folder_is_not_gone_on_with(tmp_path: Path, idx_folder: Path) -> None:
-    search_and_measure(job(tmp_path / "run", idx_folder), agent=None)
+    search_and_measure(job(tmp_path / "run", idx_folder), measure=None)
     other = job(tmp_path / "run", idx_folder, Press(resume=True), paths="2", theta_lr=0.5)
     with pytest.raises(PhonebookError, match=r"paths 1, now 2; theta_lr 0\.01, now 0\.5"):
-        search_and_measure(other, agent=None)
+        search_and_measure(other, measure=None)
 
 
 def test_another_device_s_run_is_not_gone_on_with(tmp_path: Path, idx_folder: Path) -> None:
-    search_and_measure(job(tmp_path / "run", idx_folder), agent=None)
+    search_and_measure(job(tmp_path / "run", idx_folder), measure=None)
     other = replace(job(tmp_path / "run", idx_folder, Press(resume=True)), target="other-phone")
     with pytest.raises(PhonebookError, match=r"device test-phone, now other-phone"):
-        search_and_measure(other, agent=None)
+        search_and_measure(other, measure=None)
 
 
 def test_a_result_that_cannot_be_written_leaves_the_one_before(
     tmp_path: Path, idx_folder: Path
 ) -> None:
-    found = search_and_measure(job(tmp_path / "run", idx_folder), agent=None)
+    found = search_and_measure(job(tmp_path / "run", idx_folder), measure=None)
     path = tmp_path / "run" / "result.json"
     path.with_name("result.json.partial").mkdir()
     with pytest.raises(PhonebookError, match=r"cannot write .*result\.json \(Is a directory\)"):
@@ -225,7 +228,7 @@ def test_a_collapsed_search_leaves_its_checkpoint_and_its_figures(
 ) -> None:
     folder = tmp_path / "run"
     with pytest.raises(Stopped):
-        search_and_measure(job(folder, idx_folder, Press(stop_after=2)), agent=None)
+        search_and_measure(job(folder, idx_folder, Press(stop_after=2)), measure=None)
     collapsing = job(folder, idx_folder, Press(resume=True))
     record = Record.read(folder / "checkpoint.pt", identity=collapsing.identity())
     assert record.search is not None
@@ -234,11 +237,11 @@ def test_a_collapsed_search_leaves_its_checkpoint_and_its_figures(
             value[8] = 20.0
     record.write(folder / "checkpoint.pt")
     with pytest.raises(Collapsed, match=r"after epoch 1 theta skips 100%"):
-        search_and_measure(collapsing, agent=None)
+        search_and_measure(collapsing, measure=None)
     record = Record.read(folder / "checkpoint.pt", identity=collapsing.identity())
     assert len(record.epochs) == len(lines(folder)) == 1
     with pytest.raises(Collapsed, match=r"after epoch 1 theta skips 100%"):
-        search_and_measure(job(folder, idx_folder, Press(resume=True)), agent=None)
+        search_and_measure(job(folder, idx_folder, Press(resume=True)), measure=None)
     assert not (folder / "result.json").exists()
 
 
@@ -247,7 +250,7 @@ def test_a_diverged_search_leaves_the_checkpoint_of_the_epoch_before(
 ) -> None:
     diverging = job(tmp_path / "run", idx_folder, weight_lr=30.0, epochs=4)
     with pytest.raises(Diverged, match="lower --weight-lr"):
-        search_and_measure(diverging, agent=None)
+        search_and_measure(diverging, measure=None)
     record = Record.read(tmp_path / "run" / "checkpoint.pt", identity=diverging.identity())
     assert len(record.epochs) == len(lines(tmp_path / "run")) >= 1
 
@@ -256,7 +259,7 @@ def test_a_target_is_met(tmp_path: Path, idx_folder: Path) -> None:
     least, most = (pick(TABLE) for pick in (fastest_us, slowest_us))
     target_us = round((least + most) / 2)
     found = search_and_measure(
-        job(tmp_path / "run", idx_folder, target_ms=target_us / 1000), agent=None
+        job(tmp_path / "run", idx_folder, target_ms=target_us / 1000), measure=None
     )
     assert found.target_us == target_us
     for predicted_us in (found.predicted_us, *(one.predicted_us for one in found.samples)):
@@ -268,7 +271,7 @@ def test_a_target_out_of_reach_is_refused_before_anything_is_written(
     tmp_path: Path, idx_folder: Path
 ) -> None:
     with pytest.raises(PhonebookError, match="out of reach"):
-        search_and_measure(job(tmp_path / "run", idx_folder, target_ms=1e6), agent=None)
+        search_and_measure(job(tmp_path / "run", idx_folder, target_ms=1e6), measure=None)
     assert not (tmp_path / "run").exists()
 
 
@@ -288,7 +291,7 @@ def _extreme_us(table: LatencyTable, pick: Callable[[Sequence[float]], float]) -
 
 @pytest.mark.parametrize("paths", ["all", "1"])
 def test_each_epoch_tells_all_its_figures(tmp_path: Path, idx_folder: Path, paths: str) -> None:
-    search_and_measure(job(tmp_path / "run", idx_folder, paths=paths), agent=None)
+    search_and_measure(job(tmp_path / "run", idx_folder, paths=paths), measure=None)
     written = lines(tmp_path / "run")
     for line in written[:2]:
         assert line["theta_loss"] == pytest.approx(
@@ -313,9 +316,9 @@ def test_tensorboard_reads_the_same_figures_once(tmp_path: Path, idx_folder: Pat
 
     press = Press(stop_after=STEPS_OF_SEARCH, logger="tensorboard")
     with pytest.raises(Stopped):
-        search_and_measure(job(tmp_path / "run", idx_folder, press), agent=None)
+        search_and_measure(job(tmp_path / "run", idx_folder, press), measure=None)
     press = Press(resume=True, logger="tensorboard")
-    search_and_measure(job(tmp_path / "run", idx_folder, press), agent=None)
+    search_and_measure(job(tmp_path / "run", idx_folder, press), measure=None)
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
     events.Reload()
     written = lines(tmp_path / "run")

@@ -80,7 +80,7 @@ def test_the_command_runs_in_two_processes_of_which_one_writes(
     tmp_path: Path, idx_folder: Path, serve: Serve
 ) -> None:
     out = tmp_path / "run"
-    options = ["--device", "test-phone", "--server", serve(table_of(SMALL)), "--no-measure"]
+    options = ["--device", "test-phone", "--server", serve(table_of(SMALL)), "--measure", "no"]
     options += ["--space", SMALL.name, "--data", str(idx_folder), "--out", str(out)]
     options += ["--epochs", "2", "--batch-size", "8", "--paths", "1", "--weight-lr", "0.01"]
     options += ["--final.epochs", "1", "--final.batch-size", "8", "--final.lr", "0.01"]

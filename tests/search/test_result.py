@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from contract.errors import DeviceFailed, PhonebookError
+from contract.networks import published
 from contract.spaces import space
 from search.derive import derive, window
-from search.measure import MeasurementFailed, measure, parse_measurement
+from search.measure import Measured, MeasurementFailed, Subject, here, parse_measurement
 from search.result import SearchResult
 from search.supernet import Supernet
 from tests.search.conftest import found_by, supernet_of, table_of
@@ -22,7 +23,9 @@ ANSWER = {
 # An agent that knows one command, and answers as the real one does.
 AGENT = """
 import json, sys
-if sys.argv[1:] != ["--device", "test-phone", "--network", "fbnet-a", "--json"]:
+runtime = sys.argv[sys.argv.index("--runtime") + 1]
+of_device = ["--device", "test-phone", "--runtime", runtime]
+if sys.argv[1:] != [*of_device, "--network", "fbnet-a", "--json"]:
     print(f"not told: {sys.argv[1:]}", file=sys.stderr)
     sys.exit(2)
 print("exporting")
@@ -124,14 +127,23 @@ def test_a_missing_result_is_said_to_be_missing(tmp_path: Path) -> None:
         SearchResult.read(tmp_path / "gone.json")
 
 
+def subject(device: str) -> Subject:
+    return Subject(
+        network=published("fbnet-a"),
+        device=device,
+        runtime=result().runtime,
+        words=("--network", "fbnet-a"),
+    )
+
+
 def test_the_agent_s_last_line_is_the_measurement(tmp_path: Path) -> None:
     agent = tmp_path / "agent.py"
     agent.write_text(AGENT % ANSWER)
     command = (sys.executable, str(agent))
-    measured = measure(["--device", "test-phone", "--network", "fbnet-a"], agent=command)
-    assert (measured.latency_us, measured.program) == (812.5, "/tmp/fbnet-a.pte")
+    measured = here(subject("test-phone"), agent=command)
+    assert measured == Measured(latency_us=812.5, by="this computer, /tmp/fbnet-a.pte")
     with pytest.raises(MeasurementFailed, match="ended with 2; its message is above") as caught:
-        measure(["--device", "other"], agent=command)
+        here(subject("other"), agent=command)
     assert caught.value.exit_code == 2
 
 
@@ -147,4 +159,4 @@ def test_a_killed_agent_is_told_apart(tmp_path: Path) -> None:
     agent = tmp_path / "agent.py"
     agent.write_text("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     with pytest.raises(DeviceFailed, match="was killed by signal 9"):
-        measure([], agent=(sys.executable, str(agent)))
+        here(subject("test-phone"), agent=(sys.executable, str(agent)))

@@ -24,7 +24,7 @@ def test_the_command_searches_against_a_server(
 ) -> None:
     server = serve(table_of(SMALL))
     arguments = ["--device", "test-phone", "--space", SMALL.name, "--server", server]
-    arguments += ["--data", str(idx_folder), "--out", str(tmp_path / "run"), "--no-measure"]
+    arguments += ["--data", str(idx_folder), "--out", str(tmp_path / "run"), "--measure", "no"]
     arguments += ["--epochs", "1", "--batch-size", "32", "--paths", "1", "--final.epochs", "1"]
     arguments += ["--weight-lr", "0.01", "--threads", "1", "--seed", "3", "--samples", "1"]
     run.app(arguments)
@@ -49,7 +49,7 @@ def test_the_command_resumes_without_the_server(
 ) -> None:
     """The table may have changed since; the run goes on with the one it began with."""
     arguments = ["--device", "test-phone", "--space", SMALL.name, "--server", serve(TABLE)]
-    arguments += ["--data", str(idx_folder), "--out", str(tmp_path / "run"), "--no-measure"]
+    arguments += ["--data", str(idx_folder), "--out", str(tmp_path / "run"), "--measure", "no"]
     arguments += ["--epochs", "1", "--warmup-share", "0", "--batch-size", "32", "--paths", "1"]
     arguments += ["--final.epochs", "1", "--weight-lr", "0.01", "--threads", "1"]
     run.app(arguments)
@@ -66,7 +66,16 @@ def test_ctrl_c_stops_after_the_step_and_the_run_goes_on_later(
 ) -> None:
     out = tmp_path / "run"
     arguments = ["--device", "test-phone", "--space", SMALL.name, "--server", serve(TABLE)]
-    arguments += ["--data", str(idx_folder), "--out", str(out), "--no-measure", "--threads", "1"]
+    arguments += [
+        "--data",
+        str(idx_folder),
+        "--out",
+        str(out),
+        "--measure",
+        "no",
+        "--threads",
+        "1",
+    ]
     arguments += ["--epochs", "10000", "--batch-size", "8", "--paths", "1"]
     arguments += ["--weight-lr", "0.001"]
     command = [sys.executable, "-m", "search.run", *arguments]
@@ -95,7 +104,7 @@ def test_several_devices_get_a_network_each_and_a_cross_table(
     arguments = ["--device", "a", "--device", "b", "--server", serve(*tables.values())]
     arguments += ["--space", SMALL.name, "--data", str(idx_folder), "--out", str(out)]
     arguments += ["--epochs", "2", "--warmup-share", "0", "--batch-size", "32", "--paths", "1"]
-    arguments += ["--final.epochs", "1", "--theta-lr", "1", "--threads", "1", "--no-measure"]
+    arguments += ["--final.epochs", "1", "--theta-lr", "1", "--threads", "1", "--measure", "no"]
     run.app(arguments)
     cross = json.loads((out / "cross.json").read_text())
     assert cross["targets"] == ["a", "b"]

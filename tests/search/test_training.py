@@ -81,3 +81,19 @@ def test_a_training_that_explodes_names_epoch_and_step(tiny: SearchSpace) -> Non
     config = replace(QUICK, lr=1e30)
     with pytest.raises(Diverged, match=r"the loss is (nan|inf) in epoch 1, step [23]; lower its"):
         list(Training(module_of(tiny), random_images(18), config=config, seed=0).epochs())
+
+
+def test_a_trained_networks_batch_statistics_are_those_of_its_images(tiny: SearchSpace) -> None:
+    images = random_images(18)
+    module = module_of(tiny)
+    list(Training(module, images, config=replace(QUICK, lr=0.5), seed=0).epochs())
+    norm = next(layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d))
+    seen: list[torch.Tensor] = []
+    norm.register_forward_hook(lambda _layer, inputs, _output: seen.append(inputs[0]))
+    ((image_BCHW, _),) = images.batches(18)
+    module.eval()
+    module(image_BCHW)
+    assert norm.running_mean is not None
+    torch.testing.assert_close(
+        norm.running_mean, seen[0].mean(dim=(0, 2, 3)), rtol=1e-4, atol=1e-5
+    )

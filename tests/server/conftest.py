@@ -1,56 +1,149 @@
-"""A migrated database, and the application over it."""
+"""A migrated database, and the application over it: each test on SQLite and on PostgreSQL."""
 
-import os
-from collections.abc import Iterator
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx2
 import pytest
+import structlog
+import uvicorn
 from alembic import command
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from contract.audits import Audit
 from contract.timings import DeviceDescription, Session, Timing
+from server import logs
 from server.app import create_app
-from server.db import open_database
+from server.clock import utc_now
+from server.db import migrating, open_database
 from server.schema import alembic_config, upgrade
 from server.settings import Settings
+from tests.postgres import database
+from tests.server.fleet import Clock, Fleet
 from tests.server.making import PHONE, a_session
 
 MAX_BODY_BYTES = 100_000
 
 
+@pytest.fixture(scope="session", autouse=True)
+def plain_logs() -> None:
+    """As the server prints them on a terminal."""
+    structlog.configure(processors=[structlog.stdlib.add_log_level, logs.console()])
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def dialect(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated file, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    _migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: str) -> Iterator[str]:
+    """The name of a migrated database, to be cloned."""
+    name = f"template-{uuid4()}"
+    with database(postgres, name) as url:
+        _migrate(url)
+        yield name
+
+
 @pytest.fixture
-def empty_database(tmp_path: Path) -> Iterator[Engine]:
-    """Without a schema: an SQLite file, or PostgreSQL at TEST_POSTGRES_URL, emptied."""
-    postgres = os.environ.get("TEST_POSTGRES_URL")
-    engine = open_database(postgres or f"sqlite:///{tmp_path}/test.db")
-    if postgres:
-        with engine.begin() as connection:
-            connection.execute(text("DROP SCHEMA public CASCADE"))
-            connection.execute(text("CREATE SCHEMA public"))
+def empty_url(dialect: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database without a schema; SQLite's does not even exist."""
+    if dialect == "sqlite":
+        yield f"sqlite:///{tmp_path}/empty.db"
+        return
+    with database(request.getfixturevalue("postgres"), f"test-{uuid4()}") as url:
+        yield url
+
+
+@pytest.fixture
+def database_url(dialect: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A migrated database with nothing in it."""
+    if dialect == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "test.db")
+        yield f"sqlite:///{tmp_path}/test.db"
+        return
+    template: str = request.getfixturevalue("postgres_template")
+    server: str = request.getfixturevalue("postgres")
+    with database(server, f"test-{uuid4()}", template=template) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database(empty_url: str) -> Iterator[Engine]:
+    engine = open_database(empty_url)
     yield engine
     engine.dispose()
 
 
 @pytest.fixture
-def engine(empty_database: Engine) -> Engine:
-    upgrade(empty_database)
-    return empty_database
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = open_database(database_url)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture
 def client(engine: Engine) -> Iterator[TestClient]:
-    app = create_app(engine, Settings(max_body_bytes=MAX_BODY_BYTES))
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with local_client(engine, Settings(max_body_bytes=MAX_BODY_BYTES, rate=0)) as client:
         yield client
+
+
+def local_client(
+    engine: Engine, settings: Settings | None = None, *, clock: Callable[[], datetime] = utc_now
+) -> TestClient:
+    """Someone at the computer whose server listens on loopback alone: an admin without a token."""
+    return TestClient(
+        create_app(engine, settings or Settings(), local=True, clock=clock),
+        base_url="http://127.0.0.1",
+        client=("127.0.0.1", 50_000),
+        raise_server_exceptions=False,
+    )
+
+
+@pytest.fixture
+def address(engine: Engine) -> Iterator[str]:
+    """A server over the database, on a port of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(
+            uvicorn.Config(
+                create_app(engine, Settings(), local=True), log_config=None, lifespan="off"
+            )
+        )
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
 
 
 @pytest.fixture
 def agent(client: TestClient) -> "Agent":
     return Agent(client)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def fleet(engine: Engine, clock: Clock) -> Iterator[Fleet]:
+    with local_client(engine, Settings(rate=0), clock=clock) as client:
+        yield Fleet(client)
 
 
 class Agent:
@@ -91,6 +184,12 @@ JSON = {"content-type": "application/json"}
 
 def downgrade(engine: Engine, revision: str) -> None:
     config = alembic_config()
-    with engine.begin() as connection:
+    with migrating(engine) as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, revision)
+
+
+def _migrate(url: str) -> None:
+    engine = open_database(url)
+    upgrade(engine)
+    engine.dispose()

@@ -42,6 +42,7 @@ def a_session(
     space: str = SPACE.name,
     origin: Origin = "measured",
     minutes: int = 0,
+    source: str | None = None,
 ) -> Session:
     """A session that began some minutes after noon and took half an hour."""
     return Session(
@@ -56,6 +57,7 @@ def a_session(
         conditions=Conditions(load_1min=0.25, clock_mhz=2400.5, temperature_c=None),
         ended_at=NOON + timedelta(minutes=minutes + 30),
         conditions_after=Conditions(load_1min=1.5, clock_mhz=2200, temperature_c=41),
+        source=source,
     )
 
 

@@ -243,7 +243,8 @@ def test_a_session_of_a_wrong_clock_is_refused(agent: Agent, field: str) -> None
 
 
 @pytest.mark.parametrize(
-    "change", [{"effort": "quick"}, {"ended_at": None}, {"conditions_after": None}]
+    "change",
+    [{"effort": "quick"}, {"ended_at": None}, {"conditions_after": None}, {"unit": "R58M:1"}],
 )
 def test_every_field_of_a_session_counts_for_a_repeat(
     agent: Agent, change: dict[str, object]
@@ -270,6 +271,13 @@ def test_a_session_is_read_back_with_the_figures_of_its_samples(
         "session": session.model_dump(mode="json"),
         "timings": told[::-1],
     }
+
+
+def test_a_session_tells_which_phone_it_was(agent: Agent, client: TestClient) -> None:
+    session = a_session().model_copy(update={"unit": "R58M:1"})
+    agent.begin(session)
+    assert client.get(f"/sessions/{session.id}").json()["session"]["unit"] == "R58M:1"
+    assert "unit" not in client.get(f"/sessions/{agent.begin()}").json()["session"]
 
 
 def test_sessions_of_a_device_are_listed_newest_first(agent: Agent, client: TestClient) -> None:

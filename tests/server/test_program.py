@@ -23,11 +23,15 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
+def address(empty_url: str) -> Iterator[str]:
     """Where a server of its own listens, as its first line tells."""
+    configured = {**environment(), "PHONEBOOK_DATABASE_URL": empty_url}
+    if empty_url.startswith("postgresql"):
+        upgrade = [sys.executable, "-m", "server.schema", "upgrade"]
+        subprocess.run(upgrade, env=configured, check=True, timeout=START_TIMEOUT_S)
     with subprocess.Popen(
         [sys.executable, "-m", "server", "--port", "0"],
-        env={**environment(), "PHONEBOOK_DATABASE_URL": f"sqlite:///{tmp_path}/phonebook.db"},
+        env=configured,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -86,6 +90,30 @@ def test_what_the_client_posts_is_what_it_reads(address: str) -> None:
             client.table("fone")
 
 
+def test_the_client_shows_the_token_of_its_environment(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = subprocess.run(
+        [sys.executable, "-m", "server.tokens", "create", "--name", "me", "--role", "reader"],
+        env={**environment(), "PHONEBOOK_DATABASE_URL": f"sqlite:///{tmp_path}/phonebook.db"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=START_TIMEOUT_S,
+    )
+    monkeypatch.setenv("PHONEBOOK_TOKEN", made.stdout.strip())
+    with table_client(address) as client:
+        assert client.devices() == []
+        with pytest.raises(RequestRefused, match=r"token me has the role reader.*PHONEBOOK_TOKEN"):
+            client.register("phone", PHONE)
+    monkeypatch.setenv("PHONEBOOK_TOKEN", "pb_wrong")
+    with (
+        table_client(address) as client,
+        pytest.raises(RequestRefused, match=r"unknown or revoked.*PHONEBOOK_TOKEN"),
+    ):
+        client.devices()
+
+
 def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -94,8 +122,12 @@ def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.2", "phonebook.example"])
-def test_an_address_that_others_can_reach_is_refused(host: str) -> None:
-    assert f"'{host}' can be reached by others" in refusal("--host", host)
+def test_an_address_that_others_can_reach_is_refused_without_a_token(
+    tmp_path: Path, host: str
+) -> None:
+    said = refusal("--host", host, "--database-url", f"sqlite:///{tmp_path}/phonebook.db")
+    assert f"{host} can be reached by others, and no token exists" in said
+    assert "python -m server.tokens create --name NAME --role agent" in said
 
 
 def test_an_unusable_database_is_refused() -> None:

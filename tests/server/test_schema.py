@@ -1,30 +1,45 @@
 """Migrations and ORM classes tell the same story, and the server knows where in it it is."""
 
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from fastapi.testclient import TestClient
-from sqlalchemy import Connection, Engine, MetaData, inspect, null, text
+from sqlalchemy import Connection, Engine, MetaData, String, func, inspect, null, select, text
+from sqlalchemy.exc import IntegrityError
 
 from contract.errors import PhonebookError
 from contract.estimates import estimate
-from server.app import create_app
-from server.db import open_database
+from server.db import migrating, open_database
 from server.schema import is_at_head, prepare, upgrade
-from server.settings import Settings
-from server.tables import Base
-from tests.server.conftest import downgrade
-from tests.server.making import NOON, PHONE, RUNTIME, SPACE
+from server.tables import Base, UtcDateTime
+from tests.server.conftest import Agent, downgrade, local_client
+from tests.server.making import (
+    NOON,
+    PHONE,
+    RUNTIME,
+    SPACE,
+    a_failure,
+    a_steady_timing,
+    a_timing,
+    an_audit,
+)
 
 
 def test_migrating_from_nothing_gives_the_tables_that_the_code_declares(engine: Engine) -> None:
+    assert differences(engine) == []
+    assert is_at_head(engine)
+
+
+def differences(engine: Engine) -> list[object]:
+    """Between the database and what the code declares."""
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_server_default": True})
-        assert compare_metadata(context, Base.metadata) == []
-    assert is_at_head(engine)
+        return list(compare_metadata(context, Base.metadata))
 
 
 def test_the_whole_way_down_leaves_nothing_and_the_way_up_works_again(engine: Engine) -> None:
@@ -33,6 +48,53 @@ def test_the_whole_way_down_leaves_nothing_and_the_way_up_works_again(engine: En
     assert not is_at_head(engine)
     upgrade(engine)
     assert is_at_head(engine)
+
+
+@pytest.mark.parametrize("below", ["0001", "base"])
+def test_down_and_up_again_works_with_something_in_every_table(
+    agent: Agent, engine: Engine, below: str
+) -> None:
+    session = agent.begin()
+    agent.tell(session, a_steady_timing(disturbed=3), a_failure(SPACE.head))
+    agent.tell_audit(an_audit())
+    fill_empty_tables(engine)
+    before = {table: stored(engine, table) for table in ("devices", "sessions", "timings")}
+    assert before == {"devices": 1, "sessions": 1, "timings": 2}
+
+    downgrade(engine, below)
+    upgrade(engine)
+    kept = before if below == "0001" else dict.fromkeys(before, 0)
+    assert {table: stored(engine, table) for table in before} == kept
+    assert differences(engine) == []
+    assert is_at_head(engine)
+
+
+def fill_empty_tables(engine: Engine) -> None:
+    """A row for every table that has none, of whatever its columns take."""
+    plain: dict[type, object] = {
+        **{str: "1", int: 1, float: 1.0, bool: True, bytes: b"1", datetime: NOON, dict: {}},
+        UUID: uuid4(),
+    }
+    with engine.begin() as connection:
+        for table in Base.metadata.sorted_tables:
+            if connection.scalar(select(func.count()).select_from(table)):
+                continue
+            values = {}
+            for column in table.columns:
+                keys = list(column.foreign_keys)
+                values[column.name] = (
+                    connection.scalar(select(keys[0].column).limit(1))
+                    if keys
+                    else plain[datetime]
+                    if isinstance(column.type, UtcDateTime)
+                    else plain[column.type.python_type]
+                )
+            connection.execute(table.insert().values(values))
+
+
+def stored(engine: Engine, table: str) -> int:
+    with engine.connect() as connection:
+        return connection.scalar(text(f"SELECT count(*) FROM {table}")) or 0
 
 
 def test_an_upgrade_keeps_what_was_stored_and_computes_figures_from_raw_samples(
@@ -49,7 +111,7 @@ def test_an_upgrade_keeps_what_was_stored_and_computes_figures_from_raw_samples(
     upgrade(empty_database)
 
     figures = estimate(rounds_us)
-    with TestClient(create_app(empty_database, Settings())) as client:
+    with local_client(empty_database) as client:
         (row,) = client.get("/lut/phone").json()["entries"]
         assert row == {
             **figures.model_dump(),
@@ -138,6 +200,32 @@ def fill_first_schema(
             samples=1,
             rounds=1,
         )
+
+
+def test_a_table_that_others_refer_to_can_be_made_anew(agent: Agent, engine: Engine) -> None:
+    agent.tell(agent.begin(), a_timing())
+    with (
+        migrating(engine) as connection,
+        Operations(MigrationContext.configure(connection)).batch_alter_table(
+            "devices", recreate="auto"
+        ) as devices,
+    ):
+        devices.alter_column("soc", existing_type=String(200), nullable=True)
+    assert stored(engine, "devices") == stored(engine, "sessions") == 1
+    with engine.begin() as connection, pytest.raises(IntegrityError):
+        connection.execute(text("DELETE FROM devices"))
+
+
+def test_a_migration_that_leaves_rows_without_their_device_changes_nothing(
+    agent: Agent, engine: Engine
+) -> None:
+    agent.begin()
+    with (
+        pytest.raises((PhonebookError, IntegrityError), match="devices"),
+        migrating(engine) as connection,
+    ):
+        connection.execute(text("DELETE FROM devices"))
+    assert stored(engine, "devices") == 1
 
 
 def test_upgrading_twice_changes_nothing(engine: Engine) -> None:

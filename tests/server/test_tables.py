@@ -13,10 +13,8 @@ from sqlalchemy import Engine, delete, event
 from contract.estimates import estimate
 from contract.spaces import space
 from contract.tables import LatencyTable
-from server.app import create_app
-from server.settings import Settings
 from server.tables import TimingRecord
-from tests.server.conftest import Agent
+from tests.server.conftest import Agent, local_client
 from tests.server.making import (
     RUNTIME,
     SPACE,
@@ -257,7 +255,7 @@ def test_tables_are_current_though_another_server_wrote(
 ) -> None:
     agent.tell(agent.begin(), a_timing(us=10))
     assert [row["min_us"] for row in table(client)["entries"]] == [10]
-    with TestClient(create_app(engine, Settings())) as other:
+    with local_client(engine) as other:
         Agent(other).tell(Agent(other).begin(), a_timing(us=20, minutes=1))
     assert [row["min_us"] for row in table(client)["entries"]] == [20]
 

@@ -1,17 +1,18 @@
-"""Ctrl-C asks a run to stop after its step; a second one ends it at once."""
+"""Ctrl-C asks a program to stop after its step at hand; a second one ends it at once."""
 
 import signal
 from types import FrameType
 from typing import Any, Self
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)  # torchrun and job queues send the latter
+SIGNALS = (signal.SIGINT, signal.SIGTERM)  # torchrun, job queues and init systems send the latter
 
 
 class Stop:
-    """Notes the first signal while entered; `asked` tells of it."""
+    """Notes the first signal while entered: `asked` tells of it, `by` which one it was."""
 
     def __init__(self) -> None:
         self.asked = False
+        self.by: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -27,3 +28,4 @@ class Stop:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
+        self.by = signal.Signals(number)

@@ -2,7 +2,7 @@ import signal
 
 import pytest
 
-from search.stopping import SIGNALS, Stop
+from contract.stopping import SIGNALS, Stop
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -11,6 +11,7 @@ def test_the_first_signal_asks_and_the_second_ends(number: signal.Signals) -> No
         assert not stop.asked
         signal.raise_signal(number)
         assert stop.asked
+        assert stop.by is number
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(number)
 

@@ -1,0 +1,1 @@
+"""Measured by hand, never in a timed test."""

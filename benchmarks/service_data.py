@@ -1,0 +1,130 @@
+"""Databases for `benchmarks/service.py`: tables of many rows, and a long history behind them."""
+
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from sqlalchemy import Connection, Engine, insert, text
+
+from contract.estimates import Estimate
+from contract.spaces import SPACE_NAMES, space
+from contract.timings import Runtime
+from server.schema import upgrade
+from server.tables import DeviceRecord, RowRecord, SessionRecord
+
+SPACE = space("fbnet-224")
+RUNTIME = Runtime(
+    dtype="float32",
+    threads=1,
+    memory_format="contiguous",
+    executorch="1.5.1",
+    runner="native",
+    affinity="any",
+    protocol="in_situ",
+)
+NOW = datetime.now(UTC)
+FIGURES = Estimate(
+    latency_us=1234.5678,
+    low_us=1220.1234,
+    high_us=1250.4321,
+    grade="A",
+    median_us=1240.5,
+    p90_us=1300.25,
+    min_us=1200.125,
+    samples=400,
+    calm=350,
+    rounds=40,
+)
+SESSIONS_AT_ONCE = 5_000
+# Ids in order, which both databases append to their indexes: random ones take far longer to fill.
+_ID = {"sqlite": "printf('%032x', {})", "postgresql": "lpad(to_hex({}), 32, '0')::uuid"}
+
+
+def fill(engine: Engine, *, rows: dict[str, int], history: int) -> None:
+    """A database with a table for each device, and so many timings behind the first of them."""
+    upgrade(engine)
+    with engine.begin() as connection:
+        for device in rows:
+            _add_device(connection, device)
+    _add_history(engine, next(iter(rows)), history)
+    with engine.begin() as connection:  # last, as the newest rows of a long-used table are
+        for device, count in rows.items():
+            _add_rows(connection, device, count)
+    with engine.begin() as connection:
+        connection.execute(text("ANALYZE"))
+
+
+def _add_device(connection: Connection, device: str) -> None:
+    connection.execute(
+        insert(DeviceRecord).values(
+            name=device,
+            model="Benchmark",
+            soc="Benchmark",
+            cores=8,
+            memory_bytes=2**33,
+            os="None",
+            registered_at=NOW,
+            default_runtime=RUNTIME.key,
+            revision=1,
+        )
+    )
+
+
+def _add_rows(connection: Connection, device: str, count: int) -> None:
+    session = uuid4()
+    connection.execute(insert(SessionRecord).values(id=session, **_of_session(device)))
+    keys = list({op.key for name in SPACE_NAMES for op in space(name).operators})
+    keys += [f"{keys[number % len(keys)]}-{number}" for number in range(count - len(keys))]
+    connection.execute(
+        insert(RowRecord),
+        [
+            {
+                "device": device,
+                "runtime": RUNTIME.key,
+                "origin": "measured",
+                "operator": key,
+                "session": session,
+                "measured_at": NOW,
+                **FIGURES.model_dump(),
+            }
+            for key in keys[:count]
+        ],
+    )
+
+
+def _of_session(device: str) -> dict[str, object]:
+    return {
+        "device": device,
+        "runtime": RUNTIME.key,
+        "space": SPACE.name,
+        "origin": "measured",
+        "effort": "standard",
+        "started_at": NOW,
+        "agent_version": "0",
+        "conditions": {"load_1min": 0.1, "clock_mhz": None, "temperature_c": None},
+    }
+
+
+def _add_history(engine: Engine, device: str, timings: int) -> None:
+    """Whole sessions of the device, each operator with one sample, in a few transactions."""
+    id_of = _ID[engine.dialect.name].format
+    operators = sorted(operator.key for operator in SPACE.operators)
+    names = ", ".join(f"({number}, '{key}')" for number, key in enumerate(operators))
+    numbers = (
+        "WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last}), "
+        f"o(j, key) AS (VALUES {names}) "
+    )
+    sessions = -(-timings // len(operators))
+    for first in range(1, sessions + 1, SESSIONS_AT_ONCE):
+        last = min(first + SESSIONS_AT_ONCE - 1, sessions)
+        these = numbers.format(first=first, last=last)
+        with engine.begin() as connection:
+            connection.exec_driver_sql(
+                f"INSERT INTO sessions (id, {', '.join(_of_session(device))}) {these} "
+                f"SELECT {id_of('i')}, '{device}', '{RUNTIME.key}', '{SPACE.name}', 'measured', "
+                "'standard', '2026-01-01 00:00:00.000000', '0', '{}' FROM n"
+            )
+            connection.exec_driver_sql(
+                f"INSERT INTO timings (id, session, operator, measured_at, rounds_us) {these} "
+                f"SELECT {id_of('i * 1000 + j')}, {id_of('i')}, key, "
+                "'2026-01-01 00:00:00.000000', '[[100.0]]' FROM n CROSS JOIN o"
+            )

@@ -1,0 +1,244 @@
+"""An agent that serves: it offers its free units to the server, and does the jobs it is given."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from platform import node
+from uuid import UUID
+
+from contract.client import TableClient
+from contract.errors import DeviceFailed, PhonebookError, is_passing
+from contract.estimates import Estimate
+from contract.jobs import (
+    RENEW_EVERY,
+    AgentDescription,
+    Job,
+    Lease,
+    LeaseRequest,
+    Outcome,
+    UnitDescription,
+)
+from contract.stopping import Stop
+from device_agent import screen, upload
+from device_agent.alone import alone_on
+from device_agent.devices import HOST, attached, must_offer
+from device_agent.duty import RETRY_S, STEP_S, Duty, LeaseLost
+from device_agent.jobs import do, title
+from device_agent.journal import Journal
+from device_agent.watch import Halted, Watch
+from device_agent.workplace import Workplace
+
+POLL_S = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unit:
+    """One phone: what kind it is here, which device it is on the server, and its serial number."""
+
+    kind: str
+    device: str
+    serial: str
+
+    def __str__(self) -> str:
+        return f"{self.device} ({self.serial})"
+
+
+Units = Callable[[], tuple[Unit, ...]]
+OpenPlace = Callable[[Job, Unit, Watch], AbstractContextManager[Workplace]]
+
+
+def units_of(kinds: dict[str, str]) -> tuple[Unit, ...]:
+    """Every unit attached now. `kinds` has each kind's name on the server.
+
+    Raises:
+        PhonebookError: no such kind of device.
+    """
+    return tuple(
+        Unit(kind=kind, device=device, serial=serial)
+        for kind, device in kinds.items()
+        for serial in attached(kind)
+    )
+
+
+class Agent:
+    """One agent: `units` tells what is attached now, `open_place` makes a unit ready for a job."""
+
+    def __init__(
+        self,
+        identity: UUID,
+        *,
+        units: Units,
+        open_place: OpenPlace,
+        client: TableClient,
+        journal: Journal,
+        stop: Stop,
+        poll_s: float = POLL_S,
+        renew_s: float = RENEW_EVERY.total_seconds(),
+    ) -> None:
+        self._id = identity
+        self._units = units
+        self._open_place = open_place
+        self._client = client
+        self._journal = journal
+        self._stop = stop
+        self._poll_s = poll_s
+        self._renew_s = renew_s
+        self._said: str | None = None  # what it is waiting for
+
+    def serve(self) -> None:
+        """Do jobs until asked to stop; a server that is away is waited for.
+
+        Raises:
+            PhonebookError: the server refuses this agent.
+        """
+        while not self._stop.asked:
+            try:
+                worked = self.serve_once()
+            except PhonebookError as error:
+                if not is_passing(error):
+                    raise
+                self._say_once(f"{error}; trying again until it answers")
+                worked = False
+            if not worked:
+                self._pause()
+
+    def serve_once(self) -> bool:
+        """Ask for a job for each free unit and do it. Returns whether there was any.
+
+        Raises:
+            PhonebookError: the server refuses this agent, or is away.
+        """
+        self._heartbeat(self._client)
+        self._send_waiting()
+        worked = False
+        waits_for = f"waiting for jobs of {self._client.server}"
+        for unit in self._units():
+            if self._stop.asked:
+                break
+            if not _is_free(unit):
+                waits_for = f"{unit}: another agent is measuring there; waiting for it"
+                continue
+            request = LeaseRequest(agent=self._id, device=unit.device, unit=unit.serial)
+            lease = self._client.lease(request)
+            if lease is not None:
+                self._said = None
+                self._do(unit, lease)
+                worked = True
+        if not worked:
+            self._say_once(waits_for)
+        return worked
+
+    def leave(self) -> None:
+        """Tell the server, if it answers, that this agent has no units any more."""
+        try:
+            self._client.announce(self._id, _description(()))
+        except PhonebookError as error:
+            screen.say(f"the server was not told that this agent leaves: {error}")
+
+    def _do(self, unit: Unit, lease: Lease) -> None:
+        job = lease.job
+        screen.say(
+            f"job {job.id}, attempt {lease.attempt}: {title(job.work)}, on {unit} under "
+            f"{job.runtime.key}"
+        )
+        duty = Duty(
+            lease,
+            agent=self._id,
+            server=self._client.server,
+            heartbeat=self._heartbeat,
+            stop=self._stop,
+            renew_s=self._renew_s,
+        )
+        with duty:
+            try:
+                outcome = self._attempt(unit, lease, duty)
+                self._finish(job, outcome, duty)
+            except LeaseLost as lost:
+                screen.say(f"job {job.id}: {lost}; what was measured stays in the journal")
+
+    def _attempt(self, unit: Unit, lease: Lease, duty: Duty) -> Outcome:
+        """Raises LeaseLost where another may have the job by now."""
+        outcome = partial(Outcome, agent=self._id, attempt=lease.attempt)
+        try:
+            estimate = self._worked(unit, lease.job, duty)
+        except LeaseLost:
+            raise
+        except (Halted, DeviceFailed) as passing:
+            return outcome(done=False, reason=_kept(passing))
+        except PhonebookError as error:
+            return outcome(done=False, reason=_kept(error), again=False)
+        return outcome(done=True, estimate=estimate)
+
+    def _worked(self, unit: Unit, job: Job, duty: Duty) -> Estimate | None:
+        """Do it; anew where the server was away before anything had begun."""
+        while True:
+            try:
+                with self._open_place(job, unit, duty) as place:
+                    must_offer(place.device, job.runtime)
+                    return do(job.work, place)
+            except PhonebookError as error:
+                if not is_passing(error):
+                    raise
+                screen.say(f"job {job.id}: {error}; trying again")
+            duty.wait(RETRY_S)
+            duty.check()
+
+    def _finish(self, job: Job, outcome: Outcome, duty: Duty) -> None:
+        """Tell how the attempt ended, as often as it takes, or once where the agent is to stop."""
+        while True:
+            try:
+                report = self._client.finish(job.id, outcome)
+            except PhonebookError as error:
+                if not is_passing(error) or self._stop.asked:
+                    screen.say(f"job {job.id}: the server was not told how it ended: {error}")
+                    return
+                duty.wait(RETRY_S)
+            else:
+                because = f", since {outcome.reason}" if outcome.reason else ""
+                screen.say(f"job {job.id} is {report.state}{because}")
+                return
+
+    def _heartbeat(self, client: TableClient) -> None:
+        client.announce(self._id, _description(self._units()))
+
+    def _send_waiting(self) -> None:
+        """What an attempt that was cut off left in the outbox."""
+        if self._journal.unsent(self._client.server):
+            sent = upload.send(self._journal, self._client)
+            screen.say(f"{sent.accepted} results that waited in the outbox are stored")
+            for refused in sent.refused:
+                screen.say(f"the server refused a result, kept in the journal: {refused}")
+
+    def _pause(self) -> None:
+        until = time.monotonic() + self._poll_s
+        while time.monotonic() < until and not self._stop.asked:
+            time.sleep(STEP_S)
+
+    def _say_once(self, line: str) -> None:
+        if line != self._said:
+            screen.say(line)
+        self._said = line
+
+
+def _description(units: Sequence[Unit]) -> AgentDescription:
+    return AgentDescription(
+        host=node() or "unknown",
+        version=version("phonebook"),
+        units=tuple(UnitDescription(device=each.device, serial=each.serial) for each in units),
+    )
+
+
+def _kept(reason: Exception) -> str:
+    """As the server keeps it: the end of a long message, without NUL."""
+    return str(reason).replace("\0", "")[-4000:]
+
+
+def _is_free(unit: Unit) -> bool:
+    try:
+        with alone_on(unit.kind if unit.kind == HOST else unit.serial):
+            return True
+    except DeviceFailed:
+        return False

@@ -1,0 +1,174 @@
+"""Who may do what: the sender's role by its token or its place, and the role a route needs."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from server.errors import Forbidden, Refusal, TooManyRequests, Unauthenticated
+from server.locality import SAFE_METHODS, check_browser, is_from_here, peer
+from server.problems import no_database, refused
+from server.rates import Rates
+from server.roles import Role, covers
+from server.settings import Settings
+from server.store import tokens
+
+# What tells nothing that was measured: whether the server lives, its own scripts and its manual.
+OPEN_PATHS = ("/healthz", "/readyz", "/openapi.json", "/docs", "/redoc", "/docs/oauth2-redirect")
+OPEN_FOLDERS = ("/static/", "/static-offline-docs/", "/assets/")
+
+HOW_TO_SEND = "send a token as `Authorization: Bearer TOKEN`"
+_SCHEME = HTTPBearer(
+    scheme_name="token",
+    description="Made by `python -m server.tokens create --name NAME --role ROLE`.",
+    auto_error=False,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a request. `name` is the token's, None without one; `role` None may do nothing."""
+
+    name: str | None
+    role: Role | None
+
+
+NOBODY = Caller(None, None)
+
+
+def is_open(path: str) -> bool:
+    """Whether anybody may read there, whoever asks."""
+    return path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)
+
+
+class Needs:
+    """A dependency that lets nobody pass whose role is less than the one it was made for."""
+
+    def __init__(self, role: Role) -> None:
+        self.role = role
+
+    async def __call__(
+        self,
+        request: Request,
+        declared: Annotated[HTTPAuthorizationCredentials | None, Security(_SCHEME)],
+    ) -> None:
+        """Compare; who the caller is `Access` has found out. `declared` shows in the API's schema.
+
+        Raises:
+            Unauthenticated: nobody in particular asks for what needs a token.
+            Forbidden: the token's role does not allow it.
+        """
+        caller: Caller = request.state.caller
+        if caller.role is not None and covers(caller.role, self.role):
+            return
+        if caller.name is None:
+            raise _token_needed(self.role)
+        raise Forbidden(
+            f"token {caller.name} has the role {caller.role}, and this needs {self.role}; "
+            f"`python -m server.tokens create --name NAME --role {self.role}` makes one that may"
+        )
+
+
+def needs(role: Role) -> Needs:
+    """`Depends(needs("agent"))`, at a router or a route."""
+    return Needs(role)
+
+
+class Access:
+    """Finds out who sends each request before its body is read, and slows down who writes a lot.
+
+    Without a token: who sits at a server that listens on loopback is its admin; elsewhere
+    anybody is a reader if reads are open, and else nobody in particular.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        reading: sessionmaker[Session],
+        writing: sessionmaker[Session],
+        settings: Settings,
+        local: bool,
+    ) -> None:
+        self._app = app
+        self._reading = reading
+        self._writing = writing
+        self._settings = settings
+        self._local = local
+        self._rates = Rates(settings.rate)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            try:
+                await self._admit(scope)
+            except Refusal as refusal:
+                await refused(refusal)(scope, receive, send)
+                return
+            except OperationalError as error:
+                await no_database(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    async def _admit(self, scope: Scope) -> None:
+        caller = NOBODY
+        reads = scope["method"] in SAFE_METHODS
+        if not (reads and is_open(scope["path"])):
+            try:
+                caller = await self._caller(scope)
+                if caller.role is None and not reads:
+                    raise _token_needed("agent")
+            except Refusal:
+                self._slow_down(scope, NOBODY)
+                raise
+            if not reads:
+                self._slow_down(scope, caller)
+        scope["state"]["caller"] = caller
+
+    async def _caller(self, scope: Scope) -> Caller:
+        authorization = Headers(scope=scope).get("authorization")
+        if authorization is not None:
+            kind, token = get_authorization_scheme_param(authorization)
+            if kind.lower() != "bearer" or not token:
+                raise Unauthenticated(f"only bearer tokens are known here; {HOW_TO_SEND}")
+            return await run_in_threadpool(self._holder, token)
+        if self._local and is_from_here(scope):
+            check_browser(scope, self._settings.allowed_hosts)
+            return Caller(None, "admin")
+        return Caller(None, "reader") if self._settings.open_reads else NOBODY
+
+    def _holder(self, token: str) -> Caller:
+        with self._reading() as session:
+            found = tokens.find_live(session, token)
+        if found is None:
+            raise Unauthenticated(
+                "this token is unknown or revoked; "
+                "`python -m server.tokens create --name NAME --role ROLE` makes another"
+            )
+        if found.use_is_stale:
+            with self._writing.begin() as session:
+                tokens.note_use(session, found.id)
+        return Caller(found.name, found.role)
+
+    def _slow_down(self, scope: Scope, caller: Caller) -> None:
+        key = f"token {caller.name}" if caller.name else f"address {peer(scope)}"
+        wait_s = self._rates.wait_s(key)
+        if wait_s:
+            raise TooManyRequests(
+                f"{key} sends more than {self._settings.rate:g} writes a second; "
+                f"go on in {wait_s} s",
+                headers={"Retry-After": str(wait_s)},
+            )
+
+
+def _token_needed(role: Role) -> Unauthenticated:
+    return Unauthenticated(
+        f"this needs a token with the role {role} or a greater one; {HOW_TO_SEND}; the server's "
+        f"keeper makes one with `python -m server.tokens create --name NAME --role {role}`"
+    )

@@ -1,0 +1,1 @@
+"""Tables in the forms of others: `python -m server.imports` reads them, the server writes them."""

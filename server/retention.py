@@ -1,0 +1,83 @@
+"""`python -m server.retention --older-than 90d`: drop the raw samples of old timings."""
+
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from contract.cli import command_line, main
+from contract.errors import PhonebookError
+from server.db import open_database, reading, shown, writing
+from server.schema import require_head
+from server.settings import read_settings
+from server.store.retention import count_samples, drop_samples, old_samples
+
+_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+
+app = command_line(
+    "python -m server.retention",
+    "Drop the raw samples of old timings, which are most of a database. Tables, reports of "
+    "sessions and audits keep every figure; what is lost is the chance to compute a better "
+    "estimate from them one day. The server may go on serving meanwhile.",
+)
+
+
+@app.default
+def run(
+    *,
+    older_than: Annotated[str, Parameter(help="Since they were measured: 90d, 12w or 36h.")],
+    dry_run: Annotated[bool, Parameter(negative="", help="Only count them.")] = False,
+    database_url: Annotated[
+        str | None, Parameter(help="SQLite or PostgreSQL [default: $PHONEBOOK_DATABASE_URL].")
+    ] = None,
+) -> None:
+    """Keep each old timing's figures and drop the samples that they were computed from."""
+    before = datetime.now(UTC) - age(older_than)
+    engine = open_database(read_settings(database_url=database_url).database_url)
+    require_head(engine)
+    with reading(engine)() as session:
+        count = count_samples(session, before)
+    timings = f"timings measured before {before:%Y-%m-%d %H:%M} UTC"
+    if dry_run:
+        _say(f"{count:,} {timings} have raw samples in {shown(engine.url)}; nothing was dropped")
+    else:
+        dropped = kept = 0
+        for batch in old_samples(reading(engine), before):
+            with writing(engine).begin() as session:
+                dropped += drop_samples(session, batch)
+            kept += sum(old.figures is None for old in batch)
+            _progress(f"{dropped:,} of {count:,}")
+        _say(f"dropped the raw samples of {dropped:,} {timings}; their figures stay")
+        if kept:
+            _say(f"kept those of {kept:,} more, from which no figures can be computed")
+    engine.dispose()
+
+
+def age(words: str) -> timedelta:
+    """`90d`, `12w` or `36h`.
+
+    Raises:
+        PhonebookError: it is something else, or before all dates.
+    """
+    found = re.fullmatch(r"([0-9]{1,6})([hdw])", words)
+    length = found and int(found[1]) * _UNITS[found[2]]
+    if length is None or length > timedelta(days=36_500):
+        raise PhonebookError(
+            f"--older-than: {words!r} is no age; give days, weeks or hours, as 90d, 12w or 36h"
+        )
+    return length
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def _progress(words: str) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{words} ")
+
+
+if __name__ == "__main__":
+    main(app)

@@ -1,0 +1,38 @@
+"""Agents: announced, and announced again as their heartbeat; listed."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Response
+
+from contract.jobs import AgentDescription, AgentReport
+from server.access import needs
+from server.clock import Now
+from server.db import ReadSession, WriteSession
+from server.store import agents
+
+router = APIRouter(tags=["fleet"], dependencies=[Depends(needs("reader"))])
+
+
+@router.put(
+    "/agents/{agent}",
+    status_code=201,
+    dependencies=[Depends(needs("agent"))],
+    responses={200: {"model": AgentReport}},
+)
+def announce(
+    agent: UUID,
+    description: AgentDescription,
+    response: Response,
+    session: WriteSession,
+    now: Now,
+) -> AgentReport:
+    """Register an agent with its units (201), or refresh it (200)."""
+    stored, created = agents.announce(session, agent, description, now)
+    response.status_code = 201 if created else 200
+    return stored
+
+
+@router.get("/agents")
+def list_agents(session: ReadSession) -> list[AgentReport]:
+    """Every agent with its units, and when it was heard of last."""
+    return agents.agents(session)

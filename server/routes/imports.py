@@ -1,0 +1,25 @@
+"""Imports: timings of others, parsed by whoever posts them, stored whole or not at all."""
+
+from fastapi import APIRouter, Depends, Response
+
+from contract.imports import Import, ImportReport
+from contract.timings import Problem
+from server.access import needs
+from server.db import WriteSession
+from server.store.imports import import_timings
+
+router = APIRouter(
+    tags=["tables"], dependencies=[Depends(needs("admin"))], responses={404: {"model": Problem}}
+)
+
+
+@router.post(
+    "/imports",
+    status_code=201,
+    responses={200: {"model": ImportReport}, 409: {"model": Problem}},
+)
+def add_import(new: Import, response: Response, session: WriteSession) -> ImportReport:
+    """Store imported timings (201); the same ones again change nothing (200)."""
+    report = import_timings(session, new)
+    response.status_code = 201 if report.is_new else 200
+    return report

@@ -1,0 +1,77 @@
+"""Imported timings: a session of others, stored in one transaction."""
+
+from typing import Any
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session as DbSession
+
+from contract.imports import Import, ImportReport
+from contract.timings import Timing
+from server.errors import Conflict, Unprocessable
+from server.store.clocks import check_clock
+from server.store.devices import count_change
+from server.store.measurements import add_session, estimate_of
+from server.store.snapshots import Figures, keep_rows
+from server.store.spaces import operator_keys
+from server.tables import TimingRecord
+
+
+def import_timings(session: DbSession, new: Import) -> ImportReport:
+    """Store a session and its timings, and bring the device's imported table up to date.
+
+    Raises:
+        NotFound: no such device.
+        Conflict: the session's id, or the id of a timing, belongs to something else.
+        Unprocessable: an operator is not of the session's space, samples have no estimate, or a
+            time is before 2000 or in the future.
+    """
+    figures = []
+    for timing in new.timings:
+        key = timing.operator.key
+        if key not in operator_keys(new.session.space):
+            raise Unprocessable(f"{key} is no operator of {new.session.space}")
+        check_clock("measured_at", timing.measured_at)
+        estimate = estimate_of(key, timing.rounds_us, timing.drift)
+        assert estimate is not None  # an import has no failures
+        figures.append(Figures(key, timing.measured_at, estimate))
+    sitting, created = add_session(session, new.session)
+    if created:
+        _check_new(session, new)
+        session.execute(insert(TimingRecord), [_values(new, timing) for timing in new.timings])
+        revision = count_change(session, sitting.device)
+        keep_rows(session, sitting, figures, revision=revision)
+    else:
+        _check_same(session, new)
+    return ImportReport(session=sitting, rows=len(figures), is_new=created)
+
+
+def _check_new(session: DbSession, new: Import) -> None:
+    taken = session.scalar(
+        select(TimingRecord.id)
+        .where(TimingRecord.id.in_([timing.id for timing in new.timings]))
+        .limit(1)
+    )
+    if taken is not None:
+        raise Conflict(f"timing {taken} is stored in another session; give this one a new id")
+
+
+def _check_same(session: DbSession, new: Import) -> None:
+    """The session was stored before: fine with these very timings, a conflict otherwise."""
+    stored = session.scalars(
+        select(TimingRecord.id).where(TimingRecord.session == new.session.id)
+    ).all()
+    if set(stored) != {timing.id for timing in new.timings}:
+        raise Conflict(
+            f"session {new.session.id} is stored with other timings; give this one a new id"
+        )
+
+
+def _values(new: Import, timing: Timing) -> dict[str, Any]:
+    return {
+        "id": timing.id,
+        "session": new.session.id,
+        "operator": timing.operator.key,
+        "measured_at": timing.measured_at,
+        "rounds_us": [list(samples) for samples in timing.rounds_us],
+        "drift": [list(factors) for factors in timing.drift] or None,
+    }

@@ -1,0 +1,226 @@
+"""Jobs: filed once, whoever repeats the post; read, cancelled and tried anew.
+
+A lease that ran out is taken back when somebody next asks for work. Until then every reader is
+told how the job stands (`standing`), so the answer never depends on who has asked.
+"""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import TypeAdapter
+from sqlalchemy import ColumnElement, and_, case, select
+from sqlalchemy.orm import Session as DbSession
+
+from contract.errors import PhonebookError
+from contract.estimates import Estimate
+from contract.jobs import Job, JobReport, JobState, MeasureNetwork, Progress, Work
+from contract.networks import network
+from contract.spaces import space
+from contract.timings import Runtime
+from server.errors import Conflict, NotFound, Unprocessable
+from server.store.devices import find_device
+from server.store.inserting import insert_once
+from server.tables import AgentRecord, JobRecord
+
+MOST_JOBS = 100  # in one listing
+
+_WORK: TypeAdapter[Work] = TypeAdapter(Work)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """What changes of a job when its lease runs out."""
+
+    state: JobState
+    changed_at: datetime
+    expires_at: datetime | None
+    reason: str | None
+
+
+def file_job(session: DbSession, new: Job, now: datetime) -> tuple[JobReport, bool]:
+    """Store a job that waits; True if it was not stored before.
+
+    Raises:
+        NotFound: no such device.
+        Conflict: the id belongs to another job.
+        Unprocessable: the blocks to measure are no network of the space.
+    """
+    _check_work(new.work)
+    find_device(session, new.device)
+    created = insert_once(
+        session,
+        JobRecord,
+        {
+            "id": new.id,
+            "device": new.device,
+            "runtime": new.runtime.key,
+            "work": new.work.model_dump(mode="json"),
+            "priority": new.priority,
+            "most_attempts": new.most_attempts,
+            "state": "waiting",
+            "attempts": 0,
+            "forgiven": 0,
+            "filed_at": now,
+            "changed_at": now,
+        },
+    )
+    stored = find_job(session, new.id, now)
+    if stored.job != new:
+        raise Conflict(f"job {new.id} is stored with other content; give this one a new id")
+    return stored, created
+
+
+def jobs(
+    session: DbSession, now: datetime, *, device: str | None = None, state: JobState | None = None
+) -> list[JobReport]:
+    """The newest jobs, at most 100, newest first.
+
+    Raises:
+        NotFound: no such device.
+    """
+    query = select(JobRecord).order_by(JobRecord.filed_at.desc(), JobRecord.id).limit(MOST_JOBS)
+    if device is not None:
+        find_device(session, device)
+        query = query.where(JobRecord.device == device)
+    if state is not None:
+        query = query.where(_state(now) == state)
+    return [report(session, record, now) for record in session.scalars(query)]
+
+
+def find_job(session: DbSession, job_id: UUID, now: datetime) -> JobReport:
+    """A job and what became of it.
+
+    Raises:
+        NotFound: no such job.
+    """
+    record = session.get(JobRecord, job_id)
+    if record is None:
+        raise _no_job(job_id)
+    return report(session, record, now)
+
+
+def cancel(session: DbSession, job_id: UUID, now: datetime) -> JobReport:
+    """Nobody begins it any more, and whoever has begun loses the lease.
+
+    The unit stays held until its agent offers it again or the lease would have ended: till then
+    the agent may still be at it.
+
+    Raises:
+        NotFound: no such job.
+        Conflict: it has ended.
+    """
+    record = taken(session, job_id, now)
+    if record.state in ("done", "dead"):
+        raise Conflict(f"job {job_id} is {record.state}: there is nothing to cancel")
+    if record.state != "cancelled":
+        record.state, record.changed_at = "cancelled", now
+    return report(session, record, now)
+
+
+def retry(session: DbSession, job_id: UUID, now: datetime) -> JobReport:
+    """A dead or cancelled job waits again, its attempts counted anew. One that waits goes on.
+
+    Raises:
+        NotFound: no such job.
+        Conflict: it is being worked on, or done.
+    """
+    record = taken(session, job_id, now)
+    if record.state == "leased":
+        raise Conflict(f"job {job_id} is being worked on; wait for its end, or cancel it first")
+    if record.state == "done":
+        raise Conflict(f"job {job_id} is done; file a new one to have it done again")
+    if record.state != "waiting":
+        record.state, record.changed_at = "waiting", now
+        record.forgiven = record.attempts
+    return report(session, record, now)
+
+
+def taken(session: DbSession, job_id: UUID, now: datetime) -> JobRecord:
+    """The job's record as it stands, which nobody else changes before the transaction ends.
+
+    Raises:
+        NotFound: no such job.
+    """
+    record = session.get(JobRecord, job_id, with_for_update=True)
+    if record is None:
+        raise _no_job(job_id)
+    settle(session, record, now)
+    return record
+
+
+def settle(session: DbSession, record: JobRecord, now: datetime) -> None:
+    """Store how the job stands."""
+    for field, value in asdict(standing(session, record, now)).items():
+        setattr(record, field, value)
+
+
+def standing(session: DbSession, record: JobRecord, now: datetime) -> Standing:
+    """How a job stands, whether or not a lease that ran out has been taken back."""
+    state, changed_at, expires_at = record.state, record.changed_at, record.expires_at
+    reason = record.reason
+    if expires_at is not None and expires_at <= now:
+        if state == "leased":
+            spent = record.attempts - record.forgiven >= record.most_attempts
+            state, changed_at = "dead" if spent else "waiting", expires_at
+            reason = _silence(session, record)
+        expires_at = None
+    return Standing(state=state, changed_at=changed_at, expires_at=expires_at, reason=reason)
+
+
+def report(session: DbSession, record: JobRecord, now: datetime) -> JobReport:
+    """The job and what became of it."""
+    stands = standing(session, record, now)
+    return JobReport(
+        job=job_of(record),
+        state=stands.state,
+        attempts=record.attempts,
+        filed_at=record.filed_at,
+        changed_at=stands.changed_at,
+        agent=record.agent,
+        unit=record.unit,
+        expires_at=stands.expires_at if stands.state == "leased" else None,
+        progress=Progress.model_validate(record.progress) if record.progress else None,
+        reason=stands.reason,
+        estimate=Estimate.model_validate(record.estimate) if record.estimate else None,
+    )
+
+
+def job_of(record: JobRecord) -> Job:
+    """The job as it was filed."""
+    return Job(
+        id=record.id,
+        device=record.device,
+        runtime=Runtime.parse(record.runtime),
+        work=_WORK.validate_python(record.work),
+        priority=record.priority,
+        most_attempts=record.most_attempts,
+    )
+
+
+def _check_work(work: Work) -> None:
+    if isinstance(work, MeasureNetwork):
+        try:
+            network(work.blocks, space=space(work.space), name="to measure")
+        except PhonebookError as error:
+            raise Unprocessable(str(error)) from error
+
+
+def _no_job(job_id: UUID) -> NotFound:
+    return NotFound(f"no job {job_id}; `GET /jobs` lists the newest")
+
+
+def _state(now: datetime) -> ColumnElement[str]:
+    """The state of `standing`, for a query."""
+    lapsed = and_(JobRecord.state == "leased", JobRecord.expires_at <= now)
+    spent = JobRecord.attempts - JobRecord.forgiven >= JobRecord.most_attempts
+    return case((and_(lapsed, spent), "dead"), (lapsed, "waiting"), else_=JobRecord.state)
+
+
+def _silence(session: DbSession, record: JobRecord) -> str:
+    agent = session.get(AgentRecord, record.agent)
+    host = agent.host if agent else "an unknown host"
+    return (
+        f"attempt {record.attempts}: agent {record.agent} on {host} with unit {record.unit} was "
+        "not heard of until its lease ended"
+    )

@@ -1,0 +1,227 @@
+"""Snapshots: tables as they once were.
+
+Whoever changes a table's rows keeps them and names the tables that come of it, in the same
+transaction; readers only find them (`docs/decisions/0009`).
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import NamedTuple
+
+from sqlalchemy import and_, func, select
+from sqlalchemy.orm import Session as DbSession
+
+from contract.estimates import Estimate
+from contract.snapshots import SnapshotSummary
+from contract.tables import Row
+from contract.timings import Origin, Runtime, Session
+from server.errors import NotFound
+from server.store.devices import find_device
+from server.store.inserting import insert_once, keep_newest
+from server.store.spaces import operator_keys, spaces_of
+from server.tables import RowRecord, RowVersion, SnapshotRecord
+
+MOST_SNAPSHOTS = 100  # in one listing
+
+# A version with the row's key: of one device, runtime, origin and operator. As a subquery of the
+# rows it is one look into the index for each; as a join SQLite would read the whole history.
+_SAME_ROW = and_(
+    RowVersion.device == RowRecord.device,
+    RowVersion.runtime == RowRecord.runtime,
+    RowVersion.origin == RowRecord.origin,
+    RowVersion.operator == RowRecord.operator,
+)
+
+
+class Figures(NamedTuple):
+    """What a timing says of an operator."""
+
+    operator: str
+    measured_at: datetime
+    estimate: Estimate
+
+
+def keep_rows(
+    session: DbSession, sitting: Session, found: Iterable[Figures], *, revision: int
+) -> None:
+    """Replace the operators' rows, unless later measurements made them; name the new tables.
+
+    `revision` is the device's, counted up in this transaction.
+    """
+    table = {
+        "device": sitting.device,
+        "runtime": sitting.runtime.key,
+        "origin": sitting.origin,
+    }
+    changed = []
+    for operator, measured_at, estimate in found:
+        row = Row(
+            operator=operator,
+            measured_at=measured_at.astimezone(UTC),
+            origin=sitting.origin,
+            session=sitting.id,
+            **estimate.model_dump(),
+        )
+        if keep_newest(session, RowRecord, {**table, **row.model_dump(), "version": revision}):
+            content = canonical(row.model_dump(mode="json"))
+            key = {**table, "operator": operator}
+            insert_once(session, RowVersion, {**key, "revision": revision, "content": content})
+            changed.append(operator)
+    if changed:
+        _name_tables(session, sitting, changed, revision=revision)
+
+
+def snapshot_id(
+    device: str, runtime: str, origin: Origin, space: str | None, entries: Sequence[str]
+) -> str:
+    """A name for exactly these rows, each as canonical JSON.
+
+    It is the hash of one canonical JSON document, which anyone can make from a table's JSON.
+    """
+    fields = {
+        "device": canonical(device),
+        "entries": f"[{','.join(entries)}]",
+        "origin": canonical(origin),
+        "runtime": canonical(runtime),
+        "space": canonical(space),
+    }
+    document = ",".join(f'"{name}":{value}' for name, value in fields.items())
+    return f"sha256:{sha256(f'{{{document}}}'.encode()).hexdigest()}"
+
+
+def canonical(value: object) -> str:
+    """JSON with sorted keys and no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def find_snapshot(
+    session: DbSession, device: str, snapshot: str, *, origin: Origin
+) -> SnapshotRecord:
+    """What that id stands for.
+
+    Raises:
+        NotFound: no such device, or no such table of it with rows of that origin.
+    """
+    find_device(session, device)
+    record = session.get(SnapshotRecord, snapshot)
+    if record is None or (record.device, record.origin) != (device, origin):
+        raise NotFound(
+            f"no table of {device} with {origin} rows has the snapshot {snapshot}; "
+            f"`GET /lut/{device}/snapshots` lists what each session left, and without "
+            "`snapshot` the current table is served"
+        )
+    return record
+
+
+def rows_at(
+    session: DbSession, device: str, runtime: str, origin: Origin, *, revision: int
+) -> dict[str, Row]:
+    """The rows that the table had at that revision of its device, by operator."""
+    # An operator that once had a row has one for good.
+    newest = (
+        select(RowVersion.content)
+        .where(_SAME_ROW, RowVersion.revision <= revision)
+        .order_by(RowVersion.revision.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    found = session.scalars(
+        select(newest).where(
+            RowRecord.device == device, RowRecord.runtime == runtime, RowRecord.origin == origin
+        )
+    )
+    contents = (content for content in found if content is not None)
+    rows = map(Row.model_validate_json, contents)
+    return {row.operator: row for row in rows}
+
+
+def snapshots(
+    session: DbSession,
+    device: str,
+    *,
+    runtime: str | None,
+    space: str | None,
+    origin: Origin,
+) -> list[SnapshotSummary]:
+    """What each session left of the device's tables, newest first, at most 100.
+
+    Under any runtime unless one is given, of whole tables unless a space is.
+
+    Raises:
+        NotFound: no such device.
+    """
+    find_device(session, device)
+    of_table = [
+        SnapshotRecord.device == device,
+        SnapshotRecord.origin == origin,
+        SnapshotRecord.space.is_(None) if space is None else SnapshotRecord.space == space,
+    ]
+    if runtime is not None:
+        of_table.append(SnapshotRecord.runtime == runtime)
+    last = (
+        select(func.max(SnapshotRecord.revision)).where(*of_table).group_by(SnapshotRecord.session)
+    )
+    found = session.scalars(
+        select(SnapshotRecord)
+        .where(*of_table, SnapshotRecord.revision.in_(last))
+        .order_by(SnapshotRecord.revision.desc())
+        .limit(MOST_SNAPSHOTS)
+    )
+    return [
+        SnapshotSummary(
+            snapshot=record.id,
+            runtime=Runtime.parse(record.runtime),
+            origin=record.origin,
+            space=record.space,
+            rows=record.rows,
+            session=record.session,
+            made_at=record.made_at,
+        )
+        for record in found
+    ]
+
+
+def _name_tables(
+    session: DbSession, sitting: Session, changed: Sequence[str], *, revision: int
+) -> None:
+    """Remember the ids of the whole table and of each space that holds a changed operator."""
+    contents = _current(session, sitting)
+    device, runtime, origin = sitting.device, sitting.runtime.key, sitting.origin
+    now = datetime.now(UTC)
+    for space in (None, *spaces_of(changed)):
+        order = sorted(contents) if space is None else operator_keys(space)
+        entries = [contents[operator] for operator in order if operator in contents]
+        insert_once(
+            session,
+            SnapshotRecord,
+            {
+                "id": snapshot_id(device, runtime, origin, space, entries),
+                "device": device,
+                "runtime": runtime,
+                "origin": origin,
+                "space": space,
+                "revision": revision,
+                "rows": len(entries),
+                "session": sitting.id,
+                "made_at": now,
+            },
+        )
+
+
+def _current(session: DbSession, sitting: Session) -> Mapping[str, str]:
+    """The content of each current row of the session's table, by operator."""
+    content = (
+        select(RowVersion.content)
+        .where(_SAME_ROW, RowVersion.revision == RowRecord.version)
+        .scalar_subquery()
+    )
+    found = session.execute(
+        select(RowRecord.operator, content).where(
+            RowRecord.device == sitting.device,
+            RowRecord.runtime == sitting.runtime.key,
+            RowRecord.origin == sitting.origin,
+        )
+    )
+    return {operator: content for operator, content in found}

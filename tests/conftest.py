@@ -1,0 +1,27 @@
+"""What tests of several packages share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.postgres import PostgresServer, any_server, private_server
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--kills", type=int, default=8, help="how often the no-loss tests kill something"
+    )
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL server whose user may create databases; one for the whole run."""
+    with any_server() as url:
+        yield url
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresServer]:
+    """A fresh server for one test, which may stop it and start it again."""
+    with private_server() as server:
+        yield server

@@ -1,0 +1,63 @@
+"""Processes that tests kill at any moment and start again."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+LIMIT_S = 120.0
+
+
+class OwnServer:
+    """A server that comes back at the same address, with the same database."""
+
+    def __init__(self, database_url: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = free.getsockname()[1]
+        self._database_url = database_url
+        self.address = f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Returns once it answers."""
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "server", "--port", str(self._port)),
+                *("--database-url", self._database_url),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        assert self.address in self._process.stdout.readline()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+class RestlessAgent:
+    """`tests.e2e.restless` in a process: measures again and again until it is told to finish."""
+
+    def __init__(self, server: str, folder: Path) -> None:
+        self._command = [sys.executable, "-m", "tests.e2e.restless", server, str(folder)]
+        self._folder = folder
+
+    def start(self) -> None:
+        """Returns once it has measured or sent something."""
+        self._process = subprocess.Popen(
+            self._command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "began\n", self._process.communicate()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def finish(self) -> None:
+        """Let it end the session at hand and complete the table."""
+        (self._folder / "finish").touch()
+        _, errors = self._process.communicate(timeout=LIMIT_S)
+        assert self._process.returncode == 0, errors

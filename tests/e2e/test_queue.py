@@ -1,0 +1,157 @@
+"""A search on one machine, its phone on another: what it needs measured goes through the queue."""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from cyclopts import CycloptsError
+from rich.console import Console
+
+from contract.client import TableClient, table_client
+from contract.errors import IncompleteTable, PhonebookError
+from contract.networks import published
+from contract.places import HOME_VARIABLE
+from contract.spaces import space
+from contract.stopping import Stop
+from search import predict
+from search.bench import Bench
+from search.completing import complete
+from search.config import MachineConfig
+from search.measure import MeasurementFailed, Subject, measurer
+from search.ranks import Ranks
+from tests.e2e.conftest import World
+from tests.e2e.serving import Serving
+from tests.fakes import DESCRIPTION, RUNTIME, FakeDevice
+
+SPACE = space("fbnet-32-0.35")
+US = {operator.key: 10.0 + number for number, operator in enumerate(SPACE.operators)}
+WHOLE_US = 4321.0
+
+
+@pytest.fixture(scope="module")
+def name() -> str:
+    return f"phone-{uuid4().hex[:8]}"
+
+
+@pytest.fixture(scope="module")
+def client(world: World, name: str) -> Iterator[TableClient]:
+    """Of the server, where the device is registered."""
+    with table_client(world.server) as client:
+        client.register(name, DESCRIPTION)
+        yield client
+
+
+@pytest.fixture
+def serving(
+    world: World, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Serving]:
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
+    with Serving(
+        server=world.server,
+        device=FakeDevice(US | {"asked-for": WHOLE_US}),
+        journal=tmp_path / "journal.db",
+        cache=tmp_path,
+        name=name,
+    ) as serving:
+        yield serving
+
+
+@pytest.fixture
+def said() -> io.StringIO:
+    return io.StringIO()
+
+
+Complete = Callable[..., object]
+
+
+@pytest.fixture
+def completed(world: World, name: str, said: io.StringIO) -> Complete:
+    bench = Bench(
+        machine=MachineConfig(threads=1),
+        ranks=Ranks(),
+        console=Console(file=said, width=400, markup=False),
+        stop=Stop(),
+    )
+
+    def run(runtime: str = "", *, profile_missing: bool) -> object:
+        return complete(
+            world.server,
+            target=f"{name}{runtime}",
+            space=SPACE,
+            bench=bench,
+            profile_missing=profile_missing,
+        )
+
+    return run
+
+
+def test_an_incomplete_table_is_refused_with_both_ways_to_fill_it(
+    client: TableClient, name: str, completed: Complete
+) -> None:
+    with pytest.raises(IncompleteTable) as refused:
+        completed(f"@{RUNTIME.key}", profile_missing=False)
+    assert f"python -m device_agent.run --device {name}" in str(refused.value)
+    assert "or give --profile-missing" in str(refused.value)
+
+
+def test_a_device_without_a_table_needs_its_runtime_written_out(
+    client: TableClient, name: str, completed: Complete
+) -> None:
+    with pytest.raises(PhonebookError, match="--profile-missing needs to know the runtime") as it:
+        completed(profile_missing=True)
+    assert f"`python -m device_agent.run --device {name} --space {SPACE.name}`" in str(it.value)
+    assert f"{name}@xnnpack-float32-t1" in str(it.value)
+
+
+def test_an_agent_that_serves_the_device_fills_the_table(
+    client: TableClient, name: str, serving: Serving, completed: Complete, said: io.StringIO
+) -> None:
+    completed(f"@{RUNTIME.key}", profile_missing=True)
+    assert client.table(name, space=SPACE.name).complete
+    assert f"{len(US)} operators of {SPACE.name} have no row" in said.getvalue()
+    assert "is done" in said.getvalue()
+    visits = len(serving.device.visits)
+    completed(profile_missing=True)
+    assert len(serving.device.visits) == visits
+
+
+@pytest.mark.parametrize("where", ["queue", "auto"])
+def test_an_agent_that_serves_the_device_measures_a_network(
+    world: World, client: TableClient, name: str, serving: Serving, where: str
+) -> None:
+    asked = ["--device", name, "--network", "fbnet-a", "--space", SPACE.name]
+    done = world.run("search.predict", *asked, "--measure", where, "--json")
+    assert done.code == 0, done.errors
+    assert json.loads(done.output)["measured_us"] == WHOLE_US
+    assert "is done" in done.errors
+
+
+def test_a_measured_network_says_by_which_job(
+    world: World, client: TableClient, name: str, serving: Serving, said: io.StringIO
+) -> None:
+    measure = measurer("queue", server=world.server, console=Console(file=said))
+    assert measure is not None
+    network = published("fbnet-b", in_space=SPACE)
+    found = measure(Subject(network=network, device=name, runtime=RUNTIME, words=()))
+    assert found.latency_us == WHOLE_US
+    (newest, *_) = client.jobs(name)
+    assert found.by == f"job {newest.job.id}"
+
+
+def test_where_nobody_serves_the_device_a_program_here_measures(world: World) -> None:
+    measure = measurer("auto", server=world.server, console=Console())
+    assert measure is not None
+    network = published("fbnet-b", in_space=SPACE)
+    words = ("--network", "fbnet-b")
+    with pytest.raises(MeasurementFailed, match=r"`python -m device_agent\.network") as failed:
+        measure(Subject(network=network, device="unserved", runtime=RUNTIME, words=words))
+    assert failed.value.exit_code == 5  # no phone of that name is attached
+
+
+def test_nobody_measures_where_nobody_is_to(world: World) -> None:
+    assert measurer("no", server=world.server, console=Console()) is None
+    with pytest.raises(CycloptsError, match="--measure"):
+        predict.app(["--device", "x", "--network", "fbnet-a", "--measure", "perhaps"])

@@ -1,0 +1,285 @@
+"""Who may do what: by token, or by sitting at the computer that a loopback server runs on."""
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import httpx2
+import pytest
+from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.testclient import TestClient
+from sqlalchemy import Engine, text
+from starlette.routing import Mount, Route
+
+from contract.timings import Problem
+from server.access import OPEN_FOLDERS, Needs, is_open
+from server.app import create_app
+from server.db import reading, writing
+from server.locality import SAFE_METHODS
+from server.roles import Role
+from server.settings import Settings
+from server.store import tokens
+from tests.server.conftest import JSON, local_client
+from tests.server.making import PHONE, RUNTIME, a_session, a_timing, an_audit
+
+PHONE_JSON = PHONE.model_dump_json()
+
+
+def make(engine: Engine, name: str, role: Role) -> dict[str, str]:
+    """The header of a new token."""
+    with writing(engine).begin() as session:
+        return bearer(tokens.create(session, name, role))
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def shared(engine: Engine, peer: str = "192.168.1.7", **settings: object) -> TestClient:
+    """Someone elsewhere, of a server that others can reach."""
+    return TestClient(
+        create_app(engine, Settings.model_validate(settings)),
+        base_url="http://lab",
+        client=(peer, 50_000),
+        raise_server_exceptions=False,
+    )
+
+
+@pytest.fixture
+def lab(engine: Engine) -> Iterator[TestClient]:
+    with shared(engine) as client:
+        yield client
+
+
+def put_phone(client: TestClient, **headers: str) -> httpx2.Response:
+    return client.put("/devices/phone", content=PHONE_JSON, headers={**JSON, **headers})
+
+
+def detail(answer: httpx2.Response, status: int) -> str:
+    """The reason in a problem document of that status."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    return Problem.model_validate_json(answer.text).detail
+
+
+def test_every_route_demands_a_role_or_is_open_on_purpose(engine: Engine) -> None:
+    for route in iter_route_contexts(create_app(engine, Settings()).routes):
+        original = route.original_route
+        if isinstance(original, Mount):  # files, which answer reads alone
+            assert f"{original.path}/".startswith(OPEN_FOLDERS)
+            continue
+        assert isinstance(original, Route | APIRoute)
+        writes = set(route.methods or ()) - SAFE_METHODS
+        roles = {need.role for need in needs_of(route)}
+        if writes:
+            assert roles & {"agent", "admin"}, f"{writes} {route.path} may be called by anybody"
+        elif not is_open(route.path or ""):
+            assert roles, f"{route.path} may be read by anybody"
+
+
+def needs_of(route: object) -> list[Needs]:
+    dependant = getattr(route, "dependant", None)
+    dependencies = dependant.dependencies if dependant else []
+    return [each.call for each in dependencies if isinstance(each.call, Needs)]
+
+
+@pytest.mark.parametrize(
+    ("role", "reads", "posts", "decides"),
+    [("reader", 200, 403, 403), ("agent", 200, 201, 403), ("admin", 200, 201, 200)],
+)
+def test_a_token_has_the_rights_of_its_role(
+    engine: Engine, lab: TestClient, role: Role, reads: int, posts: int, decides: int
+) -> None:
+    admin, token = make(engine, "boss", "admin"), make(engine, "me", role)
+    session = a_session()
+    put_phone(lab, **admin)
+    lab.post("/sessions", content=session.model_dump_json(), headers={**JSON, **admin})
+    bodies = {
+        "/sessions": a_session(),
+        f"/sessions/{session.id}/timings": a_timing(),
+        "/audits": an_audit(),
+    }
+    for path in ("/", "/devices", "/lut/phone", "/devices/phone", f"/sessions/{session.id}"):
+        assert lab.get(path, headers=token).status_code == reads
+    for path, body in bodies.items():
+        answer = lab.post(path, content=body.model_dump_json(), headers={**JSON, **token})
+        assert answer.status_code == posts
+    answer = lab.put(
+        "/devices/phone/default-runtime",
+        content=RUNTIME.model_dump_json(),
+        headers={**JSON, **token},
+    )
+    assert answer.status_code == decides
+    if decides == 403:
+        assert f"token me has the role {role}, and this needs admin" in detail(answer, 403)
+
+
+@pytest.mark.parametrize("path", ["/devices", "/lut/phone", "/sessions?device=phone", "/"])
+def test_nobody_in_particular_reads_nothing_from_a_shared_server(
+    lab: TestClient, path: str
+) -> None:
+    answer = lab.get(path)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert "python -m server.tokens create" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/static/phonebook.css", "/docs"])
+def test_what_tells_nothing_measured_is_open(lab: TestClient, path: str) -> None:
+    assert lab.get(path).status_code == 200
+    assert lab.get(path, headers=bearer("wrong")).status_code == 200
+
+
+def test_open_reads_open_reads_alone(engine: Engine) -> None:
+    with shared(engine, open_reads=True) as client:
+        put_phone(client, **make(engine, "lab", "agent"))
+        assert [device["name"] for device in client.get("/devices").json()] == ["phone"]
+        assert client.get("/").status_code == 200
+        assert "agent" in detail(put_phone(client), 401)
+        assert client.get("/devices", headers=bearer("pb_unknown")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "authorization", ["Bearer pb_unknown", "Bearer", "Basic bWU6eW91", "pb_unknown", ""]
+)
+def test_a_token_that_does_not_work_gives_less_than_none(
+    client: TestClient, authorization: str
+) -> None:
+    answer = client.get("/devices", headers={"Authorization": authorization})
+    assert "token" in detail(answer, 401)
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert client.get("/devices").status_code == 200
+
+
+def test_a_revoked_token_is_refused_from_the_next_request_on(
+    engine: Engine, lab: TestClient
+) -> None:
+    token = make(engine, "lab", "agent")
+    assert put_phone(lab, **token).status_code == 201
+    with writing(engine).begin() as session:
+        tokens.revoke(session, "lab")
+    assert "unknown or revoked" in detail(put_phone(lab, **token), 401)
+    again = make(engine, "lab", "agent")
+    assert put_phone(lab, **again).status_code == 200
+    assert put_phone(lab, **token).status_code == 401
+
+
+def test_a_token_counts_on_a_loopback_server_too(engine: Engine, client: TestClient) -> None:
+    assert put_phone(client, **make(engine, "me", "reader")).status_code == 403
+
+
+def test_the_database_has_no_token_in_clear_and_knows_when_it_was_used(
+    engine: Engine, lab: TestClient
+) -> None:
+    token = make(engine, "lab", "agent")
+    put_phone(lab, **token)
+    with engine.connect() as connection:
+        (stored,) = connection.execute(text("SELECT * FROM tokens")).all()
+    secret = token["Authorization"].removeprefix("Bearer pb_")
+    assert len(secret) == 43
+    assert secret not in str(stored)
+    with reading(engine)() as session:
+        (report,) = tokens.reports(session)
+    assert report.last_used_at is not None
+
+
+def test_there_is_no_token_in_a_query(engine: Engine, lab: TestClient) -> None:
+    token = make(engine, "lab", "agent")["Authorization"].removeprefix("Bearer ")
+    assert lab.get(f"/devices?token={token}&access_token={token}").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.0.0.1:8420", "localhost:9", "[::1]:80", "LOCALHOST"]
+)
+def test_loopback_names_need_no_token(client: TestClient, host: str) -> None:
+    assert client.get("/devices", headers={"Host": host}).status_code == 200
+    assert put_phone(client, Host=host).status_code in (200, 201)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "localhost.evil:80",
+        "",
+        "10.0.0.1",
+        "[",
+        "a@127.0.0.2.x",
+    ],
+)
+def test_a_name_that_was_pointed_to_loopback_is_refused(client: TestClient, host: str) -> None:
+    assert "PHONEBOOK_ALLOWED_HOSTS" in detail(client.get("/devices", headers={"Host": host}), 403)
+    assert put_phone(client, Host=host).status_code == 403
+
+
+def test_a_name_may_be_allowed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHONEBOOK_ALLOWED_HOSTS", "bench, phones.home")
+    with local_client(engine, Settings()) as client:
+        assert client.get("/devices", headers={"Host": "phones.home:8420"}).status_code == 200
+        assert client.get("/devices", headers={"Host": "phones.away:8420"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:3000"},  # another program's pages on this computer
+        {"Origin": "http://[", "Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "http://127.0.0.1", "Sec-Fetch-Site": "cross-site"},
+    ],
+)
+def test_a_write_by_a_page_of_another_origin_is_refused(
+    client: TestClient, headers: dict[str, str]
+) -> None:
+    assert "another origin" in detail(put_phone(client, **headers), 403)
+    assert client.get("/devices").json() == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://127.0.0.1", "Sec-Fetch-Site": "same-origin"},
+        {"Origin": "http://127.0.0.1"},
+        {"Sec-Fetch-Site": "none"},
+        {},
+    ],
+)
+def test_a_write_by_a_program_or_an_own_page_is_taken(
+    client: TestClient, headers: dict[str, str]
+) -> None:
+    assert put_phone(client, **headers).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"X-Forwarded-For": "127.0.0.1"},
+        {"X-Forwarded-Proto": "https"},
+        {"Forwarded": "for=127.0.0.1"},
+        {"Via": "1.1 proxy"},
+        {"X-Real-IP": "127.0.0.1"},
+    ],
+)
+def test_a_proxy_on_this_computer_hands_on_no_right(
+    client: TestClient, header: dict[str, str]
+) -> None:
+    assert client.get("/devices", headers=header).status_code == 401
+    assert put_phone(client, **header).status_code == 401
+
+
+def test_someone_elsewhere_is_not_local_however_the_server_listens(engine: Engine) -> None:
+    app = create_app(engine, Settings(), local=True)
+    for peer in ("10.1.2.3", "testclient"):
+        with TestClient(app, base_url="http://127.0.0.1", client=(peer, 1)) as client:
+            assert client.get("/devices").status_code == 401
+    with shared(engine, peer="127.0.0.1") as client:  # here, but the server listens everywhere
+        assert client.get("/devices", headers={"Host": "127.0.0.1"}).status_code == 401
+
+
+def test_a_stranger_is_refused_before_the_body_is_read(lab: TestClient) -> None:
+    assert lab.post("/sessions", content=b"{" * 100, headers=JSON).status_code == 401
+    assert lab.post(f"/sessions/{uuid4()}/timings", content=b"{").status_code == 401
+    assert lab.post("/nowhere", content=b"{").status_code == 401

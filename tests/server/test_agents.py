@@ -1,0 +1,84 @@
+"""Agents: announced with their units, heard of, and never at odds over a unit."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import uuid4
+
+import httpx2
+import pytest
+
+from tests.server.fleet import Clock, Fleet, an_agent
+
+
+def test_an_agent_is_announced_and_its_heartbeat_tells_when_it_was_seen(
+    fleet: Fleet, clock: Clock
+) -> None:
+    agent, description = uuid4(), an_agent("lab", "s1", "s2")
+    first = fleet.announce(agent, description)
+    clock.advance(timedelta(minutes=5))
+    second = fleet.announce(agent, description)
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.json() == {
+        "id": str(agent),
+        "description": description.model_dump(mode="json"),
+        "seen_at": "2026-03-01T12:00:00Z",
+    }
+    assert second.json() == {**first.json(), "seen_at": "2026-03-01T12:05:00Z"}
+    assert fleet.agents() == [second.json()]
+
+
+def test_phones_of_a_device_that_is_not_registered_yet_are_kept(fleet: Fleet) -> None:
+    agent = uuid4()
+    fleet.announce(agent, an_agent("lab", "s1", device="pixel-8")).raise_for_status()
+    assert fleet.lease(agent, "s1", "pixel-8") is None
+    fleet.register("pixel-8")
+    (found,) = fleet.agents()
+    assert found["description"]["units"] == [{"device": "pixel-8", "serial": "s1"}]
+
+
+def test_a_phone_that_is_gone_leaves_its_agent(fleet: Fleet) -> None:
+    agent = uuid4()
+    fleet.announce(agent, an_agent("lab", "s1", "s2", "s2"))
+    answer = fleet.announce(agent, an_agent("lab", "s2", "s3"))
+    assert [unit["serial"] for unit in answer.json()["description"]["units"]] == ["s2", "s3"]
+    assert fleet.announce(agent, an_agent("lab")).json()["description"]["units"] == []
+
+
+def test_a_phone_belongs_to_the_agent_that_announced_it_last(fleet: Fleet) -> None:
+    fleet.joined("left", "s1", "s2")
+    fleet.joined("right", "s2")
+    assert {
+        agent["description"]["host"]: [unit["serial"] for unit in agent["description"]["units"]]
+        for agent in fleet.agents()
+    } == {"left": ["s1"], "right": ["s2"]}
+
+
+def test_whoever_works_is_seen(fleet: Fleet, clock: Clock) -> None:
+    agent, job = fleet.joined(), fleet.filed()
+    works: tuple[Callable[[], httpx2.Response], ...] = (
+        lambda: fleet.ask(agent),
+        lambda: fleet.renew(job, agent),
+        lambda: fleet.done(job, agent),
+    )
+    for work in works:
+        clock.advance(timedelta(seconds=10))
+        work().raise_for_status()
+        (found,) = fleet.agents()
+        assert found["seen_at"] == clock.now.isoformat().replace("+00:00", "Z")
+
+
+@pytest.mark.parametrize("serial", ["", "-x", "a b", "x" * 101])
+def test_what_is_no_serial_number_is_refused(fleet: Fleet, serial: str) -> None:
+    description = an_agent("lab", "s1").model_dump(mode="json")
+    description["units"][0]["serial"] = serial
+    answer = fleet.put_raw(f"/agents/{uuid4()}", description)
+    assert answer.status_code == 422
+    assert "body.units.0.serial" in answer.json()["detail"]
+
+
+def test_an_agent_that_nobody_knows_gets_no_work_and_is_told_why(fleet: Fleet) -> None:
+    fleet.filed()
+    stranger = uuid4()
+    answer = fleet.ask(stranger)
+    assert answer.status_code == 404
+    assert f"`PUT /agents/{stranger}` first" in answer.json()["detail"]
