@@ -148,7 +148,7 @@ def test_where_nobody_serves_the_device_a_program_here_measures(world: World) ->
     words = ("--network", "fbnet-b")
     with pytest.raises(MeasurementFailed, match=r"`python -m device_agent\.network") as failed:
         measure(Subject(network=network, device="unserved", runtime=RUNTIME, words=words))
-    assert failed.value.exit_code == 5  # no phone of that name is attached
+    assert failed.value.exit_code == 2  # no computer is that device, and no phone runs Python
 
 
 def test_nobody_measures_where_nobody_is_to(world: World) -> None:
