@@ -20,6 +20,7 @@ from tests.android.emulated import (
     check_packages,
     make_phone,
 )
+from tests.e2e.conftest import world as world  # the same server and commands as there
 
 SPACE = space("fbnet-32-0.35")
 # A shuffle, a sum, an expansion, and of the rest as little as there is.
