@@ -65,8 +65,10 @@ class PhoneFacts:
     def big_cores(self, threads: int) -> tuple[int, ...]:
         """The fastest cluster; where it has fewer CPUs than threads, the next one too.
 
-        None where the phone does not tell its clocks.
+        None where the phone does not tell its clocks, or is emulated on other CPUs than it tells.
         """
+        if self.emulated_by and not self.allowed.issuperset(self.fastest_khz):
+            return ()
         chosen: list[int] = []
         for cluster in self.clusters():
             chosen += cluster

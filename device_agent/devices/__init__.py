@@ -2,7 +2,7 @@
 
 import re
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -120,6 +120,23 @@ class Stores(typing.Protocol):
     def store(self, files: Sequence[ProgramFile]) -> None:
         """Raises DeviceFailed: the device is gone, or full."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check of a device found: it is fit, or worth a look, or of no use like that."""
+
+    what: str
+    state: typing.Literal["ok", "look", "bad"]
+    found: str
+    advice: str = ""
+
+
+@typing.runtime_checkable
+class Examined(typing.Protocol):
+    """A device that can be checked for more than every device can."""
+
+    def examine(self) -> Iterator[Finding]: ...
 
 
 def cpu_numbers(cpus: str | None) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """An Android phone as a device, over adb. Its runner is a process there."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from typing import Self, TypeVar
@@ -24,19 +24,19 @@ from device_agent.adb.errors import PhoneLost, PhoneNotFound, StorageFull
 from device_agent.adb.transport import Connection
 from device_agent.alone import alone_on
 from device_agent.android.care import Care, Limits
-from device_agent.android.facts import PhoneFacts, read_facts
+from device_agent.android.facts import read_facts
 from device_agent.android.runner import PhoneRunner, cpu_s, end_leftovers
 from device_agent.android.state import read_state
 from device_agent.android.storage import OUTPUT, Storage
 from device_agent.bundle import Bundle
-from device_agent.devices import Plan, ProgramFailed, ProgramTiming
+from device_agent.devices import Finding, Plan, ProgramFailed, ProgramTiming
 from device_agent.places import cache_dir
 from device_agent.programs import ProgramFile
 from device_agent.runner.conversation import SILENCE_LIMIT_S
 from device_agent.runner.protocol import Job
 
 RETURN_LIMIT_S = 180.0  # for a phone that went away to be back, which a restart takes
-RETURN_LOOK_S = 2.0
+RETURN_LOOK_S = 0.5
 LEAST_SPAN_S = 0.5  # between two looks at who uses its CPUs
 _FULL = "No space left on device"
 
@@ -139,14 +139,37 @@ class AndroidPhone:
         finally:
             self._leave()
 
-    @property
-    def facts(self) -> PhoneFacts:
-        return self._facts
-
-    @property
-    def pool_threads(self) -> int:
-        """What the runner's thread pool counts by itself; starts the runner."""
-        return self._running().ready.threads
+    def examine(self) -> Iterator[Finding]:
+        """Cores, threads and loader; starting the runner is the proof of the last."""
+        clusters = ", ".join(
+            f"{len(cluster)} up to {self._facts.fastest_khz[cluster[0]] / 1000:.0f} MHz"
+            for cluster in self._facts.clusters()
+        )
+        yield Finding("/proc/cpuinfo", "ok", f"readable, {self._facts.cores} cores")
+        yield Finding(
+            "clusters",
+            "ok" if clusters else "look",
+            clusters or "the phone does not tell its clocks",
+            "" if clusters else "say which cores are the fast ones with --cpus",
+        )
+        try:
+            pool = self._running().ready.threads
+        except DeviceFailed as failed:
+            yield Finding(
+                "loader",
+                "bad",
+                str(failed),
+                "the phone does not start the runner; one built with the Android NDK may: "
+                "python -m device_agent.bundle --runner PATH, then --runner ndk",
+            )
+            return
+        yield Finding("loader", "ok", f"the runner starts, on {self.runtime.affinity}")
+        yield Finding(
+            "threads",
+            "ok" if pool == self.runtime.threads else "bad",
+            f"{pool} in the pool, {self.runtime.threads} asked for",
+            "" if pool == self.runtime.threads else "the runner cannot read the phone's CPUs",
+        )
 
     def describe(self) -> DeviceDescription:
         return self._facts.describe()

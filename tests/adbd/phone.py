@@ -8,7 +8,9 @@ from pathlib import Path
 
 STORAGE = "/data/local/tmp"
 # What a command may name of the phone's file system; all else is this computer's.
-_OURS = re.compile(r"(?<![\w./])/(?=(data|sys)/|proc/(cpuinfo|meminfo|loadavg|stat|uptime)\b)")
+_OURS = re.compile(
+    r"(?<![\w./])/(?=(data|sys)/|proc/(cpuinfo|meminfo|loadavg|stat|uptime|self/status)\b)"
+)
 
 
 @dataclass

@@ -72,8 +72,8 @@ def pushed(phone: EmulatedPhone, built: Bundle) -> str:
 
 
 @pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
-    cache = ProgramCache(tmp_path_factory.mktemp("programs"))
+def programs() -> Programs:
+    cache = ProgramCache(cache_dir())
 
     def exported(content: Operator | Network, dtype: Dtype) -> Program:
         return Program(content=content, dtype=dtype, memory_format="contiguous")

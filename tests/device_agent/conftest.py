@@ -1,9 +1,11 @@
 """Real programs, exported once: operators, a small whole network, and two odd ones."""
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,9 +13,12 @@ from contract.networks import network
 from contract.operators import Head, MBConv, Operator, Slot, Stem
 from contract.spaces import space
 from contract.timings import Dtype, MemoryFormat, Runner
+from device_agent.devices.android import AndroidPhone
 from device_agent.devices.host import PYTHON_RUNNER
 from device_agent.programs import Program, ProgramCache, ProgramFile, export_to_pte
 from device_agent.runner.build import native_runner
+from tests.adbd import Adbd
+from tests.device_agent.phones import QUICK, FakeS8, Opens, fake_bundle
 
 OPERATORS = (
     Operator(block=Stem(), slot=Slot(in_channels=3, out_channels=8, input_size=16, stride=2)),
@@ -125,3 +130,45 @@ DAMAGES = (
     *("missing", "empty", "not a program", "truncated", "cut after the header"),
     *("another identifier", "another version"),
 )
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person of their own, who has no phone and never used adb."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PHONEBOOK_HOME", str(tmp_path / "phonebook"))
+    monkeypatch.delenv("ANDROID_SERIAL", raising=False)
+
+
+@pytest.fixture
+def s8(tmp_path: Path) -> FakeS8:
+    return FakeS8(tmp_path / "phone")
+
+
+@pytest.fixture
+def adbd(home: None, s8: FakeS8, monkeypatch: pytest.MonkeyPatch) -> Iterator[Adbd]:
+    with Adbd(s8.adb) as daemon:
+        monkeypatch.setenv("ANDROID_SERIAL", daemon.serial)
+        yield daemon
+
+
+@pytest.fixture
+def phone(adbd: Adbd, tmp_path: Path) -> Opens:
+    """Opens the phone; a test enters it."""
+    bundle = fake_bundle(tmp_path / "bundle")
+
+    def opens(name: str = "galaxys8", **changes: Any) -> AndroidPhone:
+        options = {"dtype": "float32", "threads": 1, "memory_format": "contiguous"}
+        return AndroidPhone(
+            name,
+            **{
+                **options,
+                "protocol": "isolated",
+                "bundle": bundle,
+                "limits": QUICK,
+                "return_limit_s": 10.0,
+                **changes,
+            },
+        )
+
+    return opens

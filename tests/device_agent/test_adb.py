@@ -25,16 +25,10 @@ from device_agent.adb.errors import (
 from device_agent.adb.packets import Tcp
 from tests.adbd import Adbd, FakePhone
 
+pytestmark = pytest.mark.usefixtures("home")
+
 TMP = "/data/local/tmp"
 OLD = {"features": "cmd", "version": 0x01000000, "most": 4096}
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A person who never used adb."""
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("PHONEBOOK_HOME", str(tmp_path / "phonebook"))
-    monkeypatch.delenv("ANDROID_SERIAL", raising=False)
 
 
 @pytest.fixture(params=["Android 7 and later", "before Android 7"])

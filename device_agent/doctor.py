@@ -1,0 +1,210 @@
+"""`python -m device_agent.doctor --device galaxys8`: the first five minutes with a new device.
+
+Each check says what was found and what to do about it. What a kind of device can be asked besides
+the common checks, the device itself knows: see `Examined`.
+"""
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.table import Table
+
+from contract.cli import command_line, main
+from contract.errors import DeviceFailed, PhonebookError
+from contract.operators import MBConv, Operator, Slot
+from contract.timings import Conditions
+from device_agent import screen
+from device_agent.adb.errors import KeyNotAccepted, PhoneNotFound
+from device_agent.devices import (
+    HOST,
+    Device,
+    Examined,
+    Finding,
+    Plan,
+    ProgramFailed,
+    cpu_numbers,
+    open_device,
+)
+from device_agent.devices.android import attached_phones
+from device_agent.outputs import check_output
+from device_agent.places import cache_dir
+from device_agent.programs import Exporter, Program, ProgramCache, ProgramFile, export_to_pte
+
+VISITS = 8
+STEADY = 0.05  # of the median: how far visits may lie apart
+SMALL = Operator(
+    block=MBConv(kernel_size=3, expansion=1, groups=1),
+    slot=Slot(in_channels=16, out_channels=16, input_size=56, stride=1),
+)
+_PLAN = Plan(warmup_runs=3, min_runs=50, max_runs=500, min_duration_s=0.3, deadline_s=60.0)
+_STATES = {"ok": "[green]ok[/green]", "look": "[yellow]look[/yellow]", "bad": "[red]bad[/red]"}
+
+app = command_line("python -m device_agent.doctor", "See whether a device is fit to be measured.")
+
+
+@app.default
+def run(
+    *,
+    device: Annotated[
+        str | None, Parameter(help="Which device [default: lists the phones attached].")
+    ] = None,
+    serial: Annotated[
+        str | None, Parameter(help="Which phone of several [$ANDROID_SERIAL].")
+    ] = None,
+    threads: Annotated[int, Parameter(help="Of ExecuTorch's pool.")] = 1,
+    cpus: Annotated[str | None, Parameter(help="Bind the runner to these CPUs.")] = None,
+) -> None:
+    """Check cable, key, runner, cores, a small program and its timing, one after the other."""
+    if device is None:
+        _list_phones()
+        return
+    findings = []
+    for finding in diagnose(device, serial=serial, threads=threads, cpus=cpu_numbers(cpus)):
+        findings.append(finding)
+        _show(finding)
+    bad = [finding.what for finding in findings if finding.state == "bad"]
+    if bad:
+        raise DeviceFailed(f"{device}: not fit yet: {', '.join(bad)}; what to do stands above")
+    screen.console.print(f"{device} is fit: python -m device_agent.run --device {device}")
+
+
+def diagnose(
+    name: str, *, serial: str | None = None, threads: int = 1, cpus: Sequence[int] = ()
+) -> Iterator[Finding]:
+    """Every check in turn. The first that fails in a way that bars the others is the last."""
+    try:
+        opened = open_device(
+            name,
+            dtype="float32",
+            threads=threads,
+            memory_format="contiguous",
+            protocol="isolated",
+            cpus=cpus,
+            serial=serial,
+        )
+        if name != HOST:
+            yield Finding("cable and key", "ok", "it answers, and trusts this computer")
+        with opened as device:
+            yield from examine(device)
+    except PhoneNotFound as error:
+        yield Finding("cable", "bad", "no answer", str(error))
+    except KeyNotAccepted as error:
+        yield Finding("key", "bad", "this computer is not trusted", str(error))
+    except PhonebookError as error:
+        yield Finding("device", "bad", type(error).__name__, str(error))
+
+
+def examine(device: Device, *, exporter: Exporter = export_to_pte) -> Iterator[Finding]:
+    """The checks of a device that could be opened."""
+    described = device.describe()
+    yield Finding(
+        "description",
+        "ok" if device.origin == "measured" else "look",
+        f"{described.model}, {described.soc}, {described.cores} cores, {described.os}",
+        "" if device.origin == "measured" else "emulated: its times say nothing of a phone's",
+    )
+    if isinstance(device, Examined):
+        for finding in device.examine():
+            yield finding
+            if finding.state == "bad":
+                return
+    others = device.others_cpus()
+    before = device.conditions()
+    yield _state(before)
+    file = _small_program(device, exporter)
+    try:
+        medians_us = []
+        for _ in range(VISITS):
+            timing = device.time_program(file, _PLAN)
+            check_output(timing, file, device.runtime.dtype)
+            medians_us.append(median(timing.samples_ns) / 1000)
+    except ProgramFailed as failed:
+        yield Finding(
+            "a small program",
+            "bad",
+            f"{failed.code}: {failed.message}",
+            "the runner starts and cannot run this; its log tells more on the device",
+        )
+        return
+    yield Finding("a small program", "ok", f"right, in {median(medians_us):,.0f} us")
+    yield _steadiness(medians_us, others or device.others_cpus())
+    yield _throttling(before, device.conditions())
+
+
+def _small_program(device: Device, exporter: Exporter) -> ProgramFile:
+    program = Program(
+        content=SMALL, dtype=device.runtime.dtype, memory_format=device.runtime.memory_format
+    )
+    with screen.console.status("exporting a small program"):
+        (exported,) = ProgramCache(cache_dir()).export([program], exporter)
+    if exported.file is None:
+        raise PhonebookError(f"{SMALL.key} cannot be exported: {exported.error}")
+    return exported.file
+
+
+def _state(found: Conditions) -> Finding:
+    words = [
+        f"{label} {value}"
+        for label, value in (
+            ("load", found.load_1min),
+            ("hottest °C", found.temperature_c),
+            ("battery °C", found.battery_c),
+            ("battery", None if found.battery is None else f"{found.battery:.0%}"),
+            ("governor", found.governor),
+        )
+        if value is not None
+    ]
+    if found.is_awake is False:
+        return Finding("state", "look", ", ".join(words), "its screen is off: switch it on")
+    if found.battery is not None and found.battery < 0.2:
+        return Finding("state", "look", ", ".join(words), "charge it first: it may save power")
+    return Finding("state", "ok", ", ".join(words) or "tells nothing of itself")
+
+
+def _steadiness(medians_us: Sequence[float], others: float | None) -> Finding:
+    spread = (max(medians_us) - min(medians_us)) / median(medians_us)
+    found = f"{len(medians_us)} visits within {spread:.1%}"
+    if spread <= STEADY:
+        return Finding("timing", "ok", found)
+    busy = "" if others is None else f" (others use {others:.1f} CPUs)"
+    return Finding(
+        "timing", "look", found, f"close what else runs there{busy}; sessions take longer so"
+    )
+
+
+def _throttling(before: Conditions, after: Conditions) -> Finding:
+    limits = (before.clock_limit_mhz, after.clock_limit_mhz)
+    if limits[0] is None or limits[1] is None:
+        return Finding("throttling", "look", "the device does not tell its clocks' limits")
+    found = f"clock limit {limits[0]:.0f} MHz before, {limits[1]:.0f} MHz after"
+    if limits[1] < limits[0]:
+        return Finding(
+            "throttling", "look", found, "it slows down for heat: let it lie free and cool"
+        )
+    return Finding("throttling", "ok", f"{found}: none seen")
+
+
+def _list_phones() -> None:
+    phones = attached_phones()
+    if not phones:
+        raise PhoneNotFound(
+            "no phone answers; name one to see why: "
+            "python -m device_agent.doctor --device galaxys8"
+        )
+    table = Table("serial", "--device")
+    for serial, name in phones:
+        table.add_row(serial, name)
+    screen.console.print(table)
+
+
+def _show(finding: Finding) -> None:
+    screen.console.print(f"{_STATES[finding.state]:4} ", end="")
+    screen.console.print(f"{finding.what}: {finding.found}", markup=False, highlight=False)
+    if finding.advice:
+        screen.console.print(f"     {finding.advice}", markup=False, highlight=False)
+
+
+if __name__ == "__main__":
+    main(app)

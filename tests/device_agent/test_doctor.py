@@ -1,0 +1,126 @@
+"""What the doctor finds on devices that are fit, and on those that are not."""
+
+import shutil
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from contract.errors import DeviceFailed
+from device_agent.devices import Device, Finding, open_device
+from device_agent.doctor import SMALL, diagnose, examine, run
+from device_agent.programs import Program, ProgramFile
+from tests.adbd import Adbd
+from tests.device_agent.conftest import Programs
+from tests.device_agent.phones import FakeS8, Opens
+from tests.fakes import FakeDevice, fake_export
+
+KEY = SMALL.key
+
+
+def findings(device: Device) -> dict[str, Finding]:
+    return {finding.what: finding for finding in examine(device, exporter=fake_export)}
+
+
+def states(found: dict[str, Finding]) -> dict[str, str]:
+    return {what: finding.state for what, finding in found.items()}
+
+
+def test_a_device_without_checks_of_its_own_is_run_and_timed(home: None) -> None:
+    found = findings(FakeDevice({KEY: 500.0}))
+    assert states(found) == {
+        "description": "look",  # this one is emulated
+        "state": "ok",
+        "a small program": "ok",
+        "timing": "ok",
+        "throttling": "look",
+    }
+    assert found["a small program"].found == "right, in 500 us"
+
+
+def test_a_program_that_does_not_run_is_told_with_its_reason(home: None) -> None:
+    found = findings(FakeDevice({}))
+    assert found["a small program"].state == "bad"
+    assert found["a small program"].found.startswith("load_failed: cannot load")
+    assert "timing" not in found
+
+
+def test_timing_that_is_not_steady_is_worth_a_look(home: None) -> None:
+    us = {KEY: 500.0}
+
+    def slow_down(key: str) -> None:
+        us[key] *= 1.02
+
+    found = findings(FakeDevice(us, on_visit=slow_down))
+    assert found["timing"].state == "look"
+    assert "8 visits within" in found["timing"].found
+
+
+def test_a_phone_that_is_fit(phone: Opens) -> None:
+    with phone() as device:
+        found = findings(device)
+    assert set(states(found).values()) == {"ok"}
+    assert found["description"].found.startswith("SM-G950F, exynos8895, 8 cores, Android 9")
+    assert found["clusters"].found == "4 up to 2314 MHz, 4 up to 1690 MHz"
+    assert found["loader"].found == "the runner starts, on cpu4.5.6.7"
+    assert found["throttling"].found == "clock limit 2314 MHz before, 2314 MHz after: none seen"
+
+
+def test_a_phone_that_does_not_start_the_runner(phone: Opens, tmp_path: Path) -> None:
+    (tmp_path / "bundle" / "ld-linux-aarch64.so.1").write_text("#!/bin/sh\nexit 126\n")
+    with phone() as device:
+        found = findings(device)
+    assert list(found)[-1] == "loader"
+    assert found["loader"].state == "bad"
+    assert "exit code 126" in found["loader"].found
+    assert "Android NDK" in found["loader"].advice
+
+
+def test_a_phone_that_slows_down_for_heat(phone: Opens, s8: FakeS8) -> None:
+    with phone() as device:
+        found = []
+        for finding in examine(device, exporter=fake_export):
+            found.append(finding)
+            if finding.what == "timing":
+                s8.hold_clock_down(1_700_000)
+    assert found[-1].what == "throttling"
+    assert (found[-1].state, found[-1].found) == (
+        "look",
+        "clock limit 2314 MHz before, 1700 MHz after",
+    )
+
+
+def test_a_phone_that_is_not_there_is_the_cables_matter(home: None) -> None:
+    (found,) = diagnose("galaxys8")
+    assert (found.what, found.state) == ("cable", "bad")
+    assert "--serial HOST:PORT" in found.advice
+    with pytest.raises(DeviceFailed, match="galaxys8: not fit yet: cable; what to do stands"):
+        run(device="galaxys8")
+
+
+def test_without_a_device_the_phones_are_listed(
+    adbd: Adbd, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run()
+    assert "galaxys8" in capfd.readouterr().err
+
+
+def copied(source: ProgramFile, program: Program, file: ProgramFile) -> None:
+    """An exporter, of a program that was exported before."""
+    shutil.copyfile(source.path, file.path)
+    shutil.copyfile(source.expected_output, file.expected_output)
+
+
+def test_this_computer_can_be_examined(
+    programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_device(
+        "host", dtype="float32", threads=1, memory_format="contiguous", protocol="isolated"
+    ) as host:
+        monkeypatch.setenv("PHONEBOOK_HOME", str(tmp_path))  # programs alone; the runner is built
+        found = {
+            finding.what: finding
+            for finding in examine(host, exporter=partial(copied, programs.operator))
+        }
+    assert found["description"].state == found["a small program"].state == "ok"
+    assert "8 visits within" in found["timing"].found
