@@ -20,6 +20,7 @@ from tests.android.emulated import (
     check_packages,
     make_phone,
 )
+from tests.e2e.conftest import world as world  # the same server and commands as there
 
 SPACE = space("fbnet-32-0.35")
 # A shuffle, a sum, an expansion, and of the rest as little as there is.
@@ -71,8 +72,8 @@ def pushed(phone: EmulatedPhone, built: Bundle) -> str:
 
 
 @pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
-    cache = ProgramCache(tmp_path_factory.mktemp("programs"))
+def programs() -> Programs:
+    cache = ProgramCache(cache_dir())
 
     def exported(content: Operator | Network, dtype: Dtype) -> Program:
         return Program(content=content, dtype=dtype, memory_format="contiguous")
