@@ -1,7 +1,7 @@
 """What a phone is, read once: its cores by speed, its memory, whether it is a phone at all."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from contract.errors import PhonebookError
@@ -13,7 +13,8 @@ READ_LIMIT_S = 20.0
 _SCRIPT = (
     "uname -r; echo @memory; grep MemTotal /proc/meminfo; echo @boot; "
     "cat /proc/sys/kernel/random/boot_id; echo @allowed; grep Cpus_allowed_list "
-    "/proc/self/status; echo @cpus; grep -H . "
+    "/proc/self/status; echo @possible; cat /sys/devices/system/cpu/possible 2>/dev/null; "
+    "echo @cpus; grep -H . "
     "/sys/devices/system/cpu/cpu[0-9]*/cpufreq/cpuinfo_max_freq 2>/dev/null; "
     "echo @cpuinfo; cat /proc/cpuinfo"
 )
@@ -27,7 +28,7 @@ class PhoneFacts:
     """A phone, as it describes itself.
 
     `fastest_khz` has the highest clock of each CPU that tells one; `allowed` are the CPUs that a
-    command from adb may run on.
+    command from adb may run on, `off` those that are switched off now, which tell no clock.
     """
 
     properties: Mapping[str, str]
@@ -37,6 +38,7 @@ class PhoneFacts:
     cores: int
     fastest_khz: Mapping[int, int]
     allowed: frozenset[int]
+    off: tuple[int, ...]
     emulated_by: str | None  # what gives an emulator away
 
     @property
@@ -66,9 +68,17 @@ class PhoneFacts:
         """The fastest cluster; where it has fewer CPUs than threads, the next one too.
 
         None where the phone does not tell its clocks, or is emulated on other CPUs than it tells.
+
+        Raises:
+            PhonebookError: CPUs are switched off, so that the fastest are not known.
         """
         if self.emulated_by and not self.allowed.issuperset(self.fastest_khz):
             return ()
+        if self.fastest_khz and self.off:
+            raise PhonebookError(
+                f"{self.model} has switched off its CPUs {_numbers(self.off)}, which may be the "
+                "fastest: wake it and switch power saving off, or choose with --cpus"
+            )
         chosen: list[int] = []
         for cluster in self.clusters():
             chosen += cluster
@@ -107,18 +117,20 @@ def parse_facts(properties: Mapping[str, str], output: str) -> PhoneFacts:
     sense."""
     first, *rest = re.split(r"^@(.*)\n", output, flags=re.MULTILINE)
     parts = {name: text.strip() for name, text in zip(rest[::2], rest[1::2], strict=True)}
-    cores = len(re.findall(r"^processor\s*:", parts["cpuinfo"], re.MULTILINE))
-    if not cores:
+    online = len(re.findall(r"^processor\s*:", parts["cpuinfo"], re.MULTILINE))
+    if not online:
         raise ValueError("no processor in /proc/cpuinfo")
-    frequencies = _FREQUENCY.findall(parts["cpus"])
+    fastest_khz = {int(cpu): int(khz) for cpu, khz in _FREQUENCY.findall(parts["cpus"])}
+    possible = _cpu_list(parts["possible"]) if parts["possible"] else list(fastest_khz)
     return PhoneFacts(
         properties=properties,
         kernel=first.strip(),
         boot=parts["boot"],
         memory_bytes=int(parts["memory"].split()[1]) * 1024,
-        cores=cores,
-        fastest_khz={int(cpu): int(khz) for cpu, khz in frequencies},
+        cores=max(online, len(possible)),
+        fastest_khz=fastest_khz,
         allowed=frozenset(_cpu_list(parts["allowed"].split()[-1])),
+        off=tuple(cpu for cpu in possible if cpu not in fastest_khz),
         emulated_by=_emulated_by(properties, parts["cpuinfo"]),
     )
 
@@ -143,5 +155,5 @@ def _cpu_list(text: str) -> list[int]:
     return numbers
 
 
-def _numbers(cpus: frozenset[int] | tuple[int, ...]) -> str:
+def _numbers(cpus: Iterable[int]) -> str:
     return ",".join(map(str, sorted(cpus))) or "none"

@@ -90,7 +90,8 @@ class Storage:
         ran = self._connection.run(f"df -k {ROOT}", timeout_s=LIMIT_S)
         words = ran.stdout.split()
         # ... 1K-blocks Used Available Use% Mounted-on; a long device name has its own line
-        return int(words[-3]) * 1024 if ran.code == 0 and words[-3].isdigit() else None
+        known = ran.code == 0 and len(words) > 3 and words[-3].isdigit()
+        return int(words[-3]) * 1024 if known else None
 
     def _name(self, file: ProgramFile) -> str:
         if file.path not in self._hashes:

@@ -85,7 +85,8 @@ class ProgramFailed(Exception):
 
 
 class Device(typing.Protocol):
-    """Implementations: `host.Host`; in tests, `FakeDevice` and `SimulatedDevice`.
+    """Implementations: `host.Host`, `android.AndroidPhone`; in tests, `FakeDevice` and
+    `SimulatedDevice`.
 
     A device is a context manager: entering it starts its runner, leaving it leaves nothing
     running.

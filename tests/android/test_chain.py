@@ -11,12 +11,13 @@ import httpx
 import pytest
 
 from contract.operators import Operator
+from contract.places import HOME_VARIABLE
 from contract.timings import Protocol, Session
 from device_agent import screen
 from device_agent.booking import book
 from device_agent.bundle import Bundle
 from device_agent.journal import TABLE
-from device_agent.places import HOME_VARIABLE, cache_dir
+from device_agent.places import cache_dir
 from device_agent.protocols import PROTOCOLS, WHOLE_PLAN, Work, whole
 from device_agent.session import close
 from device_agent.workplace import Options, Workplace, open_workplace

@@ -66,6 +66,7 @@ class FakeS8:
         self.write("proc/loadavg", "1.50 1.20 1.10 1/900 999")
         self.busy(uptime_s=100.0, busy_s=50.0)
         self.write("sys/class/thermal/thermal_zone0/temp", "41000")
+        self.write("sys/devices/system/cpu/possible", "0-7")
         for cpu in range(8):
             khz = BIG_KHZ if cpu >= 4 else LITTLE_KHZ
             for name in ("cpuinfo_max_freq", "scaling_max_freq", "scaling_cur_freq"):
@@ -96,6 +97,10 @@ class FakeS8:
     def busy(self, *, uptime_s: float, busy_s: float) -> None:
         self.write("proc/uptime", f"{uptime_s} 0.0")
         self.write("proc/stat", f"cpu  {busy_s * 100:.0f} 0 0 12345 6 0 0 0 0 0")
+
+    def switch_off_big_cores(self) -> None:
+        for cpu in range(4, 8):
+            shutil.rmtree(self.adb.root / SYSTEM.format(cpu))
 
     def hold_clock_down(self, khz: int) -> None:
         for cpu in range(4, 8):

@@ -1,6 +1,8 @@
 """An Android phone as a device, through a fake phone that is true to the protocol."""
 
 import json
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -68,6 +70,14 @@ def test_cores_that_the_phone_denies_are_not_silently_left_out(phone: Opens, s8:
     s8.write("proc/self/status", "Cpus_allowed_list:\t0-3,6")
     with pytest.raises(PhonebookError, match="on CPUs 0,1,2,3,6 only, not on all of 4,5,6,7"):
         phone()
+
+
+def test_cores_that_are_off_are_not_mistaken_for_slow_ones(phone: Opens, s8: FakeS8) -> None:
+    s8.switch_off_big_cores()
+    with pytest.raises(PhonebookError, match="has switched off its CPUs 4,5,6,7"):
+        phone()
+    with phone(cpus=(0,)) as device:
+        assert device.describe().cores == 8
 
 
 def test_more_threads_than_big_cores_take_in_the_next_cluster(phone: Opens) -> None:
@@ -360,6 +370,15 @@ def test_a_session_survives_a_phone_that_goes_away_twice(
         assert before < journal.visited(opened.session.id)
         assert len(journal.visited(opened.session.id)) == rounds * len(operators)
         assert journal.failures(opened.session.id) == {}
+
+
+def test_ctrl_c_leaves_nothing_running(phone: Opens, s8: FakeS8, tmp_path: Path) -> None:
+    s8.write("setting", "2")
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt), phone() as device:
+        device.time_program(program(tmp_path, "silent"), PLAN)
+    assert runners(s8) == []
+    assert s8.read("setting") == "2\n"
 
 
 def test_phones_that_answer_are_listed(adbd: Adbd) -> None:
