@@ -111,18 +111,30 @@ class Journal:
         return OpenSession(session, tuple(operators))
 
     def open_session(
-        self, server: str, device: str, runtime: Runtime, space: str, *, purpose: str = TABLE
+        self,
+        server: str,
+        device: str,
+        runtime: Runtime,
+        space: str,
+        *,
+        purpose: str = TABLE,
+        unit: str | None = None,
     ) -> OpenSession | None:
-        """The unfinished session of exactly this work, if there is one."""
-        row = self._execute(
+        """The unfinished session of exactly this work, if there is one.
+
+        With `unit` only one of that unit: a session is one phone's, and others of its kind differ.
+        """
+        rows = self._execute(
             "SELECT body, operators FROM sessions WHERE server = ? AND device = ? "
             "AND runtime = ? AND space = ? AND purpose = ? AND is_open",
             (server, device, runtime.key, space, purpose),
-        ).fetchone()
-        if row is None:
-            return None
-        operators = tuple(Operator.model_validate(body) for body in json.loads(row[1]))
-        return OpenSession(Session.model_validate_json(row[0]), operators)
+        ).fetchall()
+        for body, bodies in rows:
+            session = Session.model_validate_json(body)
+            if unit is None or session.unit in (None, unit):
+                operators = tuple(Operator.model_validate(each) for each in json.loads(bodies))
+                return OpenSession(session, operators)
+        return None
 
     def add_visit(self, session: UUID, round_number: int, program: str, visit: Visit) -> None:
         self._execute(

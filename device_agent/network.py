@@ -17,7 +17,7 @@ from contract.networks import Network, network, published
 from contract.spaces import space as space_named
 from contract.timings import Runtime, runtime_of
 from device_agent import screen
-from device_agent.alone import alone_on
+from device_agent.alone import alone_here
 from device_agent.devices import Device, ProgramFailed, must_offer, open_device
 from device_agent.places import cache_dir
 from device_agent.programs import Exporter, Program, ProgramCache, ProgramFile, export_to_pte
@@ -64,7 +64,7 @@ def run(
 
     wanted = runtime_of(runtime)
     with (
-        alone_on(device),
+        alone_here(device),
         open_device(
             device,
             dtype=wanted.dtype,

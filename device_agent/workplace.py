@@ -25,9 +25,9 @@ from contract.timings import (
     Session,
 )
 from device_agent import screen, upload
-from device_agent.alone import alone_on
+from device_agent.alone import alone_here
 from device_agent.crowd import PATIENCE_S, Crowd
-from device_agent.devices import HOST, Device, Stores, cpu_numbers, open_device
+from device_agent.devices import Device, Stores, cpu_numbers, open_device
 from device_agent.journal import Journal, OpenSession
 from device_agent.places import cache_dir, state_dir
 from device_agent.programs import Exporter, ProgramCache, ProgramFile, export_to_pte
@@ -103,9 +103,14 @@ class Workplace:
     watch: Watch = field(default_factory=Watch)
 
     def unfinished(self, space: str, purpose: str) -> OpenSession | None:
-        """The session of that purpose which was begun and not finished."""
+        """The session of that purpose which was begun on this very unit and not finished."""
         return self.journal.open_session(
-            self.client.server, self.name, self.device.runtime, space, purpose=purpose
+            self.client.server,
+            self.name,
+            self.device.runtime,
+            space,
+            purpose=purpose,
+            unit=self.device.serial,
         )
 
     def say_resuming(self, opened: OpenSession, what: str) -> None:
@@ -219,7 +224,7 @@ def open_workplace(
     with (
         table_client(options.server or default_server()) as client,
         Journal(state_dir() / JOURNAL) as journal,
-        alone_on(_lock_of(options)),
+        alone_here(options.device),
         open_device(
             options.device,
             dtype=options.dtype,
@@ -248,8 +253,3 @@ def open_workplace(
 def default_name(kind: str, device: Device) -> str:
     """An emulated phone is no device of that kind, and never fills its table."""
     return f"{kind}-emulated" if device.origin == "emulated" else kind
-
-
-def _lock_of(options: Options) -> str:
-    """A computer is one device however it is called; phones of a kind are told apart by name."""
-    return HOST if options.device == HOST else options.name or options.device

@@ -9,7 +9,7 @@ from pathlib import Path
 STORAGE = "/data/local/tmp"
 # What a command may name of the phone's file system; all else is this computer's.
 _OURS = re.compile(
-    r"(?<![\w./])/(?=(data|sys)/|proc/(cpuinfo|meminfo|loadavg|stat|uptime|self/status)\b)"
+    r"(?<![\w./])/(?=(data|sys)/|proc/(cpuinfo|meminfo|loadavg|stat|uptime|self/status|sys/kernel/random/boot_id)\b)"
 )
 
 

@@ -63,6 +63,7 @@ class FakeS8:
         self.write("proc/cpuinfo", cores)
         self.write("proc/meminfo", "MemTotal:        3850000 kB\nMemFree: 1 kB")
         self.write("proc/self/status", "Cpus_allowed_list:\t0-7")
+        self.write("proc/sys/kernel/random/boot_id", "first")
         self.write("proc/loadavg", "1.50 1.20 1.10 1/900 999")
         self.busy(uptime_s=100.0, busy_s=50.0)
         self.write("sys/class/thermal/thermal_zone0/temp", "41000")

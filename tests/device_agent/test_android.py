@@ -169,6 +169,20 @@ def test_a_pulled_cable_that_is_put_back_costs_nothing(
     assert "is back" in said
 
 
+def test_a_phone_that_restarts_is_waited_for_until_it_is_up(
+    phone: Opens, adbd: Adbd, s8: FakeS8, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with phone() as device:
+        s8.write("proc/sys/kernel/random/boot_id", "second")
+        s8.properties({**PROPERTIES, "sys.boot_completed": "0"})
+        adbd.hang_up()
+        threading.Timer(1.5, s8.properties, [PROPERTIES]).start()
+        began = time.monotonic()
+        device.time_program(program(tmp_path, "good"), PLAN)
+        assert time.monotonic() - began > 1
+    assert "is back, restarted; going on" in capfd.readouterr().err
+
+
 def test_an_output_that_is_cut_is_measured_again(phone: Opens, adbd: Adbd, tmp_path: Path) -> None:
     good = program(tmp_path, "good")
     with phone() as device:

@@ -92,6 +92,19 @@ def test_an_interrupted_session_goes_on_and_repeats_nothing(
         assert len(after_restart.unsent(SERVER)) == len(OPERATORS)
 
 
+def test_a_session_goes_on_on_the_very_unit_it_was_begun_on(journal: Journal) -> None:
+    units = {unit: fake_session().model_copy(update={"unit": unit}) for unit in ("one", "two")}
+    for session in units.values():
+        journal.begin(SERVER, session, OPERATORS)
+
+    def found(unit: str) -> UUID | None:
+        opened = journal.open_session(SERVER, "bench", RUNTIME, "fbnet-32", unit=unit)
+        return opened.session.id if opened else None
+
+    assert {unit: found(unit) for unit in units} == {unit: units[unit].id for unit in units}
+    assert found("three") is None
+
+
 def test_a_program_that_fails_is_stored_with_its_code_and_not_tried_again(
     opened: OpenSession, journal: Journal, tmp_path: Path
 ) -> None:
