@@ -217,12 +217,15 @@ class _Kind(typing.NamedTuple):
 
 def _kind(name: str) -> _Kind:
     """Every name but this computer's is a phone's: an unknown one goes by its model."""
-    from device_agent.devices import android, host
-
     if name == HOST:
+        from device_agent.devices import host
+
         return _Kind(open=host.Host, attached=lambda: (host.host_serial(),))
     if get_close_matches(name, [HOST]) or not re.fullmatch(DEVICE_NAME, name):
         raise PhonebookError(f"no device {name!r}; {near(name, [HOST, 'galaxys8'])}")
+
+    from device_agent.devices import android
+
     return _Kind(
         open=partial(android.AndroidPhone, name), attached=partial(android.attached_as, name)
     )
