@@ -107,7 +107,9 @@ class Renewal(Value):
 class Outcome(Value):
     """How an attempt ended: done, or not and why.
 
-    `again` says whether another attempt might go better. `estimate` is of a measured network.
+    `again` says whether another attempt might go better, `counts` whether this one counts against
+    the job's `most_attempts`: an agent that is stopped gives its job back, which is nobody's
+    failure. `estimate` is of a measured network.
     """
 
     agent: UUID
@@ -115,6 +117,7 @@ class Outcome(Value):
     done: bool
     reason: str | None = Field(default=None, min_length=1, max_length=4000)
     again: bool = True
+    counts: bool = True
     estimate: Estimate | None = None
 
     @model_validator(mode="after")

@@ -166,7 +166,9 @@ class Agent:
             estimate = self._worked(unit, lease.job, duty)
         except LeaseLost:
             raise
-        except (Halted, DeviceFailed) as passing:
+        except Halted as stopped:
+            return outcome(done=False, reason=_kept(stopped), counts=False)
+        except DeviceFailed as passing:
             return outcome(done=False, reason=_kept(passing))
         except PhonebookError as error:
             return outcome(done=False, reason=_kept(error), again=False)

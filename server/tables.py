@@ -237,9 +237,9 @@ class UnitRecord(Base):
 class JobRecord(Base):
     """A job and its last attempt.
 
-    `attempts` numbers the attempts and only ever grows, so that it fences; those up to `forgiven`
-    no longer count against `most_attempts`. While `expires_at` is set the attempt holds its unit.
-    `outcome` is how the last attempt that told its end has ended.
+    `attempts` numbers the attempts and only ever grows, so that it fences; `forgiven` of
+    them do not count against `most_attempts`. While `expires_at` is set the attempt holds its
+    unit. `outcome` is how the last attempt that told its end has ended.
     """
 
     __tablename__ = "jobs"

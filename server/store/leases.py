@@ -103,6 +103,8 @@ def finish(session: DbSession, job_id: UUID, outcome: Outcome, now: datetime) ->
     if outcome.done:
         record.state, record.estimate = "done", told["estimate"]
     else:
+        if not outcome.counts:
+            record.forgiven += 1
         spent = record.attempts - record.forgiven >= record.most_attempts
         record.state = "waiting" if outcome.again and not spent else "dead"
         record.reason = outcome.reason

@@ -115,12 +115,23 @@ class Fleet:
         return self.finish(job, Outcome(agent=agent, attempt=attempt, done=True))
 
     def failed(
-        self, job: UUID, agent: UUID, attempt: int = 1, *, again: bool = True
+        self,
+        job: UUID,
+        agent: UUID,
+        attempt: int = 1,
+        *,
+        again: bool = True,
+        counts: bool = True,
     ) -> httpx2.Response:
-        return self.finish(
-            job,
-            Outcome(agent=agent, attempt=attempt, done=False, reason="too hot", again=again),
+        outcome = Outcome(
+            agent=agent,
+            attempt=attempt,
+            done=False,
+            reason="too hot",
+            again=again,
+            counts=counts,
         )
+        return self.finish(job, outcome)
 
     def cancel(self, job: UUID) -> httpx2.Response:
         return self._client.post(f"/jobs/{job}/cancel")

@@ -155,6 +155,15 @@ def test_a_failed_attempt_is_followed_by_another_up_to_the_limit(fleet: Fleet) -
     assert (second["agent"], second["unit"]) == (str(agent), "s1")
 
 
+def test_a_job_that_agents_gave_back_has_all_its_attempts(fleet: Fleet) -> None:
+    agent, job = fleet.joined(), fleet.filed(a_job(most_attempts=1))
+    for _ in range(3):
+        report = fleet.failed(job, agent, fleet.leased(agent).attempt, counts=False).json()
+        assert report["state"] == "waiting"
+    report = fleet.failed(job, agent, fleet.leased(agent).attempt).json()
+    assert (report["state"], report["attempts"]) == ("dead", 4)
+
+
 def test_what_cannot_go_better_is_dead_at_once(fleet: Fleet) -> None:
     agent, job = fleet.joined(), fleet.filed()
     fleet.leased(agent)

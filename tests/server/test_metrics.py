@@ -53,7 +53,7 @@ def test_what_clients_write_never_becomes_a_label(client: TestClient, agent: Age
     text = client.get("/metrics").text
     assert "secret" not in text.lower()
     found = samples(client)
-    assert value(found, "requests_total", method="GET", route="unknown", status="404") == 2
+    assert value(found, "requests_total", method="GET", route="unknown", status="401") == 3
     assert value(found, "requests_total", method="GET", route="/static", status="404") == 1
     unknown = {"method": "unknown", "status": "405"}
     assert value(found, "requests_total", route="/lut/{device}", **unknown) == 1

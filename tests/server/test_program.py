@@ -91,11 +91,11 @@ def test_what_the_client_posts_is_what_it_reads(address: str) -> None:
 
 
 def test_the_client_shows_the_token_of_its_environment(
-    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    address: str, empty_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = subprocess.run(
         [sys.executable, "-m", "server.tokens", "create", "--name", "me", "--role", "reader"],
-        env={**environment(), "PHONEBOOK_DATABASE_URL": f"sqlite:///{tmp_path}/phonebook.db"},
+        env={**environment(), "PHONEBOOK_DATABASE_URL": empty_url},
         capture_output=True,
         text=True,
         check=True,

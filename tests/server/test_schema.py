@@ -1,6 +1,5 @@
 """Migrations and ORM classes tell the same story, and the server knows where in it it is."""
 
-from datetime import datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -72,8 +71,9 @@ def test_down_and_up_again_works_with_something_in_every_table(
 def fill_empty_tables(engine: Engine) -> None:
     """A row for every table that has none, of whatever its columns take."""
     plain: dict[type, object] = {
-        **{str: "1", int: 1, float: 1.0, bool: True, bytes: b"1", datetime: NOON, dict: {}},
+        **{str: "1", int: 1, float: 1.0, bool: True, bytes: b"1"},
         UUID: uuid4(),
+        object: {},  # JSON
     }
     with engine.begin() as connection:
         for table in Base.metadata.sorted_tables:
@@ -85,7 +85,7 @@ def fill_empty_tables(engine: Engine) -> None:
                 values[column.name] = (
                     connection.scalar(select(keys[0].column).limit(1))
                     if keys
-                    else plain[datetime]
+                    else NOON
                     if isinstance(column.type, UtcDateTime)
                     else plain[column.type.python_type]
                 )
