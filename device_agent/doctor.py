@@ -128,7 +128,8 @@ def examine(device: Device, *, exporter: Exporter = export_to_pte) -> Iterator[F
             "the runner starts and cannot run this; its log tells more on the device",
         )
         return
-    yield Finding("a small program", "ok", f"right, in {median(medians_us):,.0f} us")
+    took = "" if device.origin == "measured" else f" ({device.origin})"
+    yield Finding("a small program", "ok", f"right, in {median(medians_us):,.0f} us{took}")
     yield _steadiness(medians_us, others or device.others_cpus())
     yield _throttling(before, device.conditions())
 

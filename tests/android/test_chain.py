@@ -3,6 +3,7 @@
 What is measured is less than a space, because emulation is slow. All else is as it always is.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -135,6 +136,18 @@ def test_nobody_is_shown_its_times_as_latencies(
     prediction = world.run("search.predict", *asked)
     assert prediction.code == 3
     assert f"nothing was measured on {NAME}" in prediction.errors
+
+
+def test_the_doctor_finds_it_fit_and_emulated(world: World, adbd: Adbd, home: None) -> None:
+    done = world.run("device_agent.doctor", "--device", NAME, "--serial", adbd.serial)
+    found = " ".join(done.errors.split())
+    assert done.code == 0, found
+    for line in (
+        *("description: SM-G950F (emulated)", "clusters: 4 up to 2314 MHz, 4 up to 1690 MHz"),
+        *("loader: the runner starts, on cpu4.5.6.7", "threads: 1 in the pool, 1 asked for"),
+    ):
+        assert line in found
+    assert re.search(r"a small program: right, in [0-9,]+ us \(emulated\)", found)
 
 
 def test_the_phone_is_left_as_it_was_found(profiled: Profiled, phone: EmulatedPhone) -> None:

@@ -35,7 +35,7 @@ def test_a_device_without_checks_of_its_own_is_run_and_timed(home: None) -> None
         "timing": "ok",
         "throttling": "look",
     }
-    assert found["a small program"].found == "right, in 500 us"
+    assert found["a small program"].found == "right, in 500 us (emulated)"
 
 
 def test_a_program_that_does_not_run_is_told_with_its_reason(home: None) -> None:
