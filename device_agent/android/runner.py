@@ -67,7 +67,7 @@ def end_leftovers(connection: Connection) -> int:
 
     A phone does not end a command whose agent went away, and one runner disturbs the next.
     """
-    ours = f"ls -ld /proc/[0-9]*/cwd 2>/dev/null | grep -F '{ROOT}/'"
+    ours = f"ls -ld /proc/[0-9]*/cwd 2>/dev/null | grep -F -- '-> {ROOT}/'"
     left = _CWD.findall(connection.run(ours, timeout_s=LIMIT_S).stdout)
     if left:
         connection.run(f"kill -9 {' '.join(left)}", timeout_s=LIMIT_S)
