@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from device_agent.bundle import PHONE
 
 HERE = Path(__file__).resolve().parent
@@ -109,6 +111,14 @@ class EmulatedPhone:
         return subprocess.run(
             self.argv(command), capture_output=True, text=True, timeout=60, check=False
         )
+
+    def running(self) -> list[int]:
+        """This computer's processes that emulate a command of this phone's."""
+        return [
+            process.pid
+            for process in psutil.process_iter(["cmdline"])
+            if "proot" in (words := process.info["cmdline"] or []) and str(self.root) in words
+        ]
 
     def here(self, path: str) -> Path:
         """Where a path of the phone's lies on this computer."""

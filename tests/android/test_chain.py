@@ -153,4 +153,4 @@ def test_the_doctor_finds_it_fit_and_emulated(world: World, adbd: Adbd, home: No
 def test_the_phone_is_left_as_it_was_found(profiled: Profiled, phone: EmulatedPhone) -> None:
     assert phone.here("/data/system/wakefulness").read_text() == "Asleep\n"
     assert list(phone.here("/data/system/settings").iterdir()) == []
-    assert "phonebook-runner" not in phone.run("ps").stdout
+    assert phone.running() == []

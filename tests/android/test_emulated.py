@@ -40,10 +40,12 @@ def test_a_command_leads_a_process_group_and_tells_its_exit_code(phone: Emulated
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         group = int(running.stdout.readline())
+        assert phone.running()
         os.killpg(group, signal.SIGKILL)
         running.wait(20)
     with pytest.raises(ProcessLookupError):
         os.killpg(group, 0)
+    assert phone.running() == []
 
 
 def test_it_wakes_and_keeps_settings(phone: EmulatedPhone) -> None:
