@@ -48,8 +48,9 @@ def send(
         if not is_passing(error):
             return False
         (watch or Watch()).check()
-        told = isinstance(error, RequestRefused) and error.retry_after_s
-        return told or True
+        if isinstance(error, RequestRefused) and error.retry_after_s is not None:
+            return error.retry_after_s
+        return True
 
     accepted = 0
     refused: list[str] = []
