@@ -26,8 +26,7 @@ def load(content: bytes) -> object:
         return _Unpickler(io.BytesIO(content)).load()
     except Refused:
         raise
-    # Broken pickles raise nearly anything, and nothing of theirs has run.
-    except Exception as error:
+    except Exception as error:  # broken ones raise nearly anything; nothing of theirs has run
         raise ValueError(f"it is no whole pickle: {error}") from error
 
 
