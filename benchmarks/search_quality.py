@@ -76,15 +76,24 @@ def run(
     test_images: int = 10_000,
     seed: Annotated[list[int] | None, Parameter(help="[default: 0, 1 and 2]")] = None,
     networks: Annotated[int, Parameter(help="Random networks per seed and device.")] = 8,
-    share: Annotated[float, Parameter(help="The target, of the mean latency.")] = 0.4,
+    share: Annotated[float, Parameter(help="The target, of the mean latency.")] = 0.6,
     threads: int = 1,
     epochs: Annotated[int, Parameter(help="Of the search.")] = SMALL.search.epochs,
     theta_lr: float = SMALL.search.theta_lr,
+    warmup_share: float = SMALL.search.warmup_share,
+    theta_paths: int = SMALL.search.theta_paths,
     final_epochs: Annotated[int, Parameter(help="Of each network.")] = SMALL.final.epochs,
     batch_size: int = 64,
 ) -> None:
     """Search, draw, train and compare."""
-    search = replace(SMALL.search, epochs=epochs, theta_lr=theta_lr, batch_size=batch_size)
+    search = replace(
+        SMALL.search,
+        epochs=epochs,
+        theta_lr=theta_lr,
+        warmup_share=warmup_share,
+        theta_paths=theta_paths,
+        batch_size=batch_size,
+    )
     final = replace(SMALL.final, epochs=final_epochs, batch_size=batch_size)
     torch.set_num_threads(threads)
     console = Console()
@@ -189,7 +198,7 @@ def candidates(
 ) -> Iterator[tuple[str, Network]]:
     """The network searched, then random ones within 3 % of the same target."""
     torch.manual_seed(seed)
-    supernet = Supernet(space, table)
+    supernet = Supernet(space, table, shares_weights=config.shares_weights)
     within = window(supernet, target_us)
     generator = torch.Generator().manual_seed(seed)
     even = [slot.probabilities().detach().clone() for slot in supernet.mixed_slots()]

@@ -93,6 +93,11 @@ class SearchConfig:
         return None if self.paths == "all" else int(self.paths)
 
     @property
+    def shares_weights(self) -> bool:
+        """Whether a slot's candidates have weights in common: where a step trains few of them."""
+        return self.drawn_paths is not None
+
+    @property
     def target_us(self) -> float | None:
         return None if self.target_ms is None else self.target_ms * 1000
 

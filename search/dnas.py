@@ -131,10 +131,11 @@ class Search:
             Collapsed: theta skips nearly everything it may.
             Stopped: `on_step` asked for it; `state()` is that after the last step.
         """
-        if self.config.target_us is not None and self.place == Place():
-            # Else the warm-up trains what is never chosen.
-            self.supernet.expect(self.config.target_us)
         while self.place.epoch < self.config.epochs:
+            if self.config.target_us is not None and self._theta_begins():
+                # Not before: along paths that few large blocks are on, these stay untrained, and
+                # theta would take what learnt for what is good.
+                self.supernet.expect(self.config.target_us)
             began = time.monotonic()
             try:
                 self._weights_pass()
@@ -173,7 +174,7 @@ class Search:
         the former's unbiased.
         """
         self._learns(theta=True)
-        choices = self._choices(paths=self.config.theta_paths)
+        choices = self._choices(paths=self.config.theta_paths if update else None)
         images, label_B = self._moved(batch)
         by_paths = self.config.drawn_paths is not None
         with torch.set_grad_enabled(update and not by_paths):
@@ -182,7 +183,7 @@ class Search:
         cross_entropy = cross_entropies.mean()
         with torch.set_grad_enabled(update):
             latency_us = self._latency_us(choices)
-            if by_paths:
+            if by_paths and update:
                 world = self.ranks.world
                 means = self.ranks.total([one / world for one in cross_entropies.tolist()])
                 cross_entropy = self._scored(means, choices)
@@ -219,6 +220,9 @@ class Search:
             of_theta=[StepResult(**step) for step in place["of_theta"]],
             seconds=place["seconds"],
         )
+
+    def _theta_begins(self) -> bool:
+        return self.place == Place(epoch=self.config.warmup_epochs)
 
     def _weights_pass(self) -> None:
         epoch = self.place.epoch

@@ -35,13 +35,22 @@ class Stage(NamedTuple):
         return cls(conv.stride[0], int(conv.padding[0]), conv.groups, norm.eps, shuffled)
 
 
+Weights = tuple[Tensor, Tensor, Tensor]  # of the convolutions that expand, filter and project
+
+
 def branch(
-    block: InvertedResidual, x_BCHW: Tensor, *, gate: Tensor | None = None, recompute: bool
+    block: InvertedResidual,
+    weights: Weights,
+    x_BCHW: Tensor,
+    *,
+    gate: Tensor | None = None,
+    recompute: bool,
 ) -> Tensor:
     """`gate` times what the block computes beside its shortcut, with the batch's statistics.
 
-    The gate scales the last batch norm's affine parameters instead of its output: nothing more
-    is computed per pixel, and its gradient needs no output to be kept.
+    Its convolutions have these weights. The gate scales the last batch norm's affine parameters
+    instead of its output: nothing more is computed per pixel, and its gradient needs no output to
+    be kept.
     """
     expand, depthwise, project = map(_parts, (block.expand, block.depthwise, block.project))
     scale: Tensor = project[1].weight
@@ -57,9 +66,9 @@ def branch(
         x_BCHW,
         stages,
         recompute,
-        *(expand[0].weight, expand[1].weight, expand[1].bias),
-        *(depthwise[0].weight, depthwise[1].weight, depthwise[1].bias),
-        *(project[0].weight, scale, offset),
+        *(weights[0], expand[1].weight, expand[1].bias),
+        *(weights[1], depthwise[1].weight, depthwise[1].bias),
+        *(weights[2], scale, offset),
     )
     return output_BCHW
 

@@ -72,7 +72,12 @@ def search_and_measure(job: Job, *, measure: Measure | None) -> SearchResult:
     """
     bench, folder = job.bench, job.folder
     torch.manual_seed(bench.machine.seed)  # draws the initial weights
-    supernet = Supernet(job.space, job.table, recompute=job.search.checkpointing)
+    supernet = Supernet(
+        job.space,
+        job.table,
+        recompute=job.search.checkpointing,
+        shares_weights=job.search.shares_weights,
+    )
     target_us = job.search.target_us
     within = None if target_us is None else window(supernet, target_us)
     record = _begun(job)

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from contract.errors import PhonebookError
-from contract.operators import Operator, Slot
+from contract.operators import MBConv, Operator, Slot
 from contract.spaces import SearchSpace
 from contract.tables import LatencyTable
 from search.blocks import InvertedResidual, build
-from search.fused import branch
+from search.fused import Weights, branch
 
 Masks = list[Tensor]  # per slot how much each candidate counts (K), summing to 1
 Path = tuple[int, ...]  # per slot the candidate that runs
@@ -38,6 +38,7 @@ class MixedSlot(nn.Module):
         self.keeps_shape = slot.keeps_shape
         self.operators = tuple(operators)
         self.candidates = nn.ModuleList(build(operator) for operator in operators)
+        self.owners: dict[int, int] = {}  # whose weights a candidate takes a part of
         self.theta_K = nn.Parameter(torch.zeros(len(operators)))
         self.register_buffer("latency_us_K", torch.tensor(latencies_us))
         if self.keeps_shape:
@@ -68,7 +69,13 @@ class MixedSlot(nn.Module):
         once.
         """
         branches = (
-            branch(candidate, x_BCHW, gate=weight_K[index], recompute=recompute)
+            branch(
+                candidate,
+                self._weights(index),
+                x_BCHW,
+                gate=weight_K[index],
+                recompute=recompute,
+            )
             for index, candidate in enumerate(self.candidates)
             if isinstance(candidate, InvertedResidual)
         )
@@ -82,8 +89,52 @@ class MixedSlot(nn.Module):
         candidate = self.candidates[index]
         if not isinstance(candidate, InvertedResidual):
             return x_BCHW
-        output_BCHW = branch(candidate, x_BCHW, recompute=recompute)
+        output_BCHW = branch(candidate, self._weights(index), x_BCHW, recompute=recompute)
         return x_BCHW + output_BCHW if self.keeps_shape else output_BCHW
+
+    def share_weights(self) -> None:
+        """Let candidates with as many groups have the weights of the largest among them in common.
+
+        The smaller ones take its first channels and the middle of its kernels (Yu et al. 2020,
+        "BigNAS", arXiv:2003.11142, section 3.1). So every step trains most of a slot, not one
+        candidate of nine; each keeps its own batch norms.
+        """
+        families: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
+        for index, block in enumerate(operator.block for operator in self.operators):
+            if isinstance(block, MBConv):
+                # The first channels of a wider grouped convolution lie in one group alone.
+                family = (block.groups, block.expansion if block.groups > 1 else 0)
+                size = (block.expansion, block.kernel_size, index)
+                families.setdefault(family, []).append(size)
+        for sizes in families.values():
+            *_, owner = max(sizes)
+            for *_, index in sizes:
+                if index != owner:
+                    self.owners[index] = owner
+                    for conv in self._convolutions(index):
+                        conv.register_parameter("weight", None)
+
+    def _weights(self, index: int) -> Weights:
+        """Those of a candidate's three convolutions: its own, or a part of its owner's."""
+        expand, depthwise, project = self._convolutions(self.owners.get(index, index))
+        if index not in self.owners:
+            return expand.weight, depthwise.weight, project.weight
+        middle = self._convolutions(index)[1]
+        channels, size = middle.out_channels, middle.kernel_size[0]
+        edge = (depthwise.kernel_size[0] - size) // 2
+        inside = slice(edge, edge + size)
+        return (
+            expand.weight[:channels],
+            depthwise.weight[:channels, :, inside, inside],
+            project.weight[:, : channels // project.groups],
+        )
+
+    def _convolutions(self, index: int) -> list[nn.Conv2d]:
+        candidate = self.candidates[index]
+        assert isinstance(candidate, InvertedResidual)
+        stages = (candidate.expand, candidate.depthwise, candidate.project)
+        convolutions = [stage[0] for stage in stages]
+        return [conv for conv in convolutions if isinstance(conv, nn.Conv2d)]
 
     def _begin_as_skips(self) -> None:
         """Start with shortcuts alone (Goyal et al. 2017, arXiv:1706.02677, section 5.1).
@@ -109,7 +160,7 @@ class Supernet(nn.Module):
 
     Batch norms always use the statistics of the batch: averages kept over masks or paths would
     belong to no network. With `recompute` each block runs again in the backward pass, and only
-    its input is kept.
+    its input is kept. With `shares_weights` the candidates of a slot do not learn alone.
 
     Raises:
         IncompleteTable: the table lacks an operator of the space.
@@ -117,7 +168,12 @@ class Supernet(nn.Module):
     """
 
     def __init__(
-        self, space: SearchSpace, table: LatencyTable, *, recompute: bool = False
+        self,
+        space: SearchSpace,
+        table: LatencyTable,
+        *,
+        recompute: bool = False,
+        shares_weights: bool = False,
     ) -> None:
         super().__init__()
         slots = [space.candidates(slot) for slot in space.slots]
@@ -140,6 +196,9 @@ class Supernet(nn.Module):
         _use_batch_statistics(self)
         # With channels-last images a step takes half the time on a CPU.
         convert_conv2d_weight_memory_format(self, torch.channels_last)
+        if shares_weights:
+            for slot in self.mixed_slots():
+                slot.share_weights()
 
     def forward(self, image_BCHW: Tensor, choices: Sequence[Masks | Path]) -> list[Tensor]:
         """Logits (B, N) of the same images under each of the masks or along each of the paths."""

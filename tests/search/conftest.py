@@ -124,11 +124,17 @@ def random_images(count: int, *, seed: int = 0) -> Images:
 
 
 def supernet_of(
-    space: SearchSpace, table: LatencyTable | None = None, *, recompute: bool = False
+    space: SearchSpace,
+    table: LatencyTable | None = None,
+    *,
+    recompute: bool = False,
+    shares_weights: bool = False,
 ) -> Supernet:
     """A super network with the same initial weights each time."""
     torch.manual_seed(0)
-    return Supernet(space, table or table_of(space), recompute=recompute)
+    return Supernet(
+        space, table or table_of(space), recompute=recompute, shares_weights=shares_weights
+    )
 
 
 class Steps:

@@ -4,12 +4,12 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from contract.operators import MBConv, Slot
 from contract.spaces import FBNET_BLOCKS
 from search.blocks import InvertedResidual
-from search.fused import branch
+from search.fused import Weights, branch
 
 BLOCKS = [block for block in FBNET_BLOCKS if isinstance(block, MBConv)]
 SLOTS = [
@@ -38,6 +38,15 @@ def case(block: MBConv, slot: Slot, dtype: torch.dtype = torch.float64) -> Case:
     )
 
 
+def weights(block: InvertedResidual) -> Weights:
+    """Its convolutions' own."""
+    expand, depthwise, project = block.expand[0], block.depthwise[0], block.project[0]
+    assert isinstance(expand, nn.Conv2d)
+    assert isinstance(depthwise, nn.Conv2d)
+    assert isinstance(project, nn.Conv2d)
+    return expand.weight, depthwise.weight, project.weight
+
+
 def plain(block: InvertedResidual, x_BCHW: Tensor) -> Tensor:
     """What the block computes beside its shortcut, layer by layer."""
     y_BCHW: Tensor = block.project(block.depthwise(block.shuffle(block.expand(x_BCHW))))
@@ -60,7 +69,9 @@ def test_a_branch_is_the_block_without_its_shortcut(
 ) -> None:
     one = case(block, slot)
     expected_BCHW = one.gate * plain(one.block, one.x_BCHW)
-    output_BCHW = branch(one.block, one.x_BCHW, gate=one.gate, recompute=recompute)
+    output_BCHW = branch(
+        one.block, weights(one.block), one.x_BCHW, gate=one.gate, recompute=recompute
+    )
     torch.testing.assert_close(output_BCHW, expected_BCHW)
     for ours, theirs in zip(
         gradients(output_BCHW, one), gradients(expected_BCHW, one), strict=True
@@ -72,7 +83,7 @@ def test_a_branch_is_the_block_without_its_shortcut(
 def test_a_branch_needs_no_gate_and_takes_any_memory_format(recompute: bool) -> None:
     one = case(BLOCKS[1], SLOTS[0])
     x_BCHW = one.x_BCHW.detach().contiguous(memory_format=torch.channels_last)
-    output_BCHW = branch(one.block, x_BCHW, recompute=recompute)
+    output_BCHW = branch(one.block, weights(one.block), x_BCHW, recompute=recompute)
     torch.testing.assert_close(output_BCHW, plain(one.block, one.x_BCHW))
 
 
@@ -84,7 +95,9 @@ def test_half_precision_is_near_and_the_weights_learn_in_full(
     one = case(block, SLOTS[0], torch.float32)
     expected_BCHW = one.gate * plain(one.block, one.x_BCHW)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        output_BCHW = branch(one.block, one.x_BCHW, gate=one.gate, recompute=recompute)
+        output_BCHW = branch(
+            one.block, weights(one.block), one.x_BCHW, gate=one.gate, recompute=recompute
+        )
     assert output_BCHW.dtype == torch.bfloat16
     assert distance(output_BCHW, expected_BCHW) < 0.05
     for ours, theirs in zip(
@@ -100,7 +113,9 @@ def test_weights_that_do_not_learn_get_no_gradient(recompute: bool) -> None:
     expected = gradients(one.gate * plain(one.block, one.x_BCHW), one)[1]
     one.block.requires_grad_(False)
     one.x_BCHW.requires_grad_(False)
-    output_BCHW = branch(one.block, one.x_BCHW, gate=one.gate, recompute=recompute)
+    output_BCHW = branch(
+        one.block, weights(one.block), one.x_BCHW, gate=one.gate, recompute=recompute
+    )
     generator = torch.Generator().manual_seed(2)
     weight_BCHW = torch.randn(output_BCHW.shape, generator=generator).double()
     torch.autograd.backward((output_BCHW * weight_BCHW).sum())

@@ -11,6 +11,7 @@ from search.supernet import MixedSlot, Path, Supernet
 from tests.search.conftest import supernet_of, table_of
 
 IMAGE_BCHW = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(5))
+ACTIVE_BCHW = torch.randn(6, 4, 8, 8, generator=torch.Generator().manual_seed(6))
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -117,6 +118,52 @@ def test_slots_of_one_shape_share_latencies_but_no_weights(tiny: SearchSpace) ->
     one, other = list(supernet_of(twice).mixed_slots())[:2]
     assert one.latency_us_K.tolist() == other.latency_us_K.tolist()
     assert not {id(p) for p in one.parameters()} & {id(p) for p in other.parameters()}
+
+
+def part_of(whole: Tensor, part: Tensor) -> Tensor:
+    """The first channels of a convolution's weights, and the middle of its kernel."""
+    edge = (whole.shape[-1] - part.shape[-1]) // 2
+    inside = slice(edge, edge + part.shape[-1])
+    return whole[: part.shape[0], : part.shape[1], inside, inside]
+
+
+def test_candidates_that_share_are_parts_of_the_largest(tiny: SearchSpace) -> None:
+    net = supernet_of(tiny, shares_weights=True)
+    apart = supernet_of(tiny)
+    for ours, theirs in zip(net.mixed_slots(), apart.mixed_slots(), strict=True):
+        names = [operator.block.name for operator in ours.operators]
+        for index, name in enumerate(names):
+            if name != "skip":
+                # Their batch norms are their own, and alike at the start.
+                owner = names.index("k5_e1_g2" if name.endswith("_g2") else "k5_e6")
+                for into, whole in zip(
+                    theirs.candidates[index].parameters(),
+                    ours.candidates[owner].parameters(),
+                    strict=True,
+                ):
+                    if into.dim() == 4:
+                        into.data.copy_(part_of(whole.data, into.data))
+    paths = list(itertools.product(range(9), range(8)))
+    for ours_BN, theirs_BN in zip(net(IMAGE_BCHW, paths), apart(IMAGE_BCHW, paths), strict=True):
+        torch.testing.assert_close(ours_BN, theirs_BN)
+
+
+def test_a_step_along_one_candidate_trains_those_that_share_with_it(tiny: SearchSpace) -> None:
+    net = supernet_of(tiny, shares_weights=True)
+    slot = list(net.mixed_slots())[1]
+    names = [operator.block.name for operator in slot.operators]
+    before = dict(zip(names, [slot.along(ACTIVE_BCHW, k, False) for k in range(8)], strict=True))
+    output_BCHW = slot.along(ACTIVE_BCHW, names.index("k3_e3"), False)
+    torch.autograd.backward((output_BCHW**3).sum())
+    for parameter in slot.parameters():
+        if parameter.grad is not None and parameter.dim() == 4:
+            parameter.data -= parameter.grad
+    moved = {
+        name
+        for index, name in enumerate(names)
+        if not torch.equal(slot.along(ACTIVE_BCHW, index, False), before[name])
+    }
+    assert moved == {"k3_e1", "k3_e3", "k3_e6", "k5_e1", "k5_e3", "k5_e6"}
 
 
 def test_weights_and_thetas_are_all_parameters_and_disjoint(tiny: SearchSpace) -> None:
