@@ -28,7 +28,7 @@ from contract.spaces import SearchSpace
 from contract.spaces import space as space_named
 from contract.tables import LatencyTable
 from contract.values import Value
-from search.blocks import build_network
+from search.blocks import untrained
 from search.config import SearchConfig, TrainConfig
 from search.data import DataSet, Images, load
 from search.derive import chosen, derive, predicted_us, window
@@ -254,7 +254,7 @@ def candidates(
 def trained_accuracy(found: Network, data: DataSet, config: TrainConfig, seed: int) -> float:
     """Share of the test images that the network names rightly after training from scratch."""
     torch.manual_seed(seed)
-    module = build_network(found)
+    module = untrained(found)
     for _ in Training(module, data.train, config=config, seed=seed).epochs():
         pass
     return accuracy(module, data.test, batch_size=config.batch_size, ranks=Ranks())

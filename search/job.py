@@ -8,7 +8,7 @@ import torch
 from contract.spaces import SearchSpace
 from contract.tables import LatencyTable
 from search.bench import Bench
-from search.blocks import build_network
+from search.blocks import untrained
 from search.config import DataConfig, SearchConfig, TrainConfig
 from search.data import DataSet, Images, load
 from search.derive import Found, derive, window
@@ -272,7 +272,7 @@ def _trained(job: Job, found: Found, keeper: Keeper) -> SearchResult:
     bench = job.bench
     network = found.network(job.space)
     torch.manual_seed(bench.machine.seed)
-    module = build_network(network).to(bench.ranks.device)
+    module = untrained(network).to(bench.ranks.device)
     train(
         module,
         job.images.train,

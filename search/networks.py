@@ -18,7 +18,7 @@ from contract.operators import Operator
 from contract.spaces import space as space_named
 from contract.timings import SpaceName
 from contract.values import Value
-from search.blocks import build_network
+from search.blocks import build_network, untrained
 from search.files import whole_file
 
 
@@ -47,7 +47,7 @@ def build(name: str, *, space: str | None = None, classes: int | None = None) ->
         PhonebookError: no such network or space (the message lists near names), or no classes.
     """
     chosen = published(name, in_space=space_named(space) if space is not None else None)
-    return build_network(chosen if classes is None else _with_classes(chosen, classes))
+    return untrained(chosen if classes is None else _with_classes(chosen, classes))
 
 
 def load(path: Path | str) -> nn.Module:

@@ -15,7 +15,7 @@ from contract.networks import network as network_of
 from contract.spaces import space as space_named
 from contract.values import Value
 from search.bench import opened
-from search.blocks import build_network
+from search.blocks import untrained
 from search.config import DataConfig, MachineConfig, TrainConfig
 from search.files import whole_file
 from search.folder import RunFolder, fresh_path
@@ -111,7 +111,7 @@ def run(
             metrics.begin(record.epochs, record.final_epochs)
         bench.console.print(f"training {chosen.name} of {chosen.space}; results: {folder.path}")
         torch.manual_seed(machine.seed)
-        module = build_network(chosen).to(bench.ranks.device)
+        module = untrained(chosen).to(bench.ranks.device)
         keeper = Keeper(bench=bench, folder=folder, record=record, metrics=metrics)
         train(module, images.train, config=config, keeper=keeper, what=f"training {chosen.name}")
         result = TrainingResult(

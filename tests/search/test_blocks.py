@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from contract.networks import NETWORK_NAMES, published
 from contract.operators import MBConv, Operator, Slot
 from contract.spaces import SPACE_NAMES, space
-from search.blocks import ChannelShuffle, InvertedResidual, build, build_network
+from search.blocks import ChannelShuffle, InvertedResidual, build, build_network, untrained
 
 SMALL = space("fbnet-32")
 
@@ -113,3 +113,19 @@ def _set(layer: nn.Module, weight: Tensor) -> None:
     assert isinstance(layer, nn.Conv2d)
     assert layer.weight.shape == weight.shape
     layer.weight.data = weight
+
+
+def test_training_begins_with_shortcuts_alone() -> None:
+    network = published("fbnet-a", in_space=SMALL)
+    module = untrained(network)
+    keeping = [
+        (number, layer.slot.in_channels)
+        for number, layer in enumerate(network.layers, start=1)
+        if layer.slot.keeps_shape
+    ]
+    assert len(keeping) > 10
+    for number, channels in keeping:
+        x_BCHW = torch.randn(2, channels, 8, 8)
+        torch.testing.assert_close(module.get_submodule(f"layer{number}")(x_BCHW), x_BCHW)
+    logits_BN = module(torch.randn(2, 3, 32, 32))
+    assert logits_BN.std(dim=0).min() > 0
