@@ -226,7 +226,7 @@ def _list_phones() -> None:
         )
     table = Table("serial", "--device")
     for serial, name in phones:
-        table.add_row(serial, name or "an iPhone: open the Phonebook app on it to see which")
+        table.add_row(serial, name or "? (open the Phonebook app)")
     screen.console.print(table)
 
 

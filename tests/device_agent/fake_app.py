@@ -140,7 +140,7 @@ class FakeApp:
         if content.startswith(b"crash"):
             threading.Thread(target=self.restart).start()
         lasts = 0.25 if content.startswith(b"slow") else 0.0
-        lasts = 1e9 if content.startswith(b"hang") else lasts
+        lasts = 1e9 if content.startswith((b"hang", b"crash")) else lasts
         self._jobs[name] = (job, time.monotonic() + lasts)
         return 202, {"job": name}
 
