@@ -6,7 +6,8 @@ from collections.abc import Callable
 from device_agent.devices import ProgramFailed
 from device_agent.ios.app import App, JobRuns, JobUnknown, ProgramUnknown
 from device_agent.ios.errors import AppUnfit, Away, Stuck
-from device_agent.ios.messages import AppJob, JobResult
+from device_agent.ios.messages import AppJob, JobDone, JobResult
+from device_agent.runner.protocol import Timed
 
 POLL_S = 0.1  # no faster: each look disturbs the phone
 GRACE_S = 30.0  # after the deadline: for the last run to end
@@ -31,6 +32,7 @@ class Jobs:
         self._upload = upload
         self._grace_s = grace_s
         self.current: AppJob | None = None  # that the app may be at
+        self._lasted_s: dict[tuple[str, bool], float] = {}  # by program, and whether traced
 
     def done(self, job: AppJob) -> JobResult:
         """Post it and wait for its end. A job is posted again where the app was restarted.
@@ -48,7 +50,7 @@ class Jobs:
                     self._post(job)
                     is_posted = True
                     until = time.monotonic() + job.deadline_ns / 1e9 + self._grace_s
-                    time.sleep(job.min_duration_ns / 1e9)
+                    time.sleep(self._expected_s(job))
                 result = self._result(job, until)
             except JobUnknown:
                 endings += 1
@@ -63,6 +65,8 @@ class Jobs:
                 until = time.monotonic() + job.deadline_ns / 1e9 + self._grace_s
             else:
                 self.current = None
+                if isinstance(result, JobDone):
+                    self._lasted_s[job.sha256, job.trace] = _lasted_s(job, result.answer)
                 return result
 
     def stop(self) -> None:
@@ -97,6 +101,10 @@ class Jobs:
             else:
                 return
 
+    def _expected_s(self, job: AppJob) -> float:
+        """How long it takes, so that nobody asks while it runs: as long as the last time."""
+        return self._lasted_s.get((job.sha256, job.trace), job.min_duration_ns / 1e9)
+
     def _result(self, job: AppJob, until: float) -> JobResult:
         while (result := self._app.result(job)) is None:
             if time.monotonic() >= until:
@@ -108,3 +116,10 @@ class Jobs:
                 )
             time.sleep(POLL_S)
         return result
+
+
+def _lasted_s(job: AppJob, timed: Timed) -> float:
+    """The whole job, with what of its warm-up is not told taken for as long as its runs."""
+    runs = max(1, len(timed.samples_ns))
+    all_runs = (sum(timed.samples_ns) + sum(timed.probes_ns)) * (runs + job.warmup_runs) / runs
+    return (timed.load_ns + timed.first_run_ns + all_runs) / 1e9
