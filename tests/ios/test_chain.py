@@ -24,8 +24,18 @@ from contract.timings import Protocol
 from device_agent.devices import Plan, ProgramFailed
 from device_agent.devices.ios import IPhone
 from device_agent.in_situ import designed
+from device_agent.ios.app import App, HashDiffers, TooLarge
 from device_agent.ios.care import Limits
-from device_agent.ios.errors import AppNotRunning, Asleep, InUse, LowPower, TooHot, Unplugged
+from device_agent.ios.errors import (
+    AppNotRunning,
+    Asleep,
+    InUse,
+    LowPower,
+    StorageFull,
+    TooHot,
+    Unplugged,
+)
+from device_agent.ios.messages import MOST_PROGRAM_BYTES
 from device_agent.outputs import check_output
 from device_agent.places import cache_dir
 from device_agent.programs import Program, ProgramCache, ProgramFile, export_to_pte
@@ -265,6 +275,23 @@ def test_a_program_is_sent_once_and_kept_by_its_hash(phone: Phone, small: Progra
 
 def _is(path: Path, file: ProgramFile) -> bool:
     return path.is_file() and path.read_bytes() == file.path.read_bytes()
+
+
+def test_what_the_app_does_not_keep_is_told_with_the_reason(
+    phone: Phone, small: ProgramFile
+) -> None:
+    with closing(App(UDID)) as app:
+        with pytest.raises(HashDiffers):
+            app.upload("0" * 64, b"not what it is called")
+        with pytest.raises(TooLarge):
+            app.upload("0" * 64, bytes(MOST_PROGRAM_BYTES + 1))
+        assert not app.has("0" * 64)
+    with opens() as device:
+        phone.app.set(free_bytes=0)
+        with pytest.raises(StorageFull, match="the same command goes on"):
+            device.store([small])
+        phone.app.set(free_bytes=1 << 30)
+        check_output(device.time_program(small, PLAN), small, "float32")
 
 
 def test_the_phone_that_is_there_has_its_name(phone: Phone, world: World) -> None:
