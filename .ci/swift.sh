@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Swift for Debian 12, which has none: Debian 13's, with what it needs, in a folder of its own.
-#   .ci/swift.sh up           makes build/swift (about 1.3 GB), unless it is there; wants root
+#   .ci/swift.sh up           makes build/swift (about 1.3 GB), unless it is there;
+#                             needs mmdebstrap, and wants root
 #   .ci/swift.sh run CMD...   runs CMD there, with this checkout as /src, from its iPhone app
 set -euo pipefail
 repository=$(cd "$(dirname "$0")/.." && pwd)
@@ -19,11 +20,6 @@ unused=(
 up() {
     local kept="$packages ${unused[*]}" scratch mirror options=() path
     [ "$(cat "$root/.made-of" 2>/dev/null)" = "$kept" ] && return
-    if ! command -v mmdebstrap >/dev/null; then
-        export DEBIAN_FRONTEND=noninteractive
-        apt-get update -qq
-        apt-get install -qq -y --no-install-recommends mmdebstrap
-    fi
     # From where this computer has its own packages.
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 'Label: Debian' | head -n 1)
     for path in "${unused[@]}"; do options+=("--dpkgopt=path-exclude=$path"); done
@@ -53,5 +49,5 @@ run() {
 case ${1:-} in
     up) up ;;
     run) shift; run "$@" ;;
-    *) sed -n '2,4s/^# \{0,2\}//p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,5s/^# \{0,2\}//p' "$0" >&2; exit 2 ;;
 esac

@@ -44,6 +44,11 @@ constexpr const char* kRunner = "native";
 #endif
 constexpr int64_t kHeartbeatNs = 1'000'000'000;
 
+// Given without quotes, which not every build tool passes on unharmed.
+#define PHONEBOOK_TEXT(words) #words
+#define PHONEBOOK_TEXT_OF(macro) PHONEBOOK_TEXT(macro)
+constexpr const char* kExecutorchVersion = PHONEBOOK_TEXT_OF(PHONEBOOK_EXECUTORCH_VERSION);
+
 /** The smallest difference between two readings of the clock that is not zero. */
 int64_t clock_step_ns() {
   int64_t smallest_ns = INT64_MAX;
@@ -211,7 +216,7 @@ void phonebook_time_program(phonebook_runner* runner, const phonebook_job* job) 
 
 void phonebook_close(phonebook_runner* runner) { delete runner; }
 
-const char* phonebook_executorch_version(void) { return PHONEBOOK_EXECUTORCH_VERSION; }
+const char* phonebook_executorch_version(void) { return phonebook::kExecutorchVersion; }
 
 bool phonebook_can_trace(void) {
 #ifdef ET_EVENT_TRACER_ENABLED
