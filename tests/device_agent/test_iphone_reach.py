@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+import device_agent
 from contract.errors import DeviceFailed, PhonebookError
 from device_agent.devices import Plan, attached, open_device
 from device_agent.ios.errors import (
@@ -175,11 +176,17 @@ class TestTheApp:
         with pytest.raises(AppNotRunning, match="failed: Developer Mode is off"):
             iphone()
         command.write_text(f'#!/bin/sh\necho "$*" > {called}\n')
+        monkeypatch.setenv("PHONEBOOK_IPHONE_APP", "com.example.bench")
         after(0.3, lambda: app.__enter__())
         with iphone() as device:
             device.time_program(program(tmp_path, "good"), PLAN)
             udid = device.serial
-        assert called.read_text() == f"developer dvt launch --udid {udid} {BUNDLE}\n"
+        assert called.read_text() == f"developer dvt launch --udid {udid} com.example.bench\n"
+
+    def test_it_is_started_by_the_identifier_that_it_is_built_with(self) -> None:
+        project = Path(device_agent.__path__[0]) / "ios_app" / "App"
+        settings = (project / "PhonebookBench.xcconfig").read_text()
+        assert f"PRODUCT_BUNDLE_IDENTIFIER = {BUNDLE}\n" in settings
 
 
 @pytest.mark.parametrize(
