@@ -51,5 +51,6 @@ def as_it_should_be(request: pytest.FixtureRequest) -> None:
     """What a test did to the phone is no matter of the next one's."""
     if "phone" in request.fixturenames:
         there: Phone = request.getfixturevalue("phone")
-        there.app.set(**IPHONE_X, free_bytes=1 << 30)
         there.app.restart()
+        there.app.set(**IPHONE_X)
+        there.app.set(free_bytes=1 << 30)
