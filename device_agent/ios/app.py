@@ -6,7 +6,7 @@ import platform
 import re
 from contextlib import suppress
 from hashlib import sha256
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from pydantic import ValidationError
 
@@ -177,6 +177,10 @@ class App:
         status, body = self._request("DELETE", f"/v1/jobs/{job}")
         if status not in (200, 404):
             raise self._refusal("DELETE /v1/jobs", status, body)
+
+    def must_be_free(self) -> None:
+        """Raises InUse where another agent has the app: it lets none stop even an unknown job."""
+        self.stop(uuid4())
 
     def _request(
         self, method: str, path: str, content: bytes | None = None, *, limit_s: float = 0.0

@@ -82,7 +82,10 @@ class FakeApp:
         }
 
     def answer(self, method: str, path: str, body: bytes) -> Answer:
+        held = self.held_by is not None and method in ("POST", "DELETE")
         match method, path.split("/")[2:]:
+            case _ if held:
+                return 423, {"error": f"in use by {self.held_by}", "agent": self.held_by}
             case "GET", ["info"]:
                 return 200, self._info()
             case "HEAD", ["programs", digest]:
@@ -125,8 +128,6 @@ class FakeApp:
 
     def _post(self, job: dict[str, Any]) -> Answer:
         name = job["job"]
-        if self.held_by is not None:
-            return 423, {"error": f"in use by {self.held_by}", "agent": self.held_by}
         if self.asleep:
             return 503, {"error": "the app is asleep"}
         if name in self._jobs:

@@ -136,8 +136,14 @@ class TestTheApp:
         self, iphone: OpensIPhone, app: FakeApp, tmp_path: Path
     ) -> None:
         app.held_by = "lab-mac-0a1b2c"
-        with iphone() as device, pytest.raises(InUse, match=r"another agent .* lab-mac-0a1b2c"):
-            device.time_program(program(tmp_path, "good"), PLAN)
+        with pytest.raises(InUse, match=r"another agent .* lab-mac-0a1b2c"), iphone():
+            pass
+        app.held_by = None
+        with iphone() as device:
+            app.held_by = "lab-mac-0a1b2c"  # which had to wait for a minute without a word
+            with pytest.raises(InUse, match=r"another agent .* lab-mac-0a1b2c"):
+                device.time_program(program(tmp_path, "good"), PLAN)
+        assert app.posted == []
 
     def test_two_agents_here_do_not_share_a_phone(self, iphone: OpensIPhone) -> None:
         with iphone(), pytest.raises(DeviceFailed, match="another agent is measuring there"):
