@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from pydantic import ValidationError
 
-from device_agent.ios.errors import AnsweredNonsense, AppUnfit, Asleep, InUse, StorageFull
+from device_agent.ios.errors import AnsweredNonsense, AppUnfit, Asleep, HungUp, InUse, StorageFull
 from device_agent.ios.messages import (
     APP,
     JOB_RESULTS,
@@ -210,7 +210,7 @@ class App:
             except http.client.HTTPException as error:
                 self.close()
                 raise self._nonsense(path, repr(error).encode()) from error
-        raise Asleep(f"{self.udid}: the app hangs up; close it on the phone, and open it again")
+        raise HungUp(f"{self.udid}: the app hangs up; close it on the phone, and open it again")
 
     def _connected(self, limit_s: float) -> http.client.HTTPConnection:
         if self._connection is None:

@@ -162,7 +162,7 @@ class TestTheApp:
     def test_ctrl_c_leaves_nothing_running(
         self, iphone: OpensIPhone, app: FakeApp, tmp_path: Path
     ) -> None:
-        after(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
+        app.on_post = [lambda: os.kill(os.getpid(), signal.SIGINT)]
         with pytest.raises(KeyboardInterrupt), iphone() as device:
             device.time_program(program(tmp_path, "hang"), PLAN)
         assert app.running is None
