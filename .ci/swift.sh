@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Swift for Debian 12, which has none: Debian 13's, with what it needs, in a folder of its own.
-#   .ci/swift.sh up           makes build/swift (about 1.3 GB), unless it is there;
-#                             needs mmdebstrap, and wants root
+#   .ci/swift.sh up           makes build/swift unless it is there: 580 MB come over the network,
+#                             1.7 GB stay; needs mmdebstrap, and wants root
 #   .ci/swift.sh run CMD...   runs CMD there, with this checkout as /src, from its iPhone app
 set -euo pipefail
 repository=$(cd "$(dirname "$0")/.." && pwd)
 root=$repository/build/swift
 packages=swiftlang,libc6-dev,libstdc++-14-dev
-# Debuggers, editors' servers and static libraries are half of it, and nothing here uses them.
+# Debuggers, editors' servers and static libraries take much room, and nothing here uses them.
 unused=(
     '/usr/share/doc/*' '/usr/share/info/*' '/usr/share/locale/*' '/usr/share/man/*'
     '/usr/libexec/swift/bin/*lldb*' '/usr/libexec/swift/bin/clangd' '/usr/libexec/swift/bin/docc'

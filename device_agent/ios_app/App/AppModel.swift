@@ -31,7 +31,7 @@ final class AppModel: ObservableObject {
     follow(UIApplication.willResignActiveNotification) { $0.resignedActive() }
     if UIApplication.shared.applicationState == .active { becameActive() }
     // Seldom, and nothing is drawn unless something changed: drawing takes time from programs.
-    Timer.scheduledTimer(withTimeInterval: 2, repeats: true) { [weak self] _ in
+    _ = Timer.scheduledTimer(withTimeInterval: 2, repeats: true) { [weak self] _ in
       MainActor.assumeIsolated { self?.refresh() }
     }
   }
@@ -60,8 +60,10 @@ final class AppModel: ObservableObject {
     if fresh != status { status = fresh }
   }
 
-  private func follow(_ event: Notification.Name, _ act: @escaping @MainActor (AppModel) -> Void) {
-    NotificationCenter.default.addObserver(forName: event, object: nil, queue: .main) {
+  private func follow(
+    _ event: Notification.Name, _ act: @escaping @MainActor @Sendable (AppModel) -> Void
+  ) {
+    _ = NotificationCenter.default.addObserver(forName: event, object: nil, queue: .main) {
       [weak self] _ in
       MainActor.assumeIsolated { if let self { act(self) } }
     }

@@ -53,8 +53,10 @@ final class PhonePlatform: Platform, @unchecked Sendable {
     guard !UIDevice.current.isBatteryMonitoringEnabled else { return }
     UIDevice.current.isBatteryMonitoringEnabled = true
     readBattery()
-    for change in [UIDevice.batteryLevelDidChangeNotification, UIDevice.batteryStateDidChangeNotification] {
-      NotificationCenter.default.addObserver(forName: change, object: nil, queue: .main) {
+    for change in [
+      UIDevice.batteryLevelDidChangeNotification, UIDevice.batteryStateDidChangeNotification,
+    ] {
+      _ = NotificationCenter.default.addObserver(forName: change, object: nil, queue: .main) {
         [weak self] _ in
         MainActor.assumeIsolated { self?.readBattery() }
       }

@@ -100,7 +100,7 @@ struct HTTPParser {
     guard end <= HTTPParser.largestHead else {
       throw Refusal(431, "the header is larger than \(HTTPParser.largestHead) bytes")
     }
-    guard let text = String(validating: buffer[..<end], as: UTF8.self) else {
+    guard let text = String(bytes: buffer[..<end], encoding: .utf8) else {
       throw Refusal(400, "the header is no UTF-8")
     }
     buffer.removeFirst(end + 4)

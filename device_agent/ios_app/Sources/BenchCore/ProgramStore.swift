@@ -14,12 +14,12 @@ public final class ProgramStore: Sendable {
     self.folder = folder
     self.freeBytes = freeBytes
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    for file in files() where file.pathExtension != "pte" {
+    for file in files where file.pathExtension != "pte" {
       try FileManager.default.removeItem(at: file)
     }
   }
 
-  public var count: Int { files().count { $0.pathExtension == "pte" } }
+  public var count: Int { programs.count }
 
   func has(_ sha256: String) -> Bool { FileManager.default.fileExists(atPath: path(sha256)) }
 
@@ -55,7 +55,7 @@ public final class ProgramStore: Sendable {
   }
 
   func removeAll() throws {
-    for file in files() where file.pathExtension == "pte" {
+    for file in programs {
       do {
         try FileManager.default.removeItem(at: file)
       } catch {
@@ -64,7 +64,9 @@ public final class ProgramStore: Sendable {
     }
   }
 
-  private func files() -> [URL] {
+  private var programs: [URL] { files.filter { $0.pathExtension == "pte" } }
+
+  private var files: [URL] {
     let found = try? FileManager.default.contentsOfDirectory(
       at: folder, includingPropertiesForKeys: nil)
     return found ?? []
