@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-android runner format lock serve migration
+.PHONY: demo test test-android test-ios runner format lock serve migration
 
 demo: .venv/.ready
 	@$(BIN)/python scripts/demo.py
@@ -19,6 +19,12 @@ test: .venv/.ready
 # The runner for phones in an emulated phone; needs packages, which .ci/android.sh installs.
 test-android: .venv/.ready
 	$(BIN)/pytest -m android tests/android
+
+# The iPhone app's core on this computer; needs Swift and packages, which .ci/ios.sh installs.
+test-ios: .venv/.ready
+	device_agent/ios_app/build-linux.sh test
+	device_agent/ios_app/build-linux.sh
+	$(BIN)/pytest -m "" tests/ios
 
 .venv/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -2,7 +2,7 @@
 
 import re
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 from uuid import UUID
 
 from pydantic import (
@@ -31,6 +31,8 @@ Protocol = Literal["in_situ", "isolated"]
 Origin = Literal["measured", "imported", "emulated"]
 Serial = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$")]
 Effort = Literal["quick", "standard", "thorough"]
+Thermal = Literal["nominal", "fair", "serious", "critical"]  # iOS's words; it tells no degrees
+THERMAL: tuple[Thermal, ...] = get_args(Thermal)  # from cool to hot
 # Of one operator in one session; the most thorough one takes 80,000 samples in 10,000 rounds.
 MOST_SAMPLES = 100_000
 MOST_ROUNDS = 20_000
@@ -169,6 +171,9 @@ class Conditions(Value):
     battery_c: float | None = None
     is_charging: bool | None = None
     is_awake: bool | None = None  # the screen is on
+    # Of iPhones alone; others leave the fields out, as before they existed.
+    thermal: Thermal | None = Field(default=None, exclude_if=lambda word: word is None)
+    low_power: bool | None = Field(default=None, exclude_if=lambda mode: mode is None)
 
 
 class Session(Value):

@@ -4,7 +4,7 @@ Each check says what was found and what to do about it. What a kind of device ca
 the common checks, the device itself knows: see `Examined`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from rich.table import Table
 from contract.cli import command_line, main
 from contract.errors import DeviceFailed, PhonebookError
 from contract.operators import MBConv, Operator, Slot
-from contract.timings import Conditions
+from contract.timings import THERMAL, Conditions
 from device_agent import screen
 from device_agent.adb.errors import KeyNotAccepted, PhoneNotFound
 from device_agent.devices import (
@@ -28,6 +28,18 @@ from device_agent.devices import (
     open_device,
 )
 from device_agent.devices.android import attached_phones
+from device_agent.ios.attached import attached as attached_iphones
+from device_agent.ios.errors import (
+    AnsweredNonsense,
+    AppNotRunning,
+    AppUnfit,
+    Asleep,
+    HungUp,
+    InUse,
+    NotAttached,
+    NoUsbmuxd,
+    Unplugged,
+)
 from device_agent.outputs import check_output
 from device_agent.places import cache_dir
 from device_agent.programs import Exporter, Program, ProgramCache, ProgramFile, export_to_pte
@@ -39,6 +51,20 @@ SMALL = Operator(
     slot=Slot(in_channels=16, out_channels=16, input_size=56, stride=1),
 )
 _PLAN = Plan(warmup_runs=3, min_runs=50, max_runs=500, min_duration_s=0.3, deadline_s=60.0)
+# What an error is about, and what was found.
+_MISHAPS: Mapping[type[PhonebookError], tuple[str, str]] = {
+    PhoneNotFound: ("cable", "no answer"),
+    KeyNotAccepted: ("key", "this computer is not trusted"),
+    NoUsbmuxd: ("usbmuxd", "no answer"),
+    NotAttached: ("cable", "not that iPhone"),
+    Unplugged: ("cable", "it was unplugged"),
+    AppNotRunning: ("app", "does not run"),
+    HungUp: ("app", "no answer"),
+    Asleep: ("app", "no answer"),
+    AnsweredNonsense: ("app", "something else answers"),
+    AppUnfit: ("app", "not what this agent needs"),
+    InUse: ("app", "in use"),
+}
 _STATES = {"ok": "[green]ok[/green]", "look": "[yellow]look[/yellow]", "bad": "[red]bad[/red]"}
 
 app = command_line("python -m device_agent.doctor", "See whether a device is fit to be measured.")
@@ -85,15 +111,12 @@ def diagnose(
             serial=serial,
         )
         if name != HOST:
-            yield Finding("cable and key", "ok", "it answers, and trusts this computer")
+            yield Finding("connection", "ok", "it answers")
         with opened as device:
             yield from examine(device)
-    except PhoneNotFound as error:
-        yield Finding("cable", "bad", "no answer", str(error))
-    except KeyNotAccepted as error:
-        yield Finding("key", "bad", "this computer is not trusted", str(error))
     except PhonebookError as error:
-        yield Finding("device", "bad", type(error).__name__, str(error))
+        what, found = _MISHAPS.get(type(error), ("device", type(error).__name__))
+        yield Finding(what, "bad", found, str(error))
 
 
 def examine(device: Device, *, exporter: Exporter = export_to_pte) -> Iterator[Finding]:
@@ -154,6 +177,7 @@ def _state(found: Conditions) -> Finding:
             ("battery °C", found.battery_c),
             ("battery", None if found.battery is None else f"{found.battery:.0%}"),
             ("governor", found.governor),
+            ("heat", found.thermal),
         )
         if value is not None
     ]
@@ -177,6 +201,14 @@ def _steadiness(medians_us: Sequence[float], others: float | None) -> Finding:
 
 def _throttling(before: Conditions, after: Conditions) -> Finding:
     limits = (before.clock_limit_mhz, after.clock_limit_mhz)
+    if before.thermal is not None and after.thermal is not None:
+        risen = THERMAL.index(after.thermal) > THERMAL.index(before.thermal)
+        return Finding(
+            "throttling",
+            "look" if risen else "ok",
+            f"heat {before.thermal} before, {after.thermal} after",
+            "it warms up within seconds: let it lie free and cool" if risen else "",
+        )
     if limits[0] is None or limits[1] is None:
         return Finding("throttling", "look", "the device does not tell its clocks' limits")
     found = f"clock limit {limits[0]:.0f} MHz before, {limits[1]:.0f} MHz after"
@@ -188,15 +220,15 @@ def _throttling(before: Conditions, after: Conditions) -> Finding:
 
 
 def _list_phones() -> None:
-    phones = attached_phones()
+    phones = (*attached_phones(), *attached_iphones())
     if not phones:
         raise PhoneNotFound(
             "no phone answers; name one to see why: "
-            "python -m device_agent.doctor --device galaxys8"
+            "python -m device_agent.doctor --device galaxys8, or iphonex"
         )
     table = Table("serial", "--device")
     for serial, name in phones:
-        table.add_row(serial, name)
+        table.add_row(serial, name or "? (open the Phonebook app)")
     screen.console.print(table)
 
 

@@ -33,8 +33,8 @@ def run(
     device: Annotated[
         list[str] | None,
         Parameter(
-            help="Which devices: host is this computer, galaxys8 every such phone on it. May be "
-            "given several times [default: host].",
+            help="Which devices: host is this computer, galaxys8 or iphonex every such phone on "
+            "it. May be given several times [default: host].",
             negative="",
         ),
     ] = None,

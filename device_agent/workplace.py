@@ -44,11 +44,13 @@ class Options:
     """What `run` and `audit` have in common: the device, its runtime, and the server."""
 
     device: Annotated[
-        str, Parameter(help="Which device: host is this computer, galaxys8 that phone.")
+        str, Parameter(help="Which device: host is this computer, galaxys8 or iphonex that phone.")
     ]
     serial: Annotated[
         str | None,
-        Parameter(help="Which phone of several: serial number or HOST:PORT [$ANDROID_SERIAL]."),
+        Parameter(
+            help="Which phone of several: serial number, UDID, or HOST:PORT [$ANDROID_SERIAL]."
+        ),
     ] = None
     dtype: Annotated[Dtype, Parameter(help="Of weights and activations.")] = "float32"
     threads: Annotated[

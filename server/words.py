@@ -37,6 +37,10 @@ def conditions_words(conditions: Conditions) -> str:
     if conditions.battery is not None:
         warmth = "" if conditions.battery_c is None else f" at {conditions.battery_c:.0f} °C"
         parts.append(f"battery {conditions.battery:.0%}{warmth}")
+    if conditions.thermal is not None:
+        parts.append(f"thermal state {conditions.thermal}")
+    if conditions.low_power:
+        parts.append("low-power mode")
     if conditions.is_awake is False:
         parts.append("screen off")
     return ", ".join(parts) or "no readings"

@@ -22,9 +22,11 @@ from contract.timings import (
     Runtime,
     Serial,
 )
+from device_agent.ios.models import is_apples
 from device_agent.programs import ProgramFile
 
 HOST = "host"  # this computer
+KNOWN = (HOST, "galaxys8", "iphonex")  # of the phones, an example for each kind
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,8 +87,8 @@ class ProgramFailed(Exception):
 
 
 class Device(typing.Protocol):
-    """Implementations: `host.Host`, `android.AndroidPhone`; in tests, `FakeDevice` and
-    `SimulatedDevice`.
+    """Implementations: `host.Host`, `android.AndroidPhone`, `ios.IPhone`; in tests, `FakeDevice`
+    and `SimulatedDevice`.
 
     A device is a context manager: entering it starts its runner, leaving it leaves nothing
     running.
@@ -222,7 +224,11 @@ def _kind(name: str) -> _Kind:
 
         return _Kind(open=host.Host, attached=lambda: (host.host_serial(),))
     if get_close_matches(name, [HOST]) or not re.fullmatch(DEVICE_NAME, name):
-        raise PhonebookError(f"no device {name!r}; {near(name, [HOST, 'galaxys8'])}")
+        raise PhonebookError(f"no device {name!r}; {near(name, KNOWN)}")
+    if is_apples(name):
+        from device_agent.devices import ios
+
+        return _Kind(open=partial(ios.IPhone, name), attached=partial(ios.attached_as, name))
 
     from device_agent.devices import android
 

@@ -44,6 +44,11 @@ constexpr const char* kRunner = "native";
 #endif
 constexpr int64_t kHeartbeatNs = 1'000'000'000;
 
+// Given without quotes, which not every build tool passes on unharmed.
+#define PHONEBOOK_TEXT(words) #words
+#define PHONEBOOK_TEXT_OF(macro) PHONEBOOK_TEXT(macro)
+constexpr const char* kExecutorchVersion = PHONEBOOK_TEXT_OF(PHONEBOOK_EXECUTORCH_VERSION);
+
 /** The smallest difference between two readings of the clock that is not zero. */
 int64_t clock_step_ns() {
   int64_t smallest_ns = INT64_MAX;
@@ -88,19 +93,22 @@ void make_pool(uint32_t threads) {
   }
 }
 
-/** Between runs: the job's deadline, and a sign of life about once a second. */
+/** Between runs: the job's deadline, a wish to stop, and a sign of life about once a second. */
 class Watch {
  public:
-  Watch(const phonebook_runner& runner, int64_t deadline_ns)
-      : runner_(runner), began_ns_(now_ns()), deadline_ns_(deadline_ns), spoke_ns_(began_ns_) {}
+  Watch(const phonebook_runner& runner, const phonebook_job& job)
+      : runner_(runner), job_(job), began_ns_(now_ns()), spoke_ns_(began_ns_) {}
 
   int64_t elapsed_ns() const { return now_ns() - began_ns_; }
 
   void look(size_t samples) {
+    const auto after = [&] { return ", after " + std::to_string(samples) + " timed runs"; };
+    if (job_.is_stopped != nullptr && job_.is_stopped(runner_.listener)) {
+      throw Failure("stopped", "stopped as told" + after());
+    }
     const int64_t now = now_ns();
-    if (now - began_ns_ >= deadline_ns_) {
-      throw Failure("timed_out", "stopped at its deadline, after " + std::to_string(samples) +
-                                     " timed runs");
+    if (now - began_ns_ >= job_.deadline_ns) {
+      throw Failure("timed_out", "stopped at its deadline" + after());
     }
     if (now - spoke_ns_ >= kHeartbeatNs) {
       runner_.say(runner_.listener, "{\"alive\": true}");
@@ -110,13 +118,13 @@ class Watch {
 
  private:
   const phonebook_runner& runner_;
+  const phonebook_job& job_;
   const int64_t began_ns_;
-  const int64_t deadline_ns_;
   int64_t spoke_ns_;
 };
 
 std::string time_program(const phonebook_runner& runner, const phonebook_job& job) {
-  Watch watch(runner, job.deadline_ns);
+  Watch watch(runner, job);
   DelegateEvents tracer;
   LoadedProgram program(job.program, job.memory_format, job.trace ? &tracer : nullptr);
   const int64_t load_ns = watch.elapsed_ns();
@@ -207,3 +215,13 @@ void phonebook_time_program(phonebook_runner* runner, const phonebook_job* job) 
 }
 
 void phonebook_close(phonebook_runner* runner) { delete runner; }
+
+const char* phonebook_executorch_version(void) { return phonebook::kExecutorchVersion; }
+
+bool phonebook_can_trace(void) {
+#ifdef ET_EVENT_TRACER_ENABLED
+  return true;
+#else
+  return false;
+#endif
+}

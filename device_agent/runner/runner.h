@@ -11,7 +11,8 @@
  *
  * `runner` is "ndk" of one that the Android NDK built: another compiler, another C library.
  *
- * Error codes are those of contract/timings.py: load_failed, run_failed, timed_out, bad_samples.
+ * Error codes are those of contract/timings.py: load_failed, run_failed, timed_out, bad_samples;
+ * and `stopped`, of a job that was told to stop.
  */
 #ifndef PHONEBOOK_RUNNER_H
 #define PHONEBOOK_RUNNER_H
@@ -45,10 +46,13 @@ typedef struct phonebook_job {
   int64_t min_duration_ns;
   int64_t deadline_ns; /* from the job's start, loading included; looked at between runs */
   bool trace;          /* also report each operator that a delegate ran */
+  /* Whether to stop, asked before each run with the runner's listener; NULL: never. */
+  bool (*is_stopped)(void *listener);
 } phonebook_job;
 
 /* Makes ExecuTorch's thread pool exactly `threads` wide, bound to `cpus` unless `cpu_count` is 0.
- * The pool belongs to the process: open one runner, before anything else uses ExecuTorch.
+ * The pool belongs to the process: have one runner open at a time, and let nothing else use
+ * ExecuTorch.
  * Says `ready`, or says an error and returns NULL. */
 phonebook_runner *phonebook_open(uint32_t threads, const uint32_t *cpus, size_t cpu_count,
                                  phonebook_say say, void *listener);
@@ -57,6 +61,12 @@ phonebook_runner *phonebook_open(uint32_t threads, const uint32_t *cpus, size_t 
 void phonebook_time_program(phonebook_runner *runner, const phonebook_job *job);
 
 void phonebook_close(phonebook_runner *runner);
+
+/* The version of ExecuTorch that this was built for, as "1.5.1". */
+const char *phonebook_executorch_version(void);
+
+/* Whether that ExecuTorch was built with its event tracer: without, a trace has no events. */
+bool phonebook_can_trace(void);
 
 #ifdef __cplusplus
 }

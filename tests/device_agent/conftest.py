@@ -1,11 +1,12 @@
 """Real programs, exported once: operators, a small whole network, and two odd ones."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -15,10 +16,15 @@ from contract.spaces import space
 from contract.timings import Dtype, MemoryFormat, Runner
 from device_agent.devices.android import AndroidPhone
 from device_agent.devices.host import PYTHON_RUNNER
+from device_agent.devices.ios import IPhone
+from device_agent.ios.care import Limits
+from device_agent.ios.messages import PORT
 from device_agent.programs import Program, ProgramCache, ProgramFile, export_to_pte
 from device_agent.runner.build import native_runner
 from tests.adbd import Adbd
+from tests.device_agent.fake_app import FakeApp
 from tests.device_agent.phones import QUICK, FakeS8, Opens, fake_bundle
+from tests.usbmux import Cabled, FakeUsbmuxd
 
 OPERATORS = (
     Operator(block=Stem(), slot=Slot(in_channels=3, out_channels=8, input_size=16, stride=2)),
@@ -167,6 +173,47 @@ def phone(adbd: Adbd, tmp_path: Path) -> Opens:
                 "bundle": bundle,
                 "limits": QUICK,
                 "return_limit_s": 10.0,
+                **changes,
+            },
+        )
+
+    return opens
+
+
+OpensIPhone = Callable[..., IPhone]
+
+
+@pytest.fixture
+def app() -> Iterator[FakeApp]:
+    with FakeApp() as opened:
+        yield opened
+
+
+@pytest.fixture
+def cabled(app: FakeApp) -> Cabled:
+    """An iPhone of its own for each test, as its app is asked what it is once."""
+    return Cabled(f"{uuid4().hex}00000000", {PORT: app.port})
+
+
+@pytest.fixture
+def usbmuxd(home: None, cabled: Cabled, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeUsbmuxd]:
+    with FakeUsbmuxd(cabled) as daemon:
+        monkeypatch.setenv("USBMUXD_SOCKET_ADDRESS", daemon.address)
+        yield daemon
+
+
+@pytest.fixture
+def iphone(usbmuxd: FakeUsbmuxd) -> OpensIPhone:
+    """Opens the iPhone; a test enters it."""
+
+    def opens(name: str = "iphonex", **changes: Any) -> IPhone:
+        options = {"dtype": "float32", "threads": 1, "memory_format": "contiguous"}
+        limits = Limits(look_every_s=0, pause_s=0.05, patience_s=0.3)
+        return IPhone(
+            name,
+            **{
+                **options,
+                **{"protocol": "isolated", "limits": limits, "return_limit_s": 5.0},
                 **changes,
             },
         )

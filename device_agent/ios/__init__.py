@@ -1,0 +1,1 @@
+"""An iPhone through usbmux, and the benchmark app that runs on it."""
