@@ -34,6 +34,7 @@ from device_agent.ios.errors import (
     AppNotRunning,
     AppUnfit,
     Asleep,
+    HungUp,
     InUse,
     NotAttached,
     NoUsbmuxd,
@@ -58,6 +59,7 @@ _MISHAPS: Mapping[type[PhonebookError], tuple[str, str]] = {
     NotAttached: ("cable", "not that iPhone"),
     Unplugged: ("cable", "it was unplugged"),
     AppNotRunning: ("app", "does not run"),
+    HungUp: ("app", "no answer"),
     Asleep: ("app", "no answer"),
     AnsweredNonsense: ("app", "something else answers"),
     AppUnfit: ("app", "not what this agent needs"),
@@ -109,7 +111,7 @@ def diagnose(
             serial=serial,
         )
         if name != HOST:
-            yield Finding("connection", "ok", "it answers, and trusts this computer")
+            yield Finding("connection", "ok", "it answers")
         with opened as device:
             yield from examine(device)
     except PhonebookError as error:

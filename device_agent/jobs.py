@@ -5,7 +5,7 @@ from contract.jobs import AuditTable, MeasureNetwork, Profile, Work
 from contract.networks import network
 from contract.spaces import space as space_named
 from device_agent.audit import audit
-from device_agent.network import exported, time_network
+from device_agent.network import exported, must_be_measured, time_network
 from device_agent.profile import profile
 from device_agent.workplace import Workplace
 
@@ -26,6 +26,7 @@ def do(work: Work, place: Workplace) -> Estimate | None:
             audit(place, space_named(work.space), networks=work.networks, seed=work.seed)
             place.send()
         case MeasureNetwork():
+            must_be_measured(place.device, place.name)
             chosen = network(work.blocks, space=space_named(work.space), name="asked-for")
             runtime, watch = place.device.runtime, place.watch
             file = exported(chosen, runtime, place.cache, place.exporter, watch=watch)

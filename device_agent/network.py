@@ -76,10 +76,7 @@ def run(
         ) as opened,
     ):
         must_offer(opened, wanted)
-        if opened.origin != "measured":
-            raise PhonebookError(
-                f"{device} is {opened.origin}: how long a network takes there says nothing"
-            )
+        must_be_measured(opened, device)
         cache = ProgramCache(cache_dir())
         file = exported(chosen, opened.runtime, cache, export_to_pte, weights=weights)
         figures = time_network(opened, chosen, file)
@@ -94,6 +91,14 @@ def run(
             f"(grade {figures.grade}); median {figures.median_us:,.1f} us, p90 "
             f"{figures.p90_us:,.1f} us; the device was calm for {figures.calm} of "
             f"{figures.samples} samples in {figures.rounds} visits"
+        )
+
+
+def must_be_measured(device: Device, name: str) -> None:
+    """Raises PhonebookError where it is emulated, or anything else than a device."""
+    if device.origin != "measured":
+        raise PhonebookError(
+            f"{name} is {device.origin}: how long a network takes there says nothing"
         )
 
 

@@ -116,6 +116,11 @@ class IPhone:
                 f"{self.serial} is the app without a phone: its rows are marked emulated and say "
                 "nothing of a phone's speed"
             )
+        try:
+            self._despite_absence(self._app.must_be_free)
+        except BaseException:
+            self._leave()
+            raise
         return self
 
     def __exit__(self, *raised: object) -> None:

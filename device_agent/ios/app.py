@@ -6,11 +6,11 @@ import platform
 import re
 from contextlib import suppress
 from hashlib import sha256
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from pydantic import ValidationError
 
-from device_agent.ios.errors import AnsweredNonsense, AppUnfit, Asleep, InUse, StorageFull
+from device_agent.ios.errors import AnsweredNonsense, AppUnfit, Asleep, HungUp, InUse, StorageFull
 from device_agent.ios.messages import (
     APP,
     JOB_RESULTS,
@@ -178,6 +178,10 @@ class App:
         if status not in (200, 404):
             raise self._refusal("DELETE /v1/jobs", status, body)
 
+    def must_be_free(self) -> None:
+        """Raises InUse where another agent has the app: it lets none stop even an unknown job."""
+        self.stop(uuid4())
+
     def _request(
         self, method: str, path: str, content: bytes | None = None, *, limit_s: float = 0.0
     ) -> tuple[int, bytes]:
@@ -206,7 +210,7 @@ class App:
             except http.client.HTTPException as error:
                 self.close()
                 raise self._nonsense(path, repr(error).encode()) from error
-        raise Asleep(f"{self.udid}: the app hangs up; close it on the phone, and open it again")
+        raise HungUp(f"{self.udid}: the app hangs up; close it on the phone, and open it again")
 
     def _connected(self, limit_s: float) -> http.client.HTTPConnection:
         if self._connection is None:

@@ -15,6 +15,7 @@ DeviceFailed
     |                 when the last phone is unplugged
     |-- Unplugged     the phone is gone from the cable
     |-- AppNotRunning nothing listens on the app's port
+    |-- HungUp        the app ends connections without an answer
     `-- Asleep        the app is there and does not answer, or says it sleeps
 """
 
@@ -71,6 +72,10 @@ class Unplugged(Away):
 
 class AppNotRunning(Away):
     """Nothing listens on the app's port."""
+
+
+class HungUp(Away):
+    """The app ends connections without an answer."""
 
 
 class Asleep(Away):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from device_agent.devices import ProgramFailed
 from device_agent.ios.app import App, JobRuns, JobUnknown, ProgramUnknown
-from device_agent.ios.errors import AppUnfit, Away, Stuck
+from device_agent.ios.errors import AppNotRunning, AppUnfit, Away, HungUp, Stuck
 from device_agent.ios.messages import AppJob, JobDone, JobResult
 from device_agent.runner.protocol import Timed
 
@@ -53,14 +53,13 @@ class Jobs:
                     time.sleep(self._expected_s(job))
                 result = self._result(job, until)
             except JobUnknown:
-                endings += 1
                 is_posted = False
-                if endings > MOST_ENDINGS:
-                    self.current = None
-                    raise ProgramFailed(
-                        "crashed", f"the app ended {endings} times while it ran this program"
-                    ) from None
+                endings += 1
+                self._blame(endings)
             except Away as away:
+                if not is_posted and isinstance(away, AppNotRunning | HungUp):
+                    endings += 1  # it may have ended by what it was just given
+                    self._blame(endings)
                 self._wait_for_return(away)
                 until = time.monotonic() + job.deadline_ns / 1e9 + self._grace_s
             else:
@@ -68,6 +67,14 @@ class Jobs:
                 if isinstance(result, JobDone):
                     self._lasted_s[job.sha256, job.trace] = _lasted_s(job, result.answer)
                 return result
+
+    def _blame(self, endings: int) -> None:
+        """Raises ProgramFailed where the app ended too often for it to be chance."""
+        if endings > MOST_ENDINGS:
+            self.current = None
+            raise ProgramFailed(
+                "crashed", f"the app ended {endings} times while it ran this program"
+            )
 
     def stop(self) -> None:
         """Let the app end what it is at for us, at its next run."""

@@ -1,16 +1,19 @@
 """Starting the app from this computer, where the user has the pymobiledevice3 command."""
 
+import os
 import shutil
 import subprocess
 
 COMMAND = "pymobiledevice3"
-BUNDLE = "org.phonebook.bench"
+BUNDLE = "dev.phonebook.bench"
+BUNDLE_VARIABLE = "PHONEBOOK_IPHONE_APP"  # of who had to sign the app under another identifier
 LIMIT_S = 60.0
 
 
 def launch_command(udid: str) -> list[str]:
     """What starts the app on that phone, whose Developer Mode must be on."""
-    return [COMMAND, "developer", "dvt", "launch", "--udid", udid, BUNDLE]
+    bundle = os.environ.get(BUNDLE_VARIABLE) or BUNDLE
+    return [COMMAND, "developer", "dvt", "launch", "--udid", udid, bundle]
 
 
 def can_launch() -> bool:

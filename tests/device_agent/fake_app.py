@@ -5,6 +5,7 @@ import hashlib
 import json
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,6 +37,8 @@ class FakeApp:
     room: int = 1 << 30  # bytes
     damages: int = 0  # how many of the next uploads arrive changed
     mute: bool = False  # takes requests, and answers none
+    looks: list[str] = field(default_factory=list)  # the thermal states of the next ones
+    on_post: list[Callable[[], object]] = field(default_factory=list)  # one for each next job
     breaks: list[str] = field(default_factory=list)  # the statuses of the next jobs
     programs: dict[str, bytes] = field(default_factory=dict)
     uploads: int = 0
@@ -82,7 +85,10 @@ class FakeApp:
         }
 
     def answer(self, method: str, path: str, body: bytes) -> Answer:
+        held = self.held_by is not None and method in ("POST", "DELETE")
         match method, path.split("/")[2:]:
+            case _ if held:
+                return 423, {"error": f"in use by {self.held_by}", "agent": self.held_by}
             case "GET", ["info"]:
                 return 200, self._info()
             case "HEAD", ["programs", digest]:
@@ -101,6 +107,7 @@ class FakeApp:
         return 400, {"error": f"no route {method} {path}"}
 
     def _info(self) -> dict[str, Any]:
+        thermal = self.looks.pop(0) if self.looks else self.thermal
         state = "asleep" if self.asleep else "busy" if self.running else "idle"
         return {
             **{"app": "phonebook-bench", "protocol": self.protocol, "version": "0.1.0"},
@@ -108,7 +115,7 @@ class FakeApp:
             **{"build": "20H350", "cores": 6, "memory_bytes": 2_960_000_000, "runner": "native"},
             **{"executorch": self.executorch, "tracer": self.tracer, "emulated": self.emulated},
             **{"state": state, "job": self.running, "free_bytes": self.room},
-            "conditions": self.conditions(),
+            "conditions": self.conditions() | {"thermal": thermal},
         }
 
     def _put(self, digest: str, content: bytes) -> Answer:
@@ -125,8 +132,6 @@ class FakeApp:
 
     def _post(self, job: dict[str, Any]) -> Answer:
         name = job["job"]
-        if self.held_by is not None:
-            return 423, {"error": f"in use by {self.held_by}", "agent": self.held_by}
         if self.asleep:
             return 503, {"error": "the app is asleep"}
         if name in self._jobs:
@@ -137,11 +142,13 @@ class FakeApp:
             return 409, {"error": "that program is not here"}
         self.posted.append(job)
         content = self.programs[job["sha256"]]
-        if content.startswith(b"crash"):
-            threading.Thread(target=self.restart).start()
         lasts = 0.25 if content.startswith(b"slow") else 0.0
         lasts = 1e9 if content.startswith((b"hang", b"crash")) else lasts
         self._jobs[name] = (job, time.monotonic() + lasts)
+        if content.startswith(b"crash"):
+            self.restart()
+        if self.on_post:
+            self.on_post.pop(0)()
         return 202, {"job": name}
 
     def _result(self, name: str) -> Answer:

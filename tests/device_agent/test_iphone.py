@@ -148,12 +148,11 @@ def test_a_program_that_ends_the_app_each_time_costs_itself_alone(
 
 
 def test_a_job_that_was_lost_in_a_restart_is_posted_again(
-    iphone: OpensIPhone, app: FakeApp, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    iphone: OpensIPhone, app: FakeApp, tmp_path: Path
 ) -> None:
     slow = program(tmp_path, "slow")
     with iphone() as device:
-        app.programs.clear()
-        after(0.1, app.restart)
+        app.on_post = [app.restart]
         check_output(device.time_program(slow, PLAN), slow, "float32")
     assert [job["job"] for job in app.posted] == [app.posted[0]["job"]] * 2
 
@@ -179,8 +178,8 @@ def test_a_pulled_cable_that_is_put_back_costs_nothing(
 ) -> None:
     slow = program(tmp_path, "slow")
     with iphone() as device:
-        after(0.1, lambda: usbmuxd.unplug(cabled))
-        after(0.6, lambda: usbmuxd.plug(cabled))
+        app.on_post = [lambda: usbmuxd.unplug(cabled)]
+        after(0.5, lambda: usbmuxd.plug(cabled))
         check_output(device.time_program(slow, PLAN), slow, "float32")
     assert len(app.posted) == 1  # it went on meanwhile
     said = capfd.readouterr().err
@@ -265,8 +264,7 @@ class TestCare:
         capfd: pytest.CaptureFixture[str],
     ) -> None:
         with iphone() as device:
-            app.thermal = "serious"
-            after(0.15, lambda: setattr(app, "thermal", "fair"))
+            app.looks = ["serious", "serious", "fair"]
             device.time_program(program(tmp_path, "good"), PLAN)
         said = capfd.readouterr().err
         assert "iPhone10,3: its heat is serious; waiting until it is cool" in said

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+import device_agent
 from contract.errors import DeviceFailed, PhonebookError
 from device_agent.devices import Plan, attached, open_device
 from device_agent.ios.errors import (
@@ -135,8 +136,14 @@ class TestTheApp:
         self, iphone: OpensIPhone, app: FakeApp, tmp_path: Path
     ) -> None:
         app.held_by = "lab-mac-0a1b2c"
-        with iphone() as device, pytest.raises(InUse, match=r"another agent .* lab-mac-0a1b2c"):
-            device.time_program(program(tmp_path, "good"), PLAN)
+        with pytest.raises(InUse, match=r"another agent .* lab-mac-0a1b2c"), iphone():
+            pass
+        app.held_by = None
+        with iphone() as device:
+            app.held_by = "lab-mac-0a1b2c"  # which had to wait for a minute without a word
+            with pytest.raises(InUse, match=r"another agent .* lab-mac-0a1b2c"):
+                device.time_program(program(tmp_path, "good"), PLAN)
+        assert app.posted == []
 
     def test_two_agents_here_do_not_share_a_phone(self, iphone: OpensIPhone) -> None:
         with iphone(), pytest.raises(DeviceFailed, match="another agent is measuring there"):
@@ -155,7 +162,7 @@ class TestTheApp:
     def test_ctrl_c_leaves_nothing_running(
         self, iphone: OpensIPhone, app: FakeApp, tmp_path: Path
     ) -> None:
-        after(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
+        app.on_post = [lambda: os.kill(os.getpid(), signal.SIGINT)]
         with pytest.raises(KeyboardInterrupt), iphone() as device:
             device.time_program(program(tmp_path, "hang"), PLAN)
         assert app.running is None
@@ -175,11 +182,17 @@ class TestTheApp:
         with pytest.raises(AppNotRunning, match="failed: Developer Mode is off"):
             iphone()
         command.write_text(f'#!/bin/sh\necho "$*" > {called}\n')
+        monkeypatch.setenv("PHONEBOOK_IPHONE_APP", "com.example.bench")
         after(0.3, lambda: app.__enter__())
         with iphone() as device:
             device.time_program(program(tmp_path, "good"), PLAN)
             udid = device.serial
-        assert called.read_text() == f"developer dvt launch --udid {udid} {BUNDLE}\n"
+        assert called.read_text() == f"developer dvt launch --udid {udid} com.example.bench\n"
+
+    def test_it_is_started_by_the_identifier_that_it_is_built_with(self) -> None:
+        project = Path(device_agent.__path__[0]) / "ios_app" / "App"
+        settings = (project / "PhonebookBench.xcconfig").read_text()
+        assert f"PRODUCT_BUNDLE_IDENTIFIER = {BUNDLE}\n" in settings
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from device_agent.ios.mux import ADDRESS_VARIABLE
 from device_agent.places import cache_dir
 from tests.e2e.conftest import World
 from tests.e2e.conftest import world as world  # the same server and commands as there
-from tests.ios.app import AppMissing, EmulatedApp
+from tests.ios.app import IPHONE_X, AppMissing, EmulatedApp
 from tests.usbmux import Cabled, FakeUsbmuxd
 
 UDID = "e1f2000000000000000000000000000000000001"
@@ -52,3 +52,5 @@ def as_it_should_be(request: pytest.FixtureRequest) -> None:
     if "phone" in request.fixturenames:
         there: Phone = request.getfixturevalue("phone")
         there.app.restart()
+        there.app.set(**IPHONE_X)
+        there.app.set(free_bytes=1 << 30)

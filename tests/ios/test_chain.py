@@ -14,18 +14,31 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 
+from contract.client import table_client
+from contract.jobs import Job, MeasureNetwork
 from contract.operators import MBConv, Operator, Slot
 from contract.spaces import space
 from contract.timings import Protocol
 from device_agent.devices import Plan, ProgramFailed
 from device_agent.devices.ios import IPhone
 from device_agent.in_situ import designed
+from device_agent.ios.app import App, HashDiffers, TooLarge
 from device_agent.ios.care import Limits
-from device_agent.ios.errors import AppNotRunning, Asleep, InUse, LowPower, TooHot, Unplugged
+from device_agent.ios.errors import (
+    AppNotRunning,
+    Asleep,
+    InUse,
+    LowPower,
+    StorageFull,
+    TooHot,
+    Unplugged,
+)
+from device_agent.ios.messages import MOST_PROGRAM_BYTES
 from device_agent.outputs import check_output
 from device_agent.places import cache_dir
 from device_agent.programs import Program, ProgramCache, ProgramFile, export_to_pte
@@ -249,8 +262,8 @@ def test_an_app_that_another_agent_has_is_left_alone(
     with opens() as device:
         device.time_program(small, PLAN)
     monkeypatch.setenv("PHONEBOOK_HOME", str(tmp_path))  # an agent of another folder
-    with opens() as device, pytest.raises(InUse, match="another agent has the app"):
-        device.time_program(small, PLAN)
+    with pytest.raises(InUse, match="another agent has the app"), opens():
+        pass
 
 
 def test_a_program_is_sent_once_and_kept_by_its_hash(phone: Phone, small: ProgramFile) -> None:
@@ -265,6 +278,46 @@ def test_a_program_is_sent_once_and_kept_by_its_hash(phone: Phone, small: Progra
 
 def _is(path: Path, file: ProgramFile) -> bool:
     return path.is_file() and path.read_bytes() == file.path.read_bytes()
+
+
+def test_what_the_app_does_not_keep_is_told_with_the_reason(
+    phone: Phone, small: ProgramFile
+) -> None:
+    with closing(App(UDID)) as app:
+        with pytest.raises(HashDiffers):
+            app.upload("0" * 64, b"not what it is called")
+        with pytest.raises(TooLarge):
+            app.upload("0" * 64, bytes(MOST_PROGRAM_BYTES + 1))
+        assert not app.has("0" * 64)
+        app.delete_programs()
+    with opens() as device:
+        phone.app.set(free_bytes=0)
+        with pytest.raises(StorageFull, match="the same command goes on"):
+            device.store([small])
+        phone.app.set(free_bytes=1 << 30)
+        check_output(device.time_program(small, PLAN), small, "float32")
+
+
+def test_an_agent_that_serves_takes_its_jobs_and_calls_nothing_emulated_a_latency(
+    phone: Phone, world: World
+) -> None:
+    blocks = tuple("skip" if slot.keeps_shape else "k3_e1" for slot in space(SPACE).slots)
+    with opens() as device:
+        description, runtime = device.describe(), device.runtime
+    job = Job(
+        id=uuid4(),
+        device=NAME,
+        runtime=runtime,
+        work=MeasureNetwork(space=SPACE, blocks=blocks),
+    )
+    with table_client(world.server) as client:
+        client.register(NAME, description)
+        client.file_job(job)
+        done = world.run("device_agent.serve", "--device", NAME, "--once")
+        report = client.job(job.id)
+    assert done.code == 0, done.errors
+    assert report.state == "dead"
+    assert "iphonex is emulated: how long a network takes there says nothing" in str(report)
 
 
 def test_the_phone_that_is_there_has_its_name(phone: Phone, world: World) -> None:
