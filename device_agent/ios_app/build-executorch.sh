@@ -39,7 +39,7 @@ cmake -S . -B "$libraries" --preset ios -DDEPLOYMENT_TARGET=16.0 \
     -DEXECUTORCH_BUILD_KERNELS_TORCHAO=OFF
 cmake --build "$libraries" --config Release
 minimum=$(otool -l "$libraries/Release/libxnnpack_backend.a" |
-    awk '/LC_BUILD_VERSION/ { build = 1 } build && $1 == "minos" { print $2; exit }')
+    awk '$1 == "minos" && !found { print $2; found = 1 }')
 [ "$minimum" = 16.0 ] || { echo "built for iOS $minimum, not 16.0" >&2; exit 1; }
 
 cd - >/dev/null

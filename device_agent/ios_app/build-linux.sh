@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The app core on Linux, with the runner and ExecuTorch that this computer's own runner has.
+# The app core on x86-64 Linux, with the runner and ExecuTorch that this computer's own runner has.
 #   build-linux.sh          makes build/ios/phonebook-bench, a program that plays the app
 #   build-linux.sh test     runs the package's unit tests
 # Needs `.ci/swift.sh up`, cmake, g++ and the environment in .venv. Builds only what has changed.

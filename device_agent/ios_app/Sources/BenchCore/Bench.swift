@@ -176,7 +176,8 @@ public final class Bench: @unchecked Sendable {
         "the device is \(before.thermal.rawValue), the job allows \(request.maxThermal.rawValue)")
     }
     if before.lowPower {
-      return ended(.lowPower, "Low Power Mode is on: it slows the CPU down; turn it off in Settings")
+      return ended(
+        .lowPower, "Low Power Mode is on, which slows the CPU down: turn it off in Settings")
     }
     let path = store.outputPath
     try? FileManager.default.removeItem(atPath: path)

@@ -32,8 +32,7 @@ public struct HTTPHead: Equatable, Sendable {
       throw Refusal(411, "Content-Length is required; chunks are not understood")
     }
     if let length = fields["content-length"] {
-      guard !length.isEmpty, length.utf8.allSatisfy({ (48...57).contains($0) }),
-        let count = Int(length)
+      guard length.unicodeScalars.allSatisfy({ ("0"..."9").contains($0) }), let count = Int(length)
       else { throw Refusal(400, "Content-Length is no count of bytes") }
       contentLength = count
     } else {

@@ -40,7 +40,10 @@ public struct JobRequest: Decodable, Equatable, Sendable {
       DecodingError.dataCorrupted(let context)
     {
       let path = context.codingPath.map(\.stringValue).joined(separator: ".")
-      throw Refusal(400, "not a job: " + (path.isEmpty ? "this is no JSON object" : "\(path) is not what a job has there"))
+      throw Refusal(
+        400,
+        path.isEmpty
+          ? "not a job: this is no JSON object" : "not a job: \(path) is not what a job has there")
     }
     guard JobRequest.isName(job) else {
       throw Refusal(400, "not a job: job is a name of at most 100 letters, digits and hyphens")
@@ -62,13 +65,16 @@ public struct JobRequest: Decodable, Equatable, Sendable {
       (deadlineNs >= 1, "deadline_ns is at least 1"),
       (deadlineNs <= 3_600_000_000_000, "deadline_ns is at most an hour"),
     ]
-    for (holds, rule) in rules where !holds { throw Refusal(422, "the job makes no sense: \(rule)") }
+    for (holds, rule) in rules where !holds {
+      throw Refusal(422, "the job makes no sense: \(rule)")
+    }
   }
 
   static func isName(_ text: some StringProtocol) -> Bool {
     (1...100).contains(text.utf8.count)
-      && text.utf8.allSatisfy { byte in
-        (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || byte == 45
+      && text.unicodeScalars.allSatisfy {
+        ("0"..."9").contains($0) || ("A"..."Z").contains($0) || ("a"..."z").contains($0)
+          || $0 == "-"
       }
   }
 }

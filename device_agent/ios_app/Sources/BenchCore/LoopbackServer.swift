@@ -56,7 +56,9 @@ public final class LoopbackServer: @unchecked Sendable {
     }
     let wake = ends[0]
     Thread.detachNewThread { [weak self] in
-      while Sockets.waitForClient(of: socket, or: wake), let client = Sockets.nextClient(of: socket) {
+      while Sockets.waitForClient(of: socket, or: wake),
+        let client = Sockets.nextClient(of: socket)
+      {
         self?.begin(client)
       }
       close(socket)
@@ -112,7 +114,8 @@ public final class LoopbackServer: @unchecked Sendable {
           guard Sockets.deliver(bytes, to: client), !request.head.closes else { return }
         }
         if parser.takeExpectation() {
-          guard Sockets.deliver(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8), to: client) else { return }
+          let goOn = Array("HTTP/1.1 100 Continue\r\n\r\n".utf8)
+          guard Sockets.deliver(goOn, to: client) else { return }
         }
         guard let bytes = Sockets.receive(from: client) else { return }
         parser.append(bytes)

@@ -28,7 +28,8 @@ public final class ProgramStore: Sendable {
   /// Where a run's output goes; only one job runs at a time.
   var outputPath: String { folder.appendingPathComponent("last.output").path }
 
-  /// Throws Refusal 422 where the bytes are others, 507 where they do not fit; nothing is kept then.
+  /// Throws Refusal 422 where the bytes are others, 507 where they do not fit.
+  /// Nothing is kept then.
   func put(_ bytes: [UInt8], sha256: String) throws {
     let found = SHA256.hex(of: bytes)
     guard found == sha256 else {
@@ -38,8 +39,8 @@ public final class ProgramStore: Sendable {
     guard Int64(bytes.count) + ProgramStore.reserveBytes <= free else {
       throw Refusal(
         507,
-        "no room for \(bytes.count) bytes: \(free) are free, of which \(ProgramStore.reserveBytes) stay so; "
-          + "delete programs, or make room on the device")
+        "no room for \(bytes.count) bytes: \(free) are free, of which "
+          + "\(ProgramStore.reserveBytes) stay so; delete programs, or make room on the device")
     }
     let partial = folder.appendingPathComponent("\(UUID().uuidString).partial")
     do {

@@ -26,7 +26,10 @@ public enum SHA256 {
 
   /// Whether the text is a digest as `hex` writes it.
   static func isHex(_ text: some StringProtocol) -> Bool {
-    text.utf8.count == 64 && text.utf8.allSatisfy { (48...57).contains($0) || (97...102).contains($0) }
+    text.utf8.count == 64
+      && text.unicodeScalars.allSatisfy {
+        ("0"..."9").contains($0) || ("a"..."f").contains($0)
+      }
   }
 
   /// The bytes that fill no block, with a 1 bit, zeros and the length in bits after them.

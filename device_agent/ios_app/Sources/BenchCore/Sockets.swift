@@ -21,7 +21,9 @@ enum Sockets {
     #else
       let made = socket(AF_INET, SOCK_STREAM, 0)
     #endif
-    guard made >= 0 else { throw LoopbackServer.CannotListen(description: "no socket: \(lastError)") }
+    guard made >= 0 else {
+      throw LoopbackServer.CannotListen(description: "no socket: \(lastError)")
+    }
     set(made, SOL_SOCKET, SO_REUSEADDR, Int32(1))
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
@@ -100,7 +102,9 @@ enum Sockets {
     while drained < mostDrainedBytes, let bytes = receive(from: client) { drained += bytes.count }
   }
 
-  private static func set<Value: BitwiseCopyable>(_ socket: Int32, _ level: Int32, _ option: Int32, _ value: Value) {
+  private static func set<Value: BitwiseCopyable>(
+    _ socket: Int32, _ level: Int32, _ option: Int32, _ value: Value
+  ) {
     var value = value
     setsockopt(socket, level, option, &value, socklen_t(MemoryLayout<Value>.size))
   }
