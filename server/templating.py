@@ -8,7 +8,7 @@ from typing import NamedTuple
 from fastapi import Request, Response
 from fastapi.templating import Jinja2Templates
 
-from server import words
+from server import links, words
 from server.routes.assets import PLOTLY_PATH
 
 
@@ -28,6 +28,7 @@ class Section(NamedTuple):
 
 NAVIGATION = (
     Section("Overview", "/", ("/devices",)),
+    Section("History", "/history"),
     Section("Jobs", "/queue"),
     Section("API", "/docs"),
 )
@@ -44,6 +45,9 @@ TEMPLATES.env.filters |= {
     "age": words.age,
     "work_words": words.work_words,
     "state_words": words.state_words,
+    "slot_words": words.slot_words,
+    "operator_url": links.operator_of,
+    "step_url": links.step_of,
 }
 TEMPLATES.env.globals |= {"plotly_path": PLOTLY_PATH, "navigation": NAVIGATION}
 
