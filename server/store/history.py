@@ -162,7 +162,8 @@ def _family(session: DbSession, device: str, runtime: Runtime, origin: Origin) -
 
 
 def _apart_from_version(runtime: Runtime) -> str:
-    return runtime.model_copy(update={"executorch": "0"}).key
+    # Not a copy of the value, which would keep the key that was computed for it.
+    return Runtime.model_validate({**runtime.model_dump(), "executorch": "0"}).key
 
 
 def _points(found: Sequence[tuple[str, str]], family: dict[str, str]) -> Iterator[Point]:
