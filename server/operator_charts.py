@@ -46,7 +46,7 @@ def violins(timings: Sequence[MeasuredTiming]) -> Chart:
         ),
         rows=rows,
         x=Axis(column="session", title="session, by when it began (UTC)"),
-        y=Axis(column="sample_us", title="sample, µs"),
+        y=Axis(column="sample_us", title="sample, µs (log)", scale="log"),
         series="state",
         height=400,
     )
@@ -71,7 +71,7 @@ def order(timing: MeasuredTiming) -> Chart:
         ),
         rows=rows,
         x=Axis(column="number", title="number of the sample"),
-        y=Axis(column="sample_us", title="sample, µs"),
+        y=Axis(column="sample_us", title="sample, µs (log)", scale="log"),
         series="state",
         height=320,
     )

@@ -15,14 +15,14 @@ from sqlalchemy.orm import Session as DbSession
 from contract.estimates import Grade
 from contract.timings import Conditions, Origin, Runtime
 from server.steps import levels
-from server.tables import RowVersion, SessionRecord
+from server.tables import DeviceRecord, RowVersion, SessionRecord
 
-MOST_VERSIONS = 100_000  # of a table's rows, the newest, in one history
+MOST_REVISIONS = 100_000  # of a device, the newest, in one history
 MOST_IN_SERIES = 100  # of an operator's rows, the newest, that are searched for steps
 LEAST_CHANGE = 0.1  # of conditions, as a fraction, to be told beside a step
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Point:
     """A row as it was once. `executorch` is the version that measured it."""
 
@@ -34,7 +34,7 @@ class Point:
     grade: Grade
     samples: int
     calm: int
-    session: UUID
+    session: str  # its id
     executorch: str
 
 
@@ -96,19 +96,17 @@ def history(
     *,
     operator: str | None = None,
 ) -> History:
-    """What the table was, of all operators or of one: at most its newest 100,000 rows, of which
-    the newest 100 of each operator are searched for steps."""
+    """What the table was, of all operators or of one: what came with the newest 100,000
+    changes of the device's tables. The newest 100 rows of each operator are searched for steps."""
     family = _family(session, device, runtime, origin)
-    versions = (
-        select(RowVersion.runtime, RowVersion.content)
-        .where(
-            RowVersion.device == device,
-            RowVersion.runtime.in_(family),
-            RowVersion.origin == origin,
-            *([] if operator is None else [RowVersion.operator == operator]),
-        )
-        .order_by(RowVersion.revision.desc())
-        .limit(MOST_VERSIONS)
+    newest = session.scalar(select(DeviceRecord.revision).where(DeviceRecord.name == device)) or 0
+    versions = select(RowVersion.runtime, RowVersion.content).where(
+        RowVersion.device == device,
+        RowVersion.runtime.in_(family),
+        RowVersion.origin == origin,
+        # A revision brings one row, or those of one import.
+        RowVersion.revision > newest - MOST_REVISIONS,
+        *([] if operator is None else [RowVersion.operator == operator]),
     )
     points: dict[str, list[Point]] = defaultdict(list)
     found = [(key, content) for key, content in session.execute(versions)]
@@ -117,7 +115,7 @@ def history(
     for of_operator in points.values():
         of_operator.sort(key=lambda point: point.measured_at)
     sittings = _sittings(session, device, family, origin, points)
-    by_id = {sitting.id: sitting for sitting in sittings}
+    by_id = {str(sitting.id): sitting for sitting in sittings}
     steps = [
         step
         for of_operator in points.values()
@@ -179,7 +177,7 @@ def _points(found: Sequence[tuple[str, str]], family: dict[str, str]) -> Iterato
             grade=row["grade"],
             samples=row["samples"],
             calm=row["calm"],
-            session=UUID(row["session"]),
+            session=row["session"],
             executorch=family[runtime],
         )
 
@@ -191,7 +189,7 @@ def _sittings(
     origin: Origin,
     points: dict[str, list[Point]],
 ) -> tuple[Sitting, ...]:
-    of_session: dict[UUID, list[Point]] = defaultdict(list)
+    of_session: dict[str, list[Point]] = defaultdict(list)
     for of_operator in points.values():
         for point in of_operator:
             of_session[point.session].append(point)
@@ -223,7 +221,7 @@ def _sittings(
             conditions_after=Conditions.model_validate(after) if after else None,
         )
         for id, started_at, unit, agent_version, before, after in records
-        if (its := of_session.get(id))
+        if (its := of_session.get(str(id)))
     )
 
 
@@ -232,7 +230,7 @@ def _steps(
     runtime: Runtime,
     origin: Origin,
     points: Sequence[Point],
-    sittings: dict[UUID, Sitting],
+    sittings: dict[str, Sitting],
 ) -> Iterator[Step]:
     for before, after in pairwise(levels([point.latency_us for point in points])):
         last, first = points[after.start - 1], points[after.start]
