@@ -14,7 +14,7 @@ from server.store.samples import MeasuredTiming, OperatorRow
 from server.words import counted, runtime_brief
 
 Item = TypeVar("Item")
-MOST_DRAWN = 300  # samples of a session in the violins
+MOST_DRAWN = 2400  # samples in the violins, of all sessions together
 MOST_IN_ORDER = 2000  # samples in the order in which they were taken
 _SAMPLE = Column("sample_us", "sample, µs", "us")
 
@@ -27,7 +27,7 @@ def violins(timings: Sequence[MeasuredTiming]) -> Chart:
         samples = list(_samples(timing))
         total += len(samples)
         label = f"{number}: {timing.started_at:%d %b %H:%M}"
-        rows += [(label, *sample) for sample in _thinned(samples, MOST_DRAWN)]
+        rows += [(label, *sample) for sample in _thinned(samples, MOST_DRAWN // len(timings))]
     drawn = (
         counted(total, "sample") if len(rows) == total else f"{len(rows):,} of {total:,} samples"
     )

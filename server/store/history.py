@@ -64,14 +64,18 @@ class Step:
 
 
 class Sitting(NamedTuple):
-    """A session of a table's history: when, on which phone, and how calm that was."""
+    """A session of a table's history: when, on which phone, and how calm that was.
+
+    `calm` is the share of samples whose drift factor was that of the calm device; None where no
+    probe ran beside them.
+    """
 
     id: UUID
     started_at: datetime
     unit: str | None
     agent_version: str
     rows: int
-    calm: float  # the share of samples whose drift factor was that of the calm device
+    calm: float | None
     conditions: Conditions
     conditions_after: Conditions | None
 
@@ -209,6 +213,8 @@ def _sittings(
         )
         .order_by(SessionRecord.started_at)
     )
+    # Operators measured alone have no probe beside them, and so all their samples count as calm.
+    has_probe = all(Runtime.parse(key).protocol == "in_situ" for key in family)
     return tuple(
         Sitting(
             id=id,
@@ -216,13 +222,18 @@ def _sittings(
             unit=unit,
             agent_version=agent_version,
             rows=len(its),
-            calm=sum(point.calm for point in its) / sum(point.samples for point in its),
+            calm=_calm(its, has_probe=has_probe),
             conditions=Conditions.model_validate(before),
             conditions_after=Conditions.model_validate(after) if after else None,
         )
         for id, started_at, unit, agent_version, before, after in records
         if (its := of_session.get(str(id)))
     )
+
+
+def _calm(points: Sequence[Point], *, has_probe: bool) -> float | None:
+    samples, calm = sum(each.samples for each in points), sum(each.calm for each in points)
+    return calm / samples if has_probe or calm < samples else None
 
 
 def _steps(

@@ -163,6 +163,12 @@ def test_the_history_tells_how_calm_each_session_was(agent: Agent, client: TestC
     assert (sitting["temperature_before_c"], sitting["temperature_after_c"]) == (None, 41)
 
 
+def test_a_session_without_a_probe_is_not_called_calm(agent: Agent, client: TestClient) -> None:
+    agent.tell(agent.begin(), a_timing())
+    (sitting,) = rows(client, "/history", "calm")
+    assert sitting["calm"] is None
+
+
 def test_the_same_operator_elsewhere_says_what_was_emulated(
     agent: Agent, client: TestClient
 ) -> None:
