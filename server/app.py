@@ -25,6 +25,7 @@ from server.routes import (
     imports,
     jobs,
     pages,
+    searches,
     sessions,
     tables,
 )
@@ -67,7 +68,7 @@ def create_app(
     problems.install(app)
     api_schema.install(app)
     for part in (
-        *(devices, sessions, imports, audits, tables, jobs, agents),
+        *(devices, sessions, imports, audits, tables, jobs, agents, searches),
         *(health, pages, assets),
     ):
         app.include_router(part.router)
