@@ -109,10 +109,10 @@ class Access:
             try:
                 await self._admit(scope)
             except Refusal as refusal:
-                await refused(refusal)(scope, receive, send)
+                await refused(Request(scope), refusal)(scope, receive, send)
                 return
             except OperationalError as error:
-                await no_database(error)(scope, receive, send)
+                await no_database(Request(scope), error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

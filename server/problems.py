@@ -1,4 +1,5 @@
-"""Every error as a problem document (RFC 9457): who, what, and what to do next."""
+"""Every error as a problem document (RFC 9457), or as a page for a browser: who, what, and what
+to do next."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -13,6 +14,7 @@ from starlette.exceptions import HTTPException
 from contract.timings import Problem
 from server.errors import Refusal
 from server.middleware import BROWSER_HEADERS, REQUEST_ID
+from server.templating import asks_for_page, refusal_page
 
 MEDIA_TYPE = "application/problem+json"
 MOST_FIELDS = 3
@@ -21,15 +23,15 @@ log = structlog.get_logger(__name__)
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of `app` with a problem document."""
+    """Answer every error of `app` with a problem document, or with a page."""
 
     @app.exception_handler(Refusal)
     def refusal(request: Request, error: Refusal) -> Response:
-        return refused(error)
+        return refused(request, error)
 
     @app.exception_handler(RequestValidationError)
     def wrong_fields(request: Request, error: RequestValidationError) -> Response:
-        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, explained(error.errors()))
+        return problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, explained(error.errors()))
 
     @app.exception_handler(HTTPException)
     def refused_by_framework(request: Request, error: HTTPException) -> Response:
@@ -38,50 +40,57 @@ def install(app: FastAPI) -> None:
         detail = (
             error.detail if error.detail != status.phrase else f"{where}: {status.description}"
         )
-        return problem(status, detail, headers=error.headers)
+        return problem(request, status, detail, headers=error.headers)
 
     @app.exception_handler(DataError)
     def not_storable(request: Request, error: DataError) -> Response:
-        return problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY, f"the database cannot store a value: {error.orig}"
-        )
+        detail = f"the database cannot store a value: {error.orig}"
+        return problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, detail)
 
     @app.exception_handler(OperationalError)
     def database_away(request: Request, error: OperationalError) -> Response:
-        return no_database(error)
+        return no_database(request, error)
 
     @app.exception_handler(Exception)
     def failed(request: Request, error: Exception) -> Response:
         request_id = request.state.request_id
         log.error("the request failed", request_id=request_id, exc_info=error)
         return problem(
+            request,
             HTTPStatus.INTERNAL_SERVER_ERROR,
             f"the server failed at this request; its log tells why at request_id {request_id}",
             headers={REQUEST_ID: request_id, **BROWSER_HEADERS},
         )
 
 
-def refused(refusal: Refusal) -> Response:
+def refused(request: Request, refusal: Refusal) -> Response:
     """The answer that a refusal stands for."""
-    return problem(refusal.status, str(refusal), near=refusal.near, headers=refusal.headers)
+    return problem(
+        request, refusal.status, str(refusal), near=refusal.near, headers=refusal.headers
+    )
 
 
-def no_database(error: OperationalError) -> Response:
+def no_database(request: Request, error: OperationalError) -> Response:
     """The answer while the database is away."""
     log.error("the database did not answer", reason=str(error.orig))
     return problem(
-        HTTPStatus.SERVICE_UNAVAILABLE, "the database does not answer; try again in a while"
+        request,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "the database does not answer; try again in a while",
     )
 
 
 def problem(
+    request: Request,
     status: HTTPStatus,
     detail: str,
     *,
     near: Sequence[str] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """The answer that says no."""
+    """The answer that says no: a page for a browser, a problem document for a program."""
+    if asks_for_page(request):
+        return refusal_page(request, status, detail, headers=headers)
     document = Problem(
         type="about:blank", title=status.phrase, status=status, detail=detail, near=tuple(near)
     )

@@ -11,12 +11,14 @@ from contract.estimates import Grade
 from contract.spaces import SPACE_NAMES
 from contract.tables import Device, LatencyTable, RuntimeSummary
 from contract.timings import Session
+from server.charts import Axis, Chart, Column
 from server.errors import unknown
 from server.grid import Grid, grid
 from server.store.devices import device
 from server.store.lookup import ask, parse_runtime, read
 from server.store.measurements import find_session
 from server.store.spaces import find_space
+from server.words import counted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +42,44 @@ class TableView:
         """Where the same numbers are in that format."""
         query = {"runtime": self.summary.key, "space": self.table.space, "format": format}
         return f"/lut/{self.table.device}?{urlencode(query)}"
+
+
+def latency_map(grid: Grid) -> Chart:
+    """The grid's cells as a heatmap."""
+    measured = sum(cell.latency_us is not None for layer in grid.layers for cell in layer.cells)
+    return Chart(
+        id="map",
+        kind="heatmap",
+        title="Latency by layer and block",
+        counted=counted(measured, "measured cell"),
+        columns=(
+            Column("layer", "layer"),
+            Column("block", "block"),
+            Column("operator", "operator"),
+            Column("latency_us", "latency, µs", "us"),
+            Column("text", "text"),
+            Column("state", "state"),
+        ),
+        rows=[
+            (
+                f"{layer.shape}  {layer.number}",
+                cell.block,
+                cell.operator,
+                cell.latency_us,
+                cell.text,
+                cell.state,
+            )
+            for layer in grid.layers
+            for cell in layer.cells
+        ],
+        x=Axis(column="block", title="block"),
+        y=Axis(column="layer", title="layer"),
+        z=Axis(column="latency_us", title="µs", scale="log"),
+        texts="text",
+        states="state",
+        labels="operator",
+        height=len(grid.layers) * 30 + 60,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

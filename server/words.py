@@ -105,6 +105,11 @@ def row_words(row: Estimate) -> tuple[str, ...]:
     )
 
 
+def counted(count: int, one: str, several: str | None = None) -> str:
+    """`1 row`, `1,512 rows`; `several` where an s does not make the plural."""
+    return f"{count:,} {one if count == 1 else several or one + 's'}"
+
+
 def percent(fraction: float) -> str:
     """`1.2 %`."""
     return f"{fraction:,.1%}".replace("%", " %")

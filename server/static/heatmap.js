@@ -1,114 +1,109 @@
-// Draws the grid that the page carries as JSON. Plotly is a global, from its own script.
+// Heatmaps: a coloured value in each cell, or the state that stands for its absence.
 
-const GAPS = ["free", "no candidate", "missing", "failed"];
-const ROW_HEIGHT_PX = 30;
+import { axis, colour, layout } from "./theme.js";
+
 const STEPS = [1, 2, 5];
 // Light throughout, so that one ink can be read on every cell, in both schemes.
-const SCALE = ["#e6f5c9", "#b4dfa6", "#7fc9b4", "#72b2d0", "#8f9bd8", "#c08fcb"];
+const SEQUENTIAL = ["#e6f5c9", "#b4dfa6", "#7fc9b4", "#72b2d0", "#8f9bd8", "#c08fcb"];
+const DIVERGING = ["#4fa3d1", "#a9d3ea", "#f2efe6", "#f5c08a", "#e08a3c"];
 const INK = "#14181b";
+const GAP_PX = 2;
 
-const grid = JSON.parse(document.getElementById("grid").textContent);
-const target = document.getElementById("heatmap");
+const unique = (values) => [...new Set(values)];
+const scaleOf = (steps) => steps.map((step, index) => [index / (steps.length - 1), step]);
 
-/** The value of a colour that phonebook.css defines for the present scheme. */
-function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-}
-
-/** One value per cell, in the grid's order. */
-function perCell(value) {
-  return grid.layers.map((layer) => layer.cells.map((cell) => value(cell, layer)));
-}
-
-/** 1, 2 and 5 times powers of ten between two durations in us. */
+/** 1, 2 and 5 times powers of ten between two values. */
 function ticks(least, most) {
   const found = [];
   for (let power = Math.floor(Math.log10(least)); power <= Math.log10(most); power += 1) {
     found.push(...STEPS.map((step) => step * 10 ** power));
   }
-  return found.filter((us) => us >= least && us <= most);
+  return found.filter((value) => value >= least && value <= most);
 }
 
-function measuredTrace() {
-  const all = grid.layers.flatMap((layer) => layer.cells.map((cell) => cell.latency_us));
-  const known = all.filter((us) => us !== null);
-  const marks = known.length ? ticks(Math.min(...known), Math.max(...known)) : [];
+/** Lays the rows out as y by x, each the result of `make`; null where there is no row. */
+function laidOut(chart, xs, ys, make) {
+  const column = new Map(xs.map((value, index) => [value, index]));
+  const line = new Map(ys.map((value, index) => [value, index]));
+  const found = ys.map(() => xs.map(() => null));
+  chart.rows.forEach((row, index) => {
+    const x = column.get(chart.value(row, chart.x.column));
+    found[line.get(chart.value(row, chart.y.column))][x] = make(row, index);
+  });
+  return found;
+}
+
+function colourBar(chart, values) {
+  const isLog = chart.z.scale === "log";
+  const marks = isLog && values.length ? ticks(Math.min(...values), Math.max(...values)) : [];
+  const words = marks.length > 1
+    ? { tickvals: marks.map(Math.log10), ticktext: marks.map((mark) => mark.toLocaleString("en")) }
+    : isLog ? { showticklabels: false } : {};
   return {
-    type: "heatmap",
-    z: perCell((cell) => (cell.latency_us === null ? null : Math.log10(cell.latency_us))),
-    text: perCell((cell) => (cell.latency_us === null ? "" : cell.text)),
+    title: { text: chart.z.title, side: "right", font: { color: colour("ink") } },
+    tickfont: { color: colour("ink") },
+    thickness: 10,
+    outlinewidth: 0,
+    ...words,
+  };
+}
+
+export function heatmap(chart) {
+  const x = unique(chart.rows.map((row) => chart.value(row, chart.x.column)));
+  const y = unique(chart.rows.map((row) => chart.value(row, chart.y.column)));
+  const grid = (make) => laidOut(chart, x, y, make);
+  const z = (row) => chart.value(row, chart.z.column);
+  const placed = (value) => (value === null ? null : chart.z.scale === "log" ? Math.log10(value) : value);
+  const text = (row) => (chart.texts === null ? "" : chart.value(row, chart.texts));
+  const label = (row) => (chart.labels === null ? "" : chart.value(row, chart.labels));
+  const values = chart.rows.map(z).filter((value) => value !== null);
+  const far = chart.midpoint === null ? null
+    : Math.max(...values.map((value) => Math.abs(placed(value) - placed(chart.midpoint))), 1e-6);
+  const common = { type: "heatmap", x, y, xgap: GAP_PX, ygap: GAP_PX, hoverongaps: false };
+  const measured = {
+    ...common,
+    z: grid((row) => placed(z(row))),
+    zmin: far === null ? undefined : placed(chart.midpoint) - far,
+    zmax: far === null ? undefined : placed(chart.midpoint) + far,
+    text: grid((row) => (z(row) === null ? "" : text(row))),
     texttemplate: "%{text}",
     textfont: { color: INK },
-    customdata: perCell((cell, layer) => [[cell.operator, layer.shape, ...cell.about].join("<br>")]),
-    hovertemplate: "%{customdata[0]}<extra></extra>",
-    colorscale: SCALE.map((step, index) => [index / (SCALE.length - 1), step]),
-    hoverongaps: false,
-    xgap: 2,
-    ygap: 2,
-    colorbar: {
-      title: { text: "µs, log", font: { color: colour("ink") } },
-      tickfont: { color: colour("ink") },
-      tickvals: marks.map(Math.log10),
-      ticktext: marks.map((us) => us.toLocaleString("en")),
-      thickness: 10,
-      outlinewidth: 0,
-    },
+    customdata: grid((row, index) => chart.links[index] ?? null),
+    hovertext: grid(label),
+    hovertemplate: "%{hovertext}<extra></extra>",
+    colorscale: scaleOf(far === null ? SEQUENTIAL : DIVERGING),
+    colorbar: colourBar(chart, values),
+    showscale: values.length > 0,
   };
-}
-
-function gapTrace() {
+  const traces = [measured];
+  if (chart.states !== null) {
+    const state = (row) => chart.value(row, chart.states);
+    const states = unique(chart.rows.filter((row) => z(row) === null).map(state));
+    traces.push({
+      ...common,
+      z: grid((row) => (z(row) === null ? states.indexOf(state(row)) : null)),
+      zmin: -0.5,
+      zmax: states.length - 0.5,
+      colorscale: states.flatMap((name, index) => {
+        const fill = colour(name.replace(" ", "-"));
+        return [[index / states.length, fill], [(index + 1) / states.length, fill]];
+      }),
+      text: grid((row) => (z(row) === null ? text(row) : "")),
+      texttemplate: "%{text}",
+      textfont: { color: colour("ink") },
+      customdata: grid((row, index) => chart.links[index] ?? null),
+      hovertext: grid((row) => `${label(row)}<br>${state(row)}`),
+      hovertemplate: "%{hovertext}<extra></extra>",
+      showscale: false,
+    });
+  }
+  const plain = { ticks: "", showgrid: false, zeroline: false, fixedrange: true };
   return {
-    type: "heatmap",
-    z: perCell((cell) => (cell.latency_us === null ? GAPS.indexOf(cell.state) : null)),
-    zmin: -0.5,
-    zmax: GAPS.length - 0.5,
-    colorscale: GAPS.flatMap((state, index) => {
-      const fill = colour(state.replace(" ", "-"));
-      return [[index / GAPS.length, fill], [(index + 1) / GAPS.length, fill]];
+    traces,
+    layout: layout(chart.height, {
+      margin: { l: 8, r: 0, t: 30, b: 6 },
+      xaxis: axis(chart.x, { ...plain, side: "top", type: "category", title: undefined }),
+      yaxis: axis(chart.y, { ...plain, type: "category", autorange: "reversed", title: undefined }),
     }),
-    text: perCell((cell) => (cell.latency_us === null ? cell.text : "")),
-    texttemplate: "%{text}",
-    textfont: { color: colour("ink") },
-    customdata: perCell((cell, layer) => [cell.operator || layer.slot, cell.state]),
-    hovertemplate: "<b>%{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
-    hoverongaps: false,
-    showscale: false,
-    xgap: 2,
-    ygap: 2,
   };
 }
-
-function draw() {
-  const x = grid.blocks;
-  const y = grid.layers.map((layer) => layer.number);
-  const layout = {
-    height: grid.layers.length * ROW_HEIGHT_PX + 60,
-    margin: { l: 168, r: 0, t: 26, b: 6 },
-    paper_bgcolor: "rgba(0,0,0,0)",
-    plot_bgcolor: "rgba(0,0,0,0)",
-    font: { family: getComputedStyle(document.body).fontFamily, size: 12 },
-    xaxis: {
-      side: "top",
-      type: "category",
-      tickfont: { color: colour("ink"), size: 11 },
-      ticks: "",
-      showgrid: false,
-      fixedrange: true,
-    },
-    yaxis: {
-      tickfont: { color: colour("ink") },
-      ticks: "",
-      autorange: "reversed",
-      tickvals: y,
-      ticktext: grid.layers.map((layer) => `${layer.shape}  <b>${layer.number}</b>`),
-      showgrid: false,
-      zeroline: false,
-      fixedrange: true,
-    },
-  };
-  const traces = [measuredTrace(), gapTrace()].map((trace) => ({ ...trace, x, y }));
-  Plotly.react(target, traces, layout, { responsive: true, displaylogo: false, displayModeBar: false });
-}
-
-draw();
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

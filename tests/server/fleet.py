@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx2
-from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
 from contract.jobs import (
@@ -64,7 +63,7 @@ def an_agent(host: str, *serials: str, device: str = "phone") -> AgentDescriptio
 class Fleet:
     """Every request of the fleet; those that return a response leave its status to the test."""
 
-    def __init__(self, client: TestClient) -> None:
+    def __init__(self, client: httpx2.Client) -> None:
         self._client = client
 
     def register(self, device: str = "phone") -> None:

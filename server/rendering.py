@@ -1,0 +1,65 @@
+"""Pages as routes: rendered with their charts, which are downloads too, or refused as pages."""
+
+from collections.abc import Callable, Coroutine, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
+
+from server.access import needs
+from server.charts import Chart, download
+from server.errors import Refusal
+from server.problems import explained
+from server.templating import TEMPLATES, refusal_page
+
+
+class PageRoute(APIRoute):
+    """A route whose refusals are pages, whoever asks."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        answer = super().get_route_handler()
+
+        async def answer_or_explain(request: Request) -> Response:
+            try:
+                return await answer(request)
+            except Refusal as refusal:
+                return refusal_page(request, refusal.status, str(refusal), headers=refusal.headers)
+            except RequestValidationError as error:
+                return refusal_page(
+                    request, HTTPStatus.UNPROCESSABLE_ENTITY, explained(error.errors())
+                )
+
+        return answer_or_explain
+
+
+def page_router() -> APIRouter:
+    """A router for pages, which readers may see."""
+    return APIRouter(
+        route_class=PageRoute,
+        default_response_class=HTMLResponse,
+        include_in_schema=False,
+        dependencies=[Depends(needs("reader"))],
+    )
+
+
+def render(
+    request: Request, template: str, *, charts: Sequence[Chart] = (), **context: object
+) -> Response:
+    """The page, or with `?chart=ID` in its URL that chart's rows: `&format=csv`, else JSON.
+
+    The template draws `charts.ID` with the macro `chart`.
+
+    Raises:
+        NotFound: no such chart.
+    """
+    wanted = request.query_params.get("chart")
+    if wanted is not None:
+        return download(charts, wanted, format=request.query_params.get("format", "json"))
+    state = {key: value for key, value in request.query_params.items() if value}
+    by_id = {chart.id: chart for chart in charts}
+    return TEMPLATES.TemplateResponse(
+        request, template, {**context, "charts": by_id, "state": state}
+    )

@@ -1,0 +1,65 @@
+"""The templates, what they know everywhere, and the page that says no."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import NamedTuple
+
+from fastapi import Request, Response
+from fastapi.templating import Jinja2Templates
+
+from server import words
+from server.routes.assets import PLOTLY_PATH
+
+
+class Section(NamedTuple):
+    """An entry of the navigation: its address, which the addresses of its pages begin with."""
+
+    title: str
+    path: str
+    others: tuple[str, ...] = ()  # how further addresses of the section begin
+
+    def holds(self, path: str) -> bool:
+        """Whether the page at that path is of this section."""
+        return path == self.path or path.startswith(
+            tuple(f"{begin}/" for begin in (self.path, *self.others) if begin != "/")
+        )
+
+
+NAVIGATION = (
+    Section("Overview", "/", ("/devices",)),
+    Section("Jobs", "/queue"),
+    Section("API", "/docs"),
+)
+
+TEMPLATES = Jinja2Templates(Path(__file__).parent / "templates")
+TEMPLATES.env.filters |= {
+    "runtime_words": words.runtime_words,
+    "conditions_words": words.conditions_words,
+    "percent": words.percent,
+    "signed_percent": words.signed_percent,
+    "microseconds": words.microseconds,
+    "gibibytes": words.gibibytes,
+    "counted": words.counted,
+    "age": words.age,
+    "work_words": words.work_words,
+    "state_words": words.state_words,
+}
+TEMPLATES.env.globals |= {"plotly_path": PLOTLY_PATH, "navigation": NAVIGATION}
+
+
+def asks_for_page(request: Request) -> bool:
+    """Whether a browser asks for something to show, rather than a program for data."""
+    return request.method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", "")
+
+
+def refusal_page(
+    request: Request,
+    status: HTTPStatus,
+    detail: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The page that says what is wrong and where to go."""
+    context = {"status": status, "detail": detail}
+    return TEMPLATES.TemplateResponse(request, "refusal.html", context, status, headers)

@@ -1,0 +1,120 @@
+"""Content for every page, posted as agents post it: days of sessions, a step, an audit, jobs."""
+
+import random
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import httpx2
+from pydantic import BaseModel
+
+from contract.operators import Operator
+from contract.timings import Conditions, Origin, Runtime, Session, Timing
+from tests.server.fleet import Fleet, a_job
+from tests.server.making import PHONE, RUNTIME, SPACE, TWO_THREADS, a_failure, an_audit
+
+DAYS = 8
+STEP_DAY = 5  # from then on WATCHED takes a third longer, under another agent
+FIRST = datetime.now(UTC) - timedelta(days=DAYS)
+WATCHED = SPACE.operators[7]
+HISTORY = SPACE.operators[4:10]
+DEVICES = {
+    "phone": PHONE,
+    "tablet": PHONE.model_copy(update={"model": "Test Tablet 2", "soc": "Test SoC 4", "cores": 4}),
+    "imitation": PHONE.model_copy(update={"model": "Test Phone 1 in a virtual machine"}),
+    "spare": PHONE.model_copy(update={"model": "Test Phone 3"}),
+}
+
+
+def seed(client: httpx2.Client) -> None:
+    """Fill an empty server."""
+    poster = Poster(client)
+    for name, description in DEVICES.items():
+        poster.send("PUT", f"/devices/{name}", description)
+    rest = [operator for operator in SPACE.operators if operator not in HISTORY]
+    poster.measure("phone", rest[:-2], day=0, failing=rest[-2:-1])
+    for day in range(DAYS):
+        poster.measure("phone", HISTORY, day=day)
+    poster.measure("phone", HISTORY, day=1, runtime=TWO_THREADS, factor=0.6)
+    poster.measure("tablet", SPACE.operators[:24], day=2, factor=2.0)
+    poster.measure("imitation", SPACE.operators[:12], day=3, factor=9.0, origin="emulated")
+    table = client.get("/lut/phone", params={"space": SPACE.name}).raise_for_status().json()
+    audit = an_audit(snapshot=table["snapshot"], predicted_us=(104, 190, 330, 380, 520))
+    poster.send("POST", "/audits", audit)
+    _work(client)
+
+
+class Poster:
+    """Posts sessions whose figures are the same at each run."""
+
+    def __init__(self, client: httpx2.Client) -> None:
+        self._client = client
+        self._random = random.Random(0)
+
+    def measure(
+        self,
+        device: str,
+        operators: Sequence[Operator],
+        *,
+        day: int,
+        runtime: Runtime = RUNTIME,
+        factor: float = 1.0,
+        origin: Origin = "measured",
+        failing: Sequence[Operator] = (),
+    ) -> None:
+        """A session of one hour."""
+        began = FIRST + timedelta(days=day)
+        stepped = device == "phone" and day >= STEP_DAY
+        calm = Conditions(load_1min=0.2, clock_mhz=2400, temperature_c=35)
+        session = Session(
+            id=uuid4(),
+            device=device,
+            runtime=runtime,
+            space=SPACE.name,
+            origin=origin,
+            effort="standard",
+            started_at=began,
+            agent_version="0.2.0" if stepped else "0.1.0",
+            conditions=calm,
+            ended_at=began + timedelta(hours=1),
+            conditions_after=calm.model_copy(update={"temperature_c": 41}),
+            unit="S1",
+        )
+        self.send("POST", "/sessions", session)
+        for operator in operators:
+            slower = 4 / 3 if stepped and operator == WATCHED else 1.0
+            timing = self._timing(operator, began, factor * slower)
+            self.send("POST", f"/sessions/{session.id}/timings", timing)
+        for operator in failing:
+            failure = a_failure(operator).model_copy(update={"measured_at": began})
+            self.send("POST", f"/sessions/{session.id}/timings", failure)
+
+    def send(self, method: str, path: str, body: BaseModel) -> None:
+        content, headers = body.model_dump_json(), {"content-type": "application/json"}
+        answer = self._client.request(method, path, content=content, headers=headers)
+        assert answer.is_success, answer.text
+
+    def _timing(self, operator: Operator, began: datetime, factor: float) -> Timing:
+        """Four rounds of six samples, a sixth of them disturbed."""
+        us = factor * (5 + operator.macs() / 40_000)
+        drift = tuple(tuple(1.5 if i == 3 else 1.0 for i in range(6)) for _ in range(4))
+        rounds = tuple(
+            tuple(us * each * self._random.uniform(1.0, 1.02) for each in factors)
+            for factors in drift
+        )
+        return Timing(
+            id=uuid4(),
+            operator=operator,
+            measured_at=began + timedelta(minutes=10),
+            rounds_us=rounds,
+            drift=drift,
+        )
+
+
+def _work(client: httpx2.Client) -> None:
+    """An agent with a phone, a job that it works on, and one that waits."""
+    fleet = Fleet(client)
+    agent = fleet.joined("lab-1", "S1")
+    for job in (a_job(priority=1), a_job()):
+        fleet.file(job).raise_for_status()
+    fleet.leased(agent, "S1")
