@@ -143,9 +143,7 @@ def _elsewhere(
             snapshot=table.snapshot,
             predicted_us=predicted_us,
         )
-        for target, table, predicted_us in zip(
-            targets, tables, searched.predicted_us, strict=True
-        )
+        for target, table, predicted_us in zip(targets, tables, searched.predicted_us, strict=True)
         if target != searched.target
     ]
 
