@@ -20,7 +20,9 @@ from server.routes import (
     agents,
     assets,
     audits,
+    compare,
     devices,
+    export,
     health,
     imports,
     jobs,
@@ -69,7 +71,7 @@ def create_app(
     api_schema.install(app)
     for part in (
         *(devices, sessions, imports, audits, tables, jobs, agents, searches),
-        *(health, pages, assets),
+        *(health, pages, compare, export, assets),
     ):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from fastapi.templating import Jinja2Templates
 
 from server import words
+from server.links import operator_url
 from server.routes.assets import PLOTLY_PATH
 
 
@@ -28,7 +29,11 @@ class Section(NamedTuple):
 
 NAVIGATION = (
     Section("Overview", "/", ("/devices",)),
-    Section("Jobs", "/queue"),
+    Section("Compare", "/compare"),
+    Section("Networks", "/networks"),
+    Section("Searches", "/searches"),
+    Section("Fleet", "/fleet"),
+    Section("Export", "/export"),
     Section("API", "/docs"),
 )
 
@@ -44,6 +49,10 @@ TEMPLATES.env.filters |= {
     "age": words.age,
     "work_words": words.work_words,
     "state_words": words.state_words,
+    "stamp": words.stamp,
+    "duration": words.duration,
+    "place": words.place,
+    "operator_url": operator_url,
 }
 TEMPLATES.env.globals |= {"plotly_path": PLOTLY_PATH, "navigation": NAVIGATION}
 
