@@ -4,10 +4,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from hashlib import sha256
 from threading import Lock
+from typing import Generic, TypeVar
 
 from fastapi import Response
 
 MOST_ANSWERS = 128
+Made = TypeVar("Made")
 FOR_GOOD = "private, max-age=31536000, immutable"
 
 
@@ -31,23 +33,25 @@ class Answer:
         return Response(self._body, media_type=self._media_type, headers=headers)
 
 
-class Answers:
-    """The answers used last, by a key that changes whenever the answer would."""
+class Kept(Generic[Made]):
+    """What was made and used last, by a key that changes whenever it would."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Hashable, Answer] = OrderedDict()
+        self._kept: OrderedDict[Hashable, Made] = OrderedDict()
         self._lock = Lock()  # routes run in threads
 
-    def get(self, key: Hashable, make: Callable[[], Answer]) -> Answer:
-        """The answer kept under `key`, or a new one."""
+    def get(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """What is kept under `key`, or made now."""
         with self._lock:
-            answer = self._kept.get(key)
-            if answer is not None:
+            if key in self._kept:
                 self._kept.move_to_end(key)
-                return answer
-        answer = make()
+                return self._kept[key]
+        made = make()
         with self._lock:
-            self._kept[key] = answer
+            self._kept[key] = made
             if len(self._kept) > MOST_ANSWERS:
                 self._kept.popitem(last=False)
-        return answer
+        return made
+
+
+Answers = Kept[Answer]

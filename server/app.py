@@ -11,7 +11,7 @@ from starlette.staticfiles import StaticFiles
 
 from server import api_schema, logs, problems
 from server.access import Access
-from server.answers import Answers
+from server.answers import Answers, Kept
 from server.clock import Clock, utc_now
 from server.db import glancing, open_database, reading, writing
 from server.metrics import Metrics, RequestMetrics
@@ -32,6 +32,7 @@ from server.routes import (
     tables,
 )
 from server.settings import Settings
+from server.store.history import History
 from server.tokens import require_one
 
 STATIC = Path(__file__).parent / "static"
@@ -66,6 +67,7 @@ def create_app(
     app.state.glancing = glancing(engine)
     app.state.metrics = metrics
     app.state.answers = Answers()
+    app.state.histories = Kept[History]()
     app.state.clock = clock
     problems.install(app)
     api_schema.install(app)

@@ -9,7 +9,7 @@ from contract.operators import Operator
 from contract.spaces import SearchSpace
 from contract.tables import LatencyTable, Row
 from server.charts import Axis, Chart, Column, Guide
-from server.links import operator_url
+from server.links import operator_of
 from server.words import counted, slot_words
 
 MOST_INVERSIONS = 20
@@ -134,8 +134,7 @@ def pairs_chart(found: Comparison, *, names: Sequence[str]) -> Chart:
         if ends
         else (),
         links=[
-            operator_url(found.a.device, pair.operator.key, found.a.runtime.key)
-            for pair in found.pairs
+            operator_of(pair.operator.key, found.a) for pair in found.pairs
         ],
         height=560,
     )

@@ -8,8 +8,7 @@ from typing import NamedTuple
 from fastapi import Request, Response
 from fastapi.templating import Jinja2Templates
 
-from server import words
-from server.links import operator_url
+from server import links, words
 from server.routes.assets import PLOTLY_PATH
 
 
@@ -29,6 +28,7 @@ class Section(NamedTuple):
 
 NAVIGATION = (
     Section("Overview", "/", ("/devices",)),
+    Section("History", "/history"),
     Section("Compare", "/compare"),
     Section("Networks", "/networks"),
     Section("Searches", "/searches"),
@@ -52,7 +52,9 @@ TEMPLATES.env.filters |= {
     "stamp": words.stamp,
     "duration": words.duration,
     "place": words.place,
-    "operator_url": operator_url,
+    "slot_words": words.slot_words,
+    "operator_url": links.operator_of,
+    "step_url": links.step_of,
 }
 TEMPLATES.env.globals |= {"plotly_path": PLOTLY_PATH, "navigation": NAVIGATION}
 

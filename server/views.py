@@ -1,6 +1,7 @@
 """What the device page shows, gathered from the store."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 from urllib.parse import urlencode
@@ -8,29 +9,41 @@ from urllib.parse import urlencode
 from sqlalchemy.orm import Session as DbSession
 
 from contract.estimates import Grade
-from contract.spaces import SPACE_NAMES
+from contract.spaces import SPACE_NAMES, SearchSpace
 from contract.tables import Device, LatencyTable, RuntimeSummary
-from contract.timings import Session
-from server.charts import Axis, Chart, Column
-from server.errors import unknown
+from contract.timings import Origin, Session
+from server import words
+from server.charts import Chart
+from server.errors import Unprocessable, unknown
 from server.grid import Grid, grid
+from server.latency_map import LatencyMap, Mode, latency_map
 from server.store.devices import device
 from server.store.lookup import ask, parse_runtime, read
 from server.store.measurements import find_session
+from server.store.snapshots import snapshots
 from server.store.spaces import find_space
-from server.words import counted
+from server.store.tallies import tallies
+from server.table_charts import stages, top_operators, work_and_latency
+
+ORIGINS: tuple[Origin, ...] = get_args(Origin)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TableView:
-    """One table of a space, laid out, with the session that measured its newest row."""
+    """One table of a space, laid out, with the session that measured its newest row.
+
+    `others` are the tables to compare with, as (value in the URL, words).
+    """
 
     summary: RuntimeSummary
     table: LatencyTable
+    space: SearchSpace
     grid: Grid
+    map: LatencyMap
     newest_session: Session | None
     sessions: int
     other_spaces: tuple[str, ...]  # not profiled, though some rows may be shared
+    others: tuple[tuple[str, str], ...]
 
     @property
     def grades(self) -> dict[Grade, int]:
@@ -38,89 +51,98 @@ class TableView:
         counts = Counter(row.grade for row in self.table.entries)
         return {grade: counts[grade] for grade in get_args(Grade)}
 
+    @property
+    def charts(self) -> list[Chart]:
+        """Every chart of the page."""
+        work = work_and_latency(self.table, self.space)
+        return [self.map.chart, work, top_operators(self.table), stages(self.table, self.space)]
+
     def url(self, *, format: str) -> str:
         """Where the same numbers are in that format."""
         query = {"runtime": self.summary.key, "space": self.table.space, "format": format}
+        if self.table.origin != "measured":
+            query["origin"] = self.table.origin
         return f"/lut/{self.table.device}?{urlencode(query)}"
-
-
-def latency_map(grid: Grid) -> Chart:
-    """The grid's cells as a heatmap."""
-    measured = sum(cell.latency_us is not None for layer in grid.layers for cell in layer.cells)
-    return Chart(
-        id="map",
-        kind="heatmap",
-        title="Latency by layer and block",
-        counted=counted(measured, "measured cell"),
-        columns=(
-            Column("layer", "layer"),
-            Column("block", "block"),
-            Column("operator", "operator"),
-            Column("latency_us", "latency, µs", "us"),
-            Column("text", "text"),
-            Column("state", "state"),
-        ),
-        rows=[
-            (
-                f"{layer.shape}  {layer.number}",
-                cell.block,
-                cell.operator,
-                cell.latency_us,
-                cell.text,
-                cell.state,
-            )
-            for layer in grid.layers
-            for cell in layer.cells
-        ],
-        x=Axis(column="block", title="block"),
-        y=Axis(column="layer", title="layer"),
-        z=Axis(column="latency_us", title="µs", scale="log"),
-        texts="text",
-        states="state",
-        labels="operator",
-        height=len(grid.layers) * 30 + 60,
-    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeviceView:
-    """A device and the table that was chosen; None if nothing was measured on it."""
+    """A device and the table that was chosen; None if it has no rows of the chosen origin.
+
+    `origins` are those of which it has rows.
+    """
 
     device: Device
+    origin: Origin
+    origins: tuple[Origin, ...]
     chosen: TableView | None
 
 
-def device_view(session: DbSession, name: str, *, runtime: str, space: str) -> DeviceView:
-    """The page of a device. An empty runtime or space stands for the usual one.
+def device_view(
+    session: DbSession,
+    name: str,
+    *,
+    runtime: str = "",
+    space: str = "",
+    origin: Origin | None = None,
+    mode: Mode = "latency",
+    against: str = "",
+) -> DeviceView:
+    """The page of a device. An empty runtime, space or origin stands for the usual one.
 
     Raises:
-        NotFound: no such device or space, or nothing was measured under that runtime.
+        NotFound: no such device or space, or nothing was measured under that runtime; or there
+            is no table `against` to compare with.
         Unprocessable: not a runtime's key.
     """
-    found = device(session, name)
+    everything = tallies(session)
+    origins = tuple(
+        each for each in ORIGINS if any((n, o) == (name, each) for n, _, o in everything)
+    )
+    kind = origin or (origins[0] if origins else "measured")
+    found = device(session, name, origin=kind)
     if not found.runtimes:
-        return DeviceView(device=found, chosen=None)
-    summary = _summary(found, runtime)
+        return DeviceView(device=found, origin=kind, origins=origins, chosen=None)
+    summary = chosen_summary(found, runtime)
     wanted = find_space(space or _usual_space(summary))
-    table = read(session, ask(session, name, runtime=summary.key, space=wanted.name))
+    table = read(session, ask(session, name, runtime=summary.key, space=wanted.name, origin=kind))
     newest = max(table.entries, key=lambda row: row.measured_at, default=None)
     profiled = {completeness.space for completeness in summary.spaces}
+    laid_out = grid(table, wanted)
     return DeviceView(
         device=found,
+        origin=kind,
+        origins=origins,
         chosen=TableView(
             summary=summary,
             table=table,
-            grid=grid(table, wanted),
+            space=wanted,
+            grid=laid_out,
+            map=latency_map(
+                table,
+                wanted,
+                laid_out,
+                mode,
+                against=_other_table(session, table, against) if against else None,
+            ),
             newest_session=find_session(session, newest.session) if newest else None,
             sessions=len({row.session for row in table.entries}),
             other_spaces=tuple(name for name in SPACE_NAMES if name not in profiled),
+            others=_others(session, table, list(everything)),
         ),
     )
 
 
-def _summary(found: Device, runtime: str) -> RuntimeSummary:
+def chosen_summary(found: Device, runtime: str) -> RuntimeSummary:
+    """The table under the runtime with that key, or under the default one.
+
+    Raises:
+        NotFound: nothing was measured under that runtime.
+        Unprocessable: not a runtime's key.
+    """
     if not runtime:
-        return next(summary for summary in found.runtimes if summary.is_default)
+        default = (summary for summary in found.runtimes if summary.is_default)
+        return next(default, found.runtimes[0])
     key = parse_runtime(runtime).key
     by_key = {summary.key: summary for summary in found.runtimes}
     if key not in by_key:
@@ -131,3 +153,48 @@ def _summary(found: Device, runtime: str) -> RuntimeSummary:
 def _usual_space(summary: RuntimeSummary) -> str:
     """The most complete of the spaces that were profiled."""
     return max(summary.spaces, key=lambda found: found.rows / found.total).space
+
+
+def _others(
+    session: DbSession, table: LatencyTable, everything: Sequence[tuple[str, str, Origin]]
+) -> tuple[tuple[str, str], ...]:
+    """Other tables, and this one as it was: what it may be compared with."""
+    this = (table.device, table.runtime.key, table.origin)
+    tables = [
+        (
+            "/".join(other),
+            f"{device}: {words.runtime_words(parse_runtime(runtime))}"
+            + ("" if origin == "measured" else f", {origin}"),
+        )
+        for device, runtime, origin in sorted(everything)
+        if (other := (device, runtime, origin)) != this
+    ]
+    past = [
+        (each.snapshot, f"this table {words.age(each.made_at)}, {words.counted(each.rows, 'row')}")
+        for each in snapshots(
+            session,
+            table.device,
+            runtime=table.runtime.key,
+            space=table.space,
+            origin=table.origin,
+        )
+        if each.snapshot != table.snapshot
+    ]
+    return (*tables, *past)
+
+
+def _other_table(session: DbSession, table: LatencyTable, against: str) -> LatencyTable:
+    """The table that the URL names: a snapshot of this device, or DEVICE/RUNTIME/ORIGIN."""
+    if against.startswith("sha256:"):
+        asked = ask(session, table.device, origin=table.origin, snapshot=against)
+        return read(session, asked)
+    device_name, _, rest = against.partition("/")
+    runtime, _, kind = rest.partition("/")
+    origin = next((each for each in ORIGINS if each == kind), None)
+    if origin is None:
+        raise Unprocessable(
+            f"against {against!r}: give a snapshot's id, or DEVICE/RUNTIME/ORIGIN with an origin "
+            f"of {', '.join(ORIGINS)}"
+        )
+    asked = ask(session, device_name, runtime=runtime, space=table.space, origin=origin)
+    return read(session, asked)

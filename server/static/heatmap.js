@@ -55,7 +55,7 @@ export function heatmap(chart) {
   const z = (row) => chart.value(row, chart.z.column);
   const placed = (value) => (value === null ? null : chart.z.scale === "log" ? Math.log10(value) : value);
   const text = (row) => (chart.texts === null ? "" : chart.value(row, chart.texts));
-  const label = (row) => (chart.labels === null ? "" : chart.value(row, chart.labels));
+  const label = (row) => (chart.labels === null ? "" : chart.value(row, chart.labels).replaceAll("\n", "<br>"));
   const values = chart.rows.map(z).filter((value) => value !== null);
   const far = chart.midpoint === null ? null
     : Math.max(...values.map((value) => Math.abs(placed(value) - placed(chart.midpoint))), 1e-6);

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, select, true, update
 from sqlalchemy.orm import Session
 
 from contract.tables import Device, RuntimeSummary, SpaceCompleteness
-from contract.timings import DeviceDescription, Runtime
+from contract.timings import DeviceDescription, Origin, Runtime
 from server.errors import Conflict, NotFound, unknown
 from server.store.inserting import insert_once
 from server.store.spaces import operator_keys
@@ -45,19 +45,19 @@ def register(session: Session, name: str, description: DeviceDescription) -> tup
     return device(session, name), created
 
 
-def devices(session: Session) -> list[Device]:
-    """Every device, by name."""
-    return _summaries(session, true())
+def devices(session: Session, *, origin: Origin = "measured") -> list[Device]:
+    """Every device, by name, and its tables with rows of that origin."""
+    return _summaries(session, true(), origin)
 
 
-def device(session: Session, name: str) -> Device:
-    """One device.
+def device(session: Session, name: str, *, origin: Origin = "measured") -> Device:
+    """One device, and its tables with rows of that origin.
 
     Raises:
         NotFound: no such device.
     """
     find_device(session, name)
-    return _summaries(session, DeviceRecord.name == name)[0]
+    return _summaries(session, DeviceRecord.name == name, origin)[0]
 
 
 def set_default_runtime(session: Session, name: str, runtime: Runtime) -> Device:
@@ -115,13 +115,13 @@ def _device_names(session: Session) -> Sequence[str]:
     return session.scalars(select(DeviceRecord.name).order_by(DeviceRecord.name)).all()
 
 
-def _summaries(session: Session, which: ColumnElement[bool]) -> list[Device]:
-    """The chosen devices in three queries, however many there are. Measured rows only."""
+def _summaries(session: Session, which: ColumnElement[bool], origin: Origin) -> list[Device]:
+    """The chosen devices in three queries, however many there are. Rows of one origin only."""
     spaces_of: dict[tuple[str, str], set[str]] = defaultdict(set)
     for name, runtime, space in session.execute(
         select(SessionRecord.device, SessionRecord.runtime, SessionRecord.space)
         .join(DeviceRecord, DeviceRecord.name == SessionRecord.device)
-        .where(which, SessionRecord.origin == "measured")
+        .where(which, SessionRecord.origin == origin)
         .distinct()
     ):
         spaces_of[name, runtime].add(space)
@@ -130,7 +130,7 @@ def _summaries(session: Session, which: ColumnElement[bool]) -> list[Device]:
     for name, runtime, operator, measured_at in session.execute(
         select(RowRecord.device, RowRecord.runtime, RowRecord.operator, RowRecord.measured_at)
         .join(DeviceRecord, DeviceRecord.name == RowRecord.device)
-        .where(which, RowRecord.origin == "measured")
+        .where(which, RowRecord.origin == origin)
     ):
         rows_of[name, runtime][operator] = measured_at
 

@@ -1,0 +1,166 @@
+"""What the history page and the overview tell of the past: steps of latencies, and sessions."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Literal
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session as DbSession
+
+from contract.estimates import CALM
+from contract.timings import Origin, Runtime
+from server.answers import Kept
+from server.charts import Axis, Chart, Column
+from server.links import step_of
+from server.store.history import History, Step, history, tables
+from server.tables import DeviceRecord
+from server.words import counted, runtime_words, signed_percent
+
+Direction = Literal["slower", "faster", "both"]
+MOST_STEPS = 200
+
+
+class Past:
+    """The histories of all tables; each is kept until its device's tables change."""
+
+    def __init__(self, session: DbSession, kept: Kept[History]) -> None:
+        self._session = session
+        self._kept = kept
+        found = session.execute(select(DeviceRecord.name, DeviceRecord.revision))
+        self._revisions = dict(found.tuples().all())
+        self.tables = {
+            "/".join((device, runtime.key, origin)): (device, runtime, origin)
+            for device, runtime, origin in tables(session)
+        }
+
+    def of(self, device: str, runtime: Runtime, origin: Origin) -> History:
+        """One table's history."""
+        key = (device, runtime.key, origin, self._revisions[device])
+        return self._kept.get(key, lambda: history(self._session, device, runtime, origin))
+
+    def everything(self) -> list[History]:
+        """Every table's history."""
+        return [self.of(*table) for table in self.tables.values()]
+
+
+def regressions(histories: Sequence[History], most: int) -> list[Step]:
+    """The newest steps to a slower level."""
+    steps = [step for each in histories for step in each.steps if step.ratio > 1]
+    return sorted(steps, key=lambda step: step.first.measured_at, reverse=True)[:most]
+
+
+def steps_chart(histories: Sequence[History], direction: Direction) -> Chart:
+    """The steps in that direction, the largest first."""
+    found = [step for each in histories for step in each.steps if _goes(step, direction)]
+    found.sort(key=lambda step: (-max(step.ratio, 1 / step.ratio), step.operator))
+    shown = found[:MOST_STEPS]
+    series = sum(len(points) > 1 for each in histories for points in each.points.values())
+    drawn = f"the {MOST_STEPS} largest of " if len(found) > MOST_STEPS else ""
+    return Chart(
+        id="steps",
+        kind="scatter",
+        title={
+            "slower": "Regressions, the largest first",
+            "faster": "Improvements, the largest first",
+            "both": "Steps, the largest first",
+        }[direction],
+        counted=f"{drawn}{counted(len(found), 'step')} in {counted(series, 'series', 'series')} "
+        "of more than one row",
+        columns=(
+            Column("operator", "operator"),
+            Column("change", "change"),
+            Column("ratio", "new / old", "ratio"),
+            Column("before_us", "before, µs", "us"),
+            Column("after_us", "after, µs", "us"),
+            Column("rows_before", "rows before", "count"),
+            Column("rows_after", "rows after", "count"),
+            Column("measured_at", "first seen"),
+            Column("changes", "what changed"),
+            Column("device", "device"),
+            Column("runtime", "runtime"),
+            Column("origin", "origin"),
+        ),
+        rows=[
+            (
+                step.operator,
+                signed_percent(step.ratio - 1),
+                step.ratio,
+                step.before_us,
+                step.after_us,
+                step.points_before,
+                step.points_after,
+                step.first.measured_at.astimezone(UTC).isoformat(timespec="minutes"),
+                "; ".join(step.changes) or "nothing that was recorded",
+                step.device,
+                runtime_words(step.runtime),
+                step.origin,
+            )
+            for step in shown
+        ],
+        x=Axis(column="measured_at", title="first seen (UTC)", scale="date"),
+        y=Axis(column="ratio", title="new level / old level", scale="log"),
+        series="device",
+        labels="operator",
+        links=list(map(step_of, shown)),
+        hidden=frozenset({"ratio"}),
+        height=300,
+    )
+
+
+def calm_chart(histories: Sequence[History]) -> Chart:
+    """How calm each session was, by unit."""
+    rows = []
+    for each in histories:
+        for sitting in each.sittings:
+            conditions, after = sitting.conditions, sitting.conditions_after
+            rows.append(
+                (
+                    _time(sitting.started_at),
+                    f"{each.device} {sitting.unit or ''}".strip(),
+                    sitting.calm,
+                    sitting.rows,
+                    conditions.temperature_c,
+                    after.temperature_c if after else None,
+                    conditions.clock_mhz,
+                    conditions.load_1min,
+                    sitting.agent_version,
+                    each.runtime.key,
+                    each.origin,
+                )
+            )
+    rows.sort(key=lambda row: row[0])
+    return Chart(
+        id="calm",
+        kind="lines",
+        title="How calm the sessions were",
+        counted=f"{counted(len(rows), 'session')}; share of samples whose probe took up to "
+        f"{CALM} times its calm time",
+        columns=(
+            Column("started_at", "session began"),
+            Column("unit", "device and unit"),
+            Column("calm", "calm samples", "percent"),
+            Column("rows", "rows", "count"),
+            Column("temperature_before_c", "before, °C", "number"),
+            Column("temperature_after_c", "after, °C", "number"),
+            Column("clock_mhz", "clock, MHz", "count"),
+            Column("load_1min", "load", "number"),
+            Column("agent_version", "agent"),
+            Column("runtime", "runtime"),
+            Column("origin", "origin"),
+        ),
+        rows=rows,
+        x=Axis(column="started_at", title="session began (UTC)", scale="date"),
+        y=Axis(column="calm", title="share of calm samples"),
+        series="unit",
+        labels="runtime",
+        hidden=frozenset({"runtime"}),
+        height=320,
+    )
+
+
+def _goes(step: Step, direction: Direction) -> bool:
+    return direction == "both" or (step.ratio > 1) == (direction == "slower")
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="minutes")
