@@ -27,6 +27,7 @@ from server.routes import (
     imports,
     jobs,
     pages,
+    search_pages,
     searches,
     sessions,
     tables,
@@ -72,6 +73,7 @@ def create_app(
     problems.install(app)
     api_schema.install(app)
     for part in (
+        search_pages,  # before the API, whose addresses it shares
         *(devices, sessions, imports, audits, tables, jobs, agents, searches),
         *(health, pages, compare, export, assets),
     ):

@@ -133,8 +133,6 @@ def pairs_chart(found: Comparison, *, names: Sequence[str]) -> Chart:
         guides=(Guide(name=f"b = {k:.3g} a, the median", x=ends, y=[k * us for us in ends]),)
         if ends
         else (),
-        links=[
-            operator_of(pair.operator.key, found.a) for pair in found.pairs
-        ],
+        links=[operator_of(pair.operator.key, found.a) for pair in found.pairs],
         height=560,
     )
