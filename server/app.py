@@ -14,6 +14,7 @@ from server.access import Access
 from server.answers import Answers, Kept
 from server.clock import Clock, utc_now
 from server.db import glancing, open_database, reading, writing
+from server.events import Listeners
 from server.metrics import Metrics, RequestMetrics
 from server.middleware import BodyLimit, RequestLog
 from server.routes import (
@@ -23,6 +24,7 @@ from server.routes import (
     compare,
     devices,
     export,
+    fleet,
     health,
     imports,
     jobs,
@@ -70,12 +72,13 @@ def create_app(
     app.state.answers = Answers()
     app.state.histories = Kept[History]()
     app.state.clock = clock
+    app.state.listeners = Listeners(read, clock)
     problems.install(app)
     api_schema.install(app)
     for part in (
         search_pages,  # before the API, whose addresses it shares
         *(devices, sessions, imports, audits, tables, jobs, agents, searches),
-        *(health, pages, compare, export, assets),
+        *(health, pages, compare, export, fleet, assets),
     ):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
