@@ -28,6 +28,7 @@ from server.routes import (
     health,
     imports,
     jobs,
+    networks,
     pages,
     search_pages,
     searches,
@@ -78,7 +79,7 @@ def create_app(
     for part in (
         search_pages,  # before the API, whose addresses it shares
         *(devices, sessions, imports, audits, tables, jobs, agents, searches),
-        *(health, pages, compare, export, fleet, assets),
+        *(health, pages, compare, networks, export, fleet, assets),
     ):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -100,15 +100,13 @@ def run_charts(search: SearchReport) -> list[Chart]:
         return []
     first, last, target = epochs[0].epoch, epochs[-1].epoch, search.run.plan.target_us
     losses = [
-        (epoch.epoch, name, value)
-        for name, value_of in (
-            ("cross entropy of the weights", lambda epoch: epoch.weight_cross_entropy),
-            ("cross entropy of theta", lambda epoch: epoch.theta_cross_entropy),
-            ("latency term", lambda epoch: epoch.latency_term),
-            ("loss of theta", lambda epoch: epoch.theta_loss),
-        )
-        for epoch in epochs
-        for value in [value_of(epoch)]
+        *(
+            (epoch.epoch, "cross entropy of weights", epoch.weight_cross_entropy)
+            for epoch in epochs
+        ),
+        *((epoch.epoch, "cross entropy of theta", epoch.theta_cross_entropy) for epoch in epochs),
+        *((epoch.epoch, "latency term", epoch.latency_term) for epoch in epochs),
+        *((epoch.epoch, "loss of theta", epoch.theta_loss) for epoch in epochs),
     ]
     within = () if target is None else (Guide(name="target", x=[first, last], y=[target] * 2),)
     return [

@@ -40,9 +40,9 @@ def compare_page(
     spaces = common_spaces(session, tables_now)
     wanted = space or _space_of_snapshot(session, names) or next(iter(spaces), DEFAULT_SPACE)
     chosen = find_space(wanted)
-    tables = [table_named(session, name, space=chosen.name) for name in names]
-    found = compare(*tables, chosen)
-    titles = _titles(names, tables)
+    of_a, of_b = (table_named(session, name, space=chosen.name) for name in names)
+    found = compare(of_a, of_b, chosen)
+    titles = _titles(names, (of_a, of_b))
     return render(
         request,
         "compare.html",

@@ -148,5 +148,5 @@ def _errors(session: DbSession) -> dict[tuple[str, str], tuple[UUID, str]]:
         .order_by(JobRecord.changed_at.desc(), JobRecord.id)
         .limit(MOST_JOBS)
     ):
-        found.setdefault((device, unit), (job, reason))
+        found.setdefault((device, unit or ""), (job, reason or ""))
     return found
