@@ -15,12 +15,13 @@ from fastapi import Response
 from fastapi.responses import JSONResponse
 
 from server.errors import unknown
-from server.words import microseconds, percent
+from server.words import microseconds, percent, signed_percent
 
 Cell = str | int | float | None
-Form = Literal["text", "us", "count", "percent", "ratio", "number"]
+Form = Literal["text", "key", "us", "count", "percent", "change", "ratio", "number"]
+WORDS: tuple[Form, ...] = ("text", "key")
 Kind = Literal["scatter", "lines", "bars", "violin", "heatmap"]
-Scale = Literal["linear", "log", "date"]
+Scale = Literal["linear", "log", "date", "share"]
 MOST_LISTED = 500  # rows in the table on the page; the downloads have all
 
 
@@ -28,12 +29,18 @@ MOST_LISTED = 500  # rows in the table on the page; the downloads have all
 class Column:
     """One column: `key` as in the downloads, with its unit (`latency_us`), and as people read it.
 
-    `form` says how a number is written: us in microseconds, percent and ratio from a fraction.
+    `form` says how a value is written: a key is an identifier, us are microseconds, a change is a
+    signed percentage; percent and change come from a fraction.
     """
 
     key: str
     title: str
     form: Form = "text"
+
+    @property
+    def style(self) -> str:
+        """The class of its cells in the table."""
+        return self.form if self.form in WORDS else "number"
 
     def text(self, value: Cell) -> str:
         """The value in the table of the page."""
@@ -44,9 +51,11 @@ class Column:
 
 _WRITE: Mapping[Form, Callable[[float], str]] = {
     "text": str,
+    "key": str,
     "us": microseconds,
     "count": "{:,.0f}".format,
     "percent": percent,
+    "change": signed_percent,
     "ratio": "{:.3f}".format,
     "number": "{:,.4g}".format,
 }
@@ -54,7 +63,10 @@ _WRITE: Mapping[Form, Callable[[float], str]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Axis:
-    """What lies along an axis: a column's key, a title that names the unit, and the scale."""
+    """What lies along an axis: a column's key, a title that names the unit, and the scale.
+
+    A share goes from 0 to 100 %.
+    """
 
     column: str
     title: str
@@ -131,14 +143,13 @@ class Chart:
         }
 
     @property
-    def listed(self) -> list[tuple[str | None, list[str], list[bool]]]:
-        """The table's rows: the link of the first cell, the texts, and which are numbers."""
+    def listed(self) -> list[tuple[str | None, list[str]]]:
+        """The table's rows: the link of the first cell, and the texts."""
         shown = [number for number, column in enumerate(self.columns) if self._shows(column)]
         return [
             (
                 self.links[index] if self.links else None,
                 [self.columns[number].text(row[number]) for number in shown],
-                [self.columns[number].form != "text" for number in shown],
             )
             for index, row in enumerate(self.rows[:MOST_LISTED])
         ]

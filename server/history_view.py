@@ -14,7 +14,7 @@ from server.charts import Axis, Chart, Column
 from server.links import step_of
 from server.store.history import History, Step, history, tables
 from server.tables import DeviceRecord
-from server.words import counted, runtime_words, signed_percent
+from server.words import counted, runtime_brief
 
 Direction = Literal["slower", "faster", "both"]
 MOST_STEPS = 200
@@ -27,7 +27,7 @@ class Past:
         self._session = session
         self._kept = kept
         found = session.execute(select(DeviceRecord.name, DeviceRecord.revision))
-        self._revisions = dict(found.tuples().all())
+        self._revisions = {name: revision for name, revision in found}
         self.tables = {
             "/".join((device, runtime.key, origin)): (device, runtime, origin)
             for device, runtime, origin in tables(session)
@@ -67,8 +67,8 @@ def steps_chart(histories: Sequence[History], direction: Direction) -> Chart:
         counted=f"{drawn}{counted(len(found), 'step')} in {counted(series, 'series', 'series')} "
         "of more than one row",
         columns=(
-            Column("operator", "operator"),
-            Column("change", "change"),
+            Column("operator", "operator", "key"),
+            Column("change", "change", "change"),
             Column("ratio", "new / old", "ratio"),
             Column("before_us", "before, µs", "us"),
             Column("after_us", "after, µs", "us"),
@@ -83,7 +83,7 @@ def steps_chart(histories: Sequence[History], direction: Direction) -> Chart:
         rows=[
             (
                 step.operator,
-                signed_percent(step.ratio - 1),
+                step.ratio - 1,
                 step.ratio,
                 step.before_us,
                 step.after_us,
@@ -92,7 +92,7 @@ def steps_chart(histories: Sequence[History], direction: Direction) -> Chart:
                 step.first.measured_at.astimezone(UTC).isoformat(timespec="minutes"),
                 "; ".join(step.changes) or "nothing that was recorded",
                 step.device,
-                runtime_words(step.runtime),
+                runtime_brief(step.runtime),
                 step.origin,
             )
             for step in shown
@@ -150,7 +150,7 @@ def calm_chart(histories: Sequence[History]) -> Chart:
         ),
         rows=rows,
         x=Axis(column="started_at", title="session began (UTC)", scale="date"),
-        y=Axis(column="calm", title="share of calm samples"),
+        y=Axis(column="calm", title="share of calm samples", scale="share"),
         series="unit",
         labels="runtime",
         hidden=frozenset({"runtime"}),

@@ -193,7 +193,7 @@ def _chart(figure: Figure, grid: Grid, layers: tuple[tuple[MapCell, ...], ...]) 
         columns=(
             Column("layer", "layer"),
             Column("block", "block"),
-            Column("operator", "operator"),
+            Column("operator", "operator", "key"),
             Column(figure.column, f"{figure.title}, {figure.unit}", figure.form),
             Column("text", "text"),
             Column("state", "state"),

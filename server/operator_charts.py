@@ -11,7 +11,7 @@ from server.links import operator_url
 from server.steps import Level
 from server.store.history import Point
 from server.store.samples import MeasuredTiming, OperatorRow
-from server.words import counted, runtime_words
+from server.words import counted, runtime_brief
 
 Item = TypeVar("Item")
 MOST_DRAWN = 300  # samples of a session in the violins
@@ -23,10 +23,11 @@ def violins(timings: Sequence[MeasuredTiming]) -> Chart:
     """Every kept sample of each session: calm ones to the left, disturbed ones to the right."""
     rows = []
     total = 0
-    for timing in reversed(timings):
+    for number, timing in enumerate(reversed(timings), start=1):
         samples = list(_samples(timing))
         total += len(samples)
-        rows += [(_label(timing), *sample) for sample in _thinned(samples, MOST_DRAWN)]
+        label = f"{number}: {timing.started_at:%d %b %H:%M}"
+        rows += [(label, *sample) for sample in _thinned(samples, MOST_DRAWN)]
     drawn = (
         counted(total, "sample") if len(rows) == total else f"{len(rows):,} of {total:,} samples"
     )
@@ -60,7 +61,7 @@ def order(timing: MeasuredTiming) -> Chart:
         kind="scatter",
         title="Order within the session",
         counted=f"{counted(len(samples), 'sample')}, {counted(len(timing.rounds_us), 'round')}, "
-        f"session of {_label(timing)}",
+        f"session of {timing.started_at:%Y-%m-%d %H:%M}",
         columns=(
             Column("round", "round", "count"),
             Column("number", "number", "count"),
@@ -153,6 +154,7 @@ def elsewhere(operator: str, rows: Sequence[OperatorRow]) -> Chart:
         counted=f"{counted(len(rows), 'table')}, 95 % intervals",
         columns=(
             Column("table", "table"),
+            Column("runtime", "runtime", "key"),
             Column("latency_us", "latency, µs", "us"),
             Column("low_us", "low, µs", "us"),
             Column("high_us", "high, µs", "us"),
@@ -163,7 +165,8 @@ def elsewhere(operator: str, rows: Sequence[OperatorRow]) -> Chart:
         ),
         rows=[
             (
-                f"{row.device}: {runtime_words(Runtime.parse(row.runtime))}",
+                f"{row.device}: {runtime_brief(Runtime.parse(row.runtime))}",
+                row.runtime,
                 row.estimate.latency_us,
                 row.estimate.low_us,
                 row.estimate.high_us,
@@ -199,7 +202,3 @@ def _thinned(found: Sequence[Item], most: int) -> list[Item]:
     """At most so many of them, evenly spread."""
     every = -(-len(found) // most) or 1
     return list(found[::every])
-
-
-def _label(timing: MeasuredTiming) -> str:
-    return f"{timing.started_at:%Y-%m-%d %H:%M}"

@@ -1,9 +1,10 @@
-"""Steps in a series of latencies: where its level changed for good.
+"""Steps in a series of latencies: where its level changed for good, or for a while.
 
-Binary segmentation (Scott and Knott 1974): the split of the series whose halves differ most is a
-step if Student's two-sided t-test on the logarithms calls the difference significant, corrected
-for the number of splits tried (Bonferroni), and if it is large enough to matter. Each half is
-then searched in the same way. Logarithms, because a change of clock or of code scales latencies.
+Circular binary segmentation (Olshen et al. 2004): of all stretches of the series the one that
+differs most from the rest is taken, which may reach to either end. Its ends are steps if
+Student's two-sided t-test on the logarithms calls the difference significant, corrected for the
+number of stretches tried (Bonferroni), and if it is large enough to matter. The pieces are then
+searched in the same way. Logarithms, because a change of clock or of code scales latencies.
 """
 
 import math
@@ -39,37 +40,48 @@ def levels(values: Sequence[float]) -> list[Level]:
 
 
 def _cuts(logs: Sequence[float], start: int, end: int) -> list[int]:
-    cut = _best_cut(logs[start:end])
-    if cut is None:
+    """The steps between two places, in order."""
+    ends = [start, *(start + cut for cut in _best_cuts(logs[start:end])), end]
+    if len(ends) == 2:
         return []
-    middle = start + cut
-    return [*_cuts(logs, start, middle), middle, *_cuts(logs, middle, end)]
+    inside = [_cuts(logs, first, last) for first, last in pairwise(ends)]
+    return [
+        *inside[0],
+        *(cut for at, more in zip(ends[1:-1], inside[1:], strict=True) for cut in (at, *more)),
+    ]
 
 
-def _best_cut(logs: Sequence[float]) -> int | None:
-    """Where the level of the series changes most; None where no change is significant."""
+def _best_cuts(logs: Sequence[float]) -> list[int]:
+    """Both ends, or the one within the series, of the stretch that differs most from the rest;
+    none where no difference is significant."""
     count = len(logs)
     if count < 2 * LEAST_SIDE:
-        return None
-    centre = math.fsum(logs) / count  # so that sums of squares lose no digits
-    values = [value - centre for value in logs]
-    sums = list(accumulate(values, initial=0.0))
-    squares = math.fsum(value * value for value in values)
+        return []
+    centre = math.fsum(logs) / count  # so that sums lose no digits, and the rest's is minus these
+    sums = list(accumulate((value - centre for value in logs), initial=0.0))
+    squares = math.fsum((value - centre) ** 2 for value in logs)
 
-    def within(cut: int) -> float:
-        """The squared distances from the levels of both sides."""
-        left, right = sums[cut], sums[count] - sums[cut]
-        return max(0.0, squares - left**2 / cut - right**2 / (count - cut))
-
-    tried = range(LEAST_SIDE, count - LEAST_SIDE + 1)
-    cut = min(tried, key=within)
-    change = abs((sums[count] - sums[cut]) / (count - cut) - sums[cut] / cut)
+    best, explained, tried = (0, 0), -1.0, 0
+    last = count - LEAST_SIDE
+    for start in (0, *range(LEAST_SIDE, last)):
+        for end in range(start + LEAST_SIDE, last + 1):
+            inside = sums[end] - sums[start]
+            length = end - start
+            between = inside * inside * count / (length * (count - length))
+            tried += 1
+            if between > explained:
+                best, explained = (start, end), between
+    start, end = best
+    length, inside = end - start, sums[end] - sums[start]
+    change = abs(inside / length + inside / (count - length))
     if change < math.log1p(LEAST_CHANGE):
-        return None
+        return []
     freedom = count - 2
-    spread = max(within(cut) / freedom, LEAST_SPREAD**2)
-    t = change / math.sqrt(spread * (1 / cut + 1 / (count - cut)))
-    return cut if two_sided_p(t, freedom) * len(tried) < SIGNIFICANCE else None
+    spread = max((squares - explained) / freedom, LEAST_SPREAD**2)
+    t = change / math.sqrt(spread * (1 / length + 1 / (count - length)))
+    if two_sided_p(t, freedom) * tried >= SIGNIFICANCE:
+        return []
+    return [start, end] if start else [end]
 
 
 def two_sided_p(t: float, freedom: int) -> float:

@@ -32,7 +32,7 @@ def work_and_latency(table: LatencyTable, space: SearchSpace) -> Chart:
         title="Work against latency",
         counted=counted(len(rows), "operator"),
         columns=(
-            Column("operator", "operator"),
+            Column("operator", "operator", "key"),
             Column("block", "block"),
             Column("macs", "MACs", "count"),
             _LATENCY,
@@ -56,7 +56,7 @@ def top_operators(table: LatencyTable) -> Chart:
         title="Dearest operators",
         counted=f"{len(dearest)} of {counted(len(table.entries), 'operator')}, 95 % intervals",
         columns=(
-            Column("operator", "operator"),
+            Column("operator", "operator", "key"),
             _LATENCY,
             *_INTERVAL,
             Column("grade", "grade"),
@@ -85,8 +85,8 @@ def stages(table: LatencyTable, space: SearchSpace) -> Chart:
         keys = {operator.key for operator in operators if not operator.is_free}
         counts = {
             "measured": len(keys & measured),
-            "failed": len(keys & failed),
             "missing": len(keys - measured - failed),
+            "failed": len(keys & failed),
         }
         rows += [(name, state, count, len(keys)) for state, count in counts.items()]
     return Chart(

@@ -17,7 +17,18 @@ def runtime_words(runtime: Runtime) -> str:
     return (
         f"{runtime.backend.upper()} {runtime.dtype}, {threads}, "
         f"{runtime.memory_format.replace('_', ' ')}, ExecuTorch {runtime.executorch}, "
-        f"{runtime.runner} runner, {cpus}, {runtime.protocol}"
+        f"{runtime.runner} runner, {cpus}, {runtime.protocol.replace('_', ' ')}"
+    )
+
+
+def runtime_brief(runtime: Runtime) -> str:
+    """`float32, 1 thread, native, in situ`: what tells most tables of a device apart."""
+    layout = "" if runtime.memory_format == "contiguous" else ", channels last"
+    cpus = "" if runtime.affinity == "any" else f", {runtime.affinity}"
+    threads = "1 thread" if runtime.threads == 1 else f"{runtime.threads} threads"
+    return (
+        f"{runtime.dtype}, {threads}{layout}, {runtime.runner}{cpus}, "
+        f"{runtime.protocol.replace('_', ' ')}"
     )
 
 

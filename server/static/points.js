@@ -56,7 +56,7 @@ function guides(chart) {
     x: guide.x,
     y: guide.y,
     hoverinfo: "name",
-    line: { color: colour("quiet"), width: 1, dash: "dash" },
+    line: { color: colour("ink"), width: 1.5, dash: "dash" },
   }));
 }
 
@@ -76,8 +76,12 @@ export function scatter(chart) {
     },
   }));
   return {
-    traces: [...guides(chart), ...traces],
-    layout: layout(chart.height, { xaxis: axis(chart.x), yaxis: axis(chart.y), hovermode: "closest" }),
+    traces: [...traces, ...guides(chart)],
+    layout: layout(chart.height, {
+      xaxis: axis(chart.x, {}, chart.rows.map((row) => chart.value(row, chart.x.column))),
+      yaxis: axis(chart.y, {}, chart.rows.map((row) => chart.value(row, chart.y.column))),
+      hovermode: "closest",
+    }),
   };
 }
 

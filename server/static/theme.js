@@ -20,10 +20,21 @@ export function symbol(number) {
   return SYMBOLS[number % SYMBOLS.length];
 }
 
+const DECADES = 3; // over more of them a logarithmic axis names powers of ten alone
+
+/** What sets the scales apart; `values` are those along a logarithmic axis. */
+function scaled(scale, values) {
+  if (scale === "share") return { range: [0, 1.03], tickformat: ".0%" };
+  if (scale !== "log") return scale === "date" ? { type: "date" } : {};
+  const known = values.filter((value) => value > 0);
+  const few = known.length > 0 && Math.max(...known) / Math.min(...known) < 10 ** DECADES;
+  return { type: "log", dtick: few ? "D2" : 1, exponentformat: "SI" };
+}
+
 /** An axis in the page's colours; `spec` has a title and a scale. */
-export function axis(spec, more = {}) {
+export function axis(spec, more = {}, values = []) {
   return {
-    type: { log: "log", date: "date" }[spec.scale],
+    ...scaled(spec.scale, values),
     title: { text: spec.title, font: { color: colour("quiet"), size: 12 }, standoff: 10 },
     tickfont: { color: colour("ink") },
     gridcolor: colour("line"),
@@ -48,7 +59,7 @@ export function layout(height, more = {}) {
       font: { color: colour("ink") },
       align: "left",
     },
-    legend: { orientation: "h", y: 1.02, yanchor: "bottom", font: { color: colour("ink") } },
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom", traceorder: "normal", font: { color: colour("ink") } },
     ...more,
   };
 }

@@ -18,6 +18,7 @@ from server.steps import levels
 from server.tables import RowVersion, SessionRecord
 
 MOST_VERSIONS = 100_000  # of a table's rows, the newest, in one history
+MOST_IN_SERIES = 100  # of an operator's rows, the newest, that are searched for steps
 LEAST_CHANGE = 0.1  # of conditions, as a fraction, to be told beside a step
 
 
@@ -95,7 +96,8 @@ def history(
     *,
     operator: str | None = None,
 ) -> History:
-    """What the table was, of all operators or of one."""
+    """What the table was, of all operators or of one: at most its newest 100,000 rows, of which
+    the newest 100 of each operator are searched for steps."""
     family = _family(session, device, runtime, origin)
     versions = (
         select(RowVersion.runtime, RowVersion.content)
@@ -109,7 +111,8 @@ def history(
         .limit(MOST_VERSIONS)
     )
     points: dict[str, list[Point]] = defaultdict(list)
-    for point in _points(session.execute(versions).tuples().all(), family):
+    found = [(key, content) for key, content in session.execute(versions)]
+    for point in _points(found, family):
         points[point.operator].append(point)
     for of_operator in points.values():
         of_operator.sort(key=lambda point: point.measured_at)
@@ -118,7 +121,7 @@ def history(
     steps = [
         step
         for of_operator in points.values()
-        for step in _steps(device, runtime, origin, of_operator, by_id)
+        for step in _steps(device, runtime, origin, of_operator[-MOST_IN_SERIES:], by_id)
     ]
     return History(
         device=device,

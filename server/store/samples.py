@@ -76,7 +76,7 @@ def timings(
             dropped_at=timing.samples_dropped_at,
             failure=timing.failure_code and f"{timing.failure_code}: {timing.failure_message}",
         )
-        for timing, sitting in found.tuples()
+        for timing, sitting in found
     ]
 
 

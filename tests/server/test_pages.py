@@ -67,7 +67,7 @@ def test_the_device_page_shows_the_numbers_of_the_api(agent: Agent, client: Test
     assert len(cells) == 22 * 9
 
     for text in ("≈ 1,234.6", "≈ 20.0", "≈ 21.0", "≈ 22.0"):
-        assert f">{text}</td>" in html
+        assert f">{text}</a></td>" in html
     assert table["snapshot"] in html
     assert "load 0.2, 2400 MHz → load 1.5, 2200 MHz, 41 °C" in html
     assert "standard effort" in html
@@ -81,8 +81,8 @@ def test_rows_of_grade_c_are_marked_and_grades_are_counted(
     agent.tell(session, a_steady_timing(us=40, disturbed=7))
     agent.tell(session, *(a_timing(operator, us=20) for operator in SPACE.operators[1:3]))
     html = page(client, "/devices/phone")
-    assert ">40.0</td>" in html
-    assert ">≈ 20.0</td>" in html
+    assert ">40.0</a></td>" in html
+    assert ">≈ 20.0</a></td>" in html
     assert '<dt class="uncertain">≈ 12.3</dt><dd>grade C' in html
     assert "1 row grade A, 0 B, 2 C." in " ".join(html.split())
     assert "40.0 µs ± 0.0 %, grade A; 15 of 50 samples calm, 5 rounds; median 60.0 µs" in html
@@ -139,8 +139,8 @@ def test_runtime_and_space_are_chosen_in_the_url(agent: Agent, client: TestClien
     assert "2 threads" in html
     assert "<option selected>fbnet-32-0.5</option>" in html
     html = page(client, f"/devices/phone?runtime={TWO_THREADS.key}&space=")
-    assert ">≈ 500.0</td>" in html
-    assert ">≈ 10.0</td>" not in html
+    assert ">≈ 500.0</a></td>" in html
+    assert ">≈ 10.0</a></td>" not in html
 
 
 def test_the_downloads_hold_the_chosen_table(agent: Agent, client: TestClient) -> None:
