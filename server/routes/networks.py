@@ -96,7 +96,7 @@ def networks_page(
 def _spaces(tables: Mapping[TableKey, Mapping[str, float]]) -> dict[str, int]:
     """The most operators of each space that any table has; spaces without any left out."""
     most = {
-        name: max((sum(key in rows for key in operator_keys(name)) for rows in tables.values()))
+        name: max(sum(key in rows for key in operator_keys(name)) for rows in tables.values())
         for name in SPACE_NAMES
         if tables
     }

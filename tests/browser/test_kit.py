@@ -6,8 +6,8 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Watch, accessible, drawn
 
-PAGES = ("/", "/devices/phone", "/devices/spare", "/queue")
-EMPTY_PAGES = ("/", "/queue")
+PAGES = ("/", "/devices/phone", "/devices/spare", "/fleet")
+EMPTY_PAGES = ("/",)
 TABLET_PX = 820
 
 
@@ -40,8 +40,8 @@ def test_empty_pages_are_accessible_and_name_a_command(
 
 
 def test_the_navigation_marks_the_page_and_can_be_skipped(page: Page) -> None:
-    page.goto("/queue")
-    expect(page.locator("nav [aria-current=page]")).to_have_text("Jobs")
+    page.goto("/history")
+    expect(page.locator("nav [aria-current=page]")).to_have_text("History")
     page.keyboard.press("Tab")
     expect(page.locator(".skip")).to_be_focused()
     page.keyboard.press("Enter")
