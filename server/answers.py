@@ -53,5 +53,10 @@ class Kept(Generic[Made]):
                 self._kept.popitem(last=False)
         return made
 
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._kept.clear()
+
 
 Answers = Kept[Answer]

@@ -134,7 +134,7 @@ def calm_chart(histories: Sequence[History]) -> Chart:
         kind="lines",
         title="How calm the sessions were",
         counted=f"{counted(len(rows), 'session')}; share of samples whose probe took up to "
-        f"{CALM} times its calm time",
+        f"{CALM} times its calm time; none where operators were measured alone, without a probe",
         columns=(
             Column("started_at", "session began"),
             Column("unit", "device and unit"),

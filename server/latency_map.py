@@ -53,9 +53,9 @@ FIGURES: Mapping[Mode | Literal["ratio"], Figure] = {
     "noise": Figure(
         title="Noise",
         column="noise",
-        unit="fraction",
+        unit="± of the latency",
         form="percent",
-        scale="linear",
+        scale="share",
         text=percent,
         explanation="half the 95 % interval of the latency, as a share of the latency",
     ),

@@ -14,7 +14,7 @@ from server.store.samples import MeasuredTiming, OperatorRow
 from server.words import counted, runtime_brief
 
 Item = TypeVar("Item")
-MOST_DRAWN = 300  # samples of a session in the violins
+MOST_DRAWN = 2400  # samples in the violins, of all sessions together
 MOST_IN_ORDER = 2000  # samples in the order in which they were taken
 _SAMPLE = Column("sample_us", "sample, µs", "us")
 
@@ -27,7 +27,7 @@ def violins(timings: Sequence[MeasuredTiming]) -> Chart:
         samples = list(_samples(timing))
         total += len(samples)
         label = f"{number}: {timing.started_at:%d %b %H:%M}"
-        rows += [(label, *sample) for sample in _thinned(samples, MOST_DRAWN)]
+        rows += [(label, *sample) for sample in _thinned(samples, MOST_DRAWN // len(timings))]
     drawn = (
         counted(total, "sample") if len(rows) == total else f"{len(rows):,} of {total:,} samples"
     )
@@ -46,7 +46,7 @@ def violins(timings: Sequence[MeasuredTiming]) -> Chart:
         ),
         rows=rows,
         x=Axis(column="session", title="session, by when it began (UTC)"),
-        y=Axis(column="sample_us", title="sample, µs"),
+        y=Axis(column="sample_us", title="sample, µs (log)", scale="log"),
         series="state",
         height=400,
     )
@@ -71,7 +71,7 @@ def order(timing: MeasuredTiming) -> Chart:
         ),
         rows=rows,
         x=Axis(column="number", title="number of the sample"),
-        y=Axis(column="sample_us", title="sample, µs"),
+        y=Axis(column="sample_us", title="sample, µs (log)", scale="log"),
         series="state",
         height=320,
     )

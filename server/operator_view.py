@@ -1,6 +1,7 @@
 """What the operator page shows, gathered from the store."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.orm import Session as DbSession
@@ -39,6 +40,12 @@ class OperatorView:
     steps: tuple[Step, ...]
     spaces: tuple[str, ...]
     charts: list[Chart]
+
+    @property
+    def shown_dropped(self) -> datetime | None:
+        """When the samples that would be shown in order were dropped; None if they are there."""
+        looked_at = self.shown or next(iter(self.timings), None)
+        return looked_at.dropped_at if looked_at else None
 
     @property
     def table_url(self) -> str:
@@ -99,8 +106,8 @@ def operator_view(
     if len(points) >= LEAST_HISTORY:
         found_levels = levels([point.latency_us for point in points])
         links = [
-            operator_url(name, key, summary.key, origin=origin, sitting=str(point.session))
-            if any(point.session == timing.session for timing in newest)
+            operator_url(name, key, summary.key, origin=origin, sitting=point.session)
+            if any(point.session == str(timing.session) for timing in newest)
             else None
             for point in points
         ]

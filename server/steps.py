@@ -10,6 +10,7 @@ searched in the same way. Logarithms, because a change of clock or of code scale
 import math
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from operator import sub
 from typing import NamedTuple
 
 LEAST_SIDE = 2  # points on each side of a step: a single odd one is no new level
@@ -61,18 +62,20 @@ def _best_cuts(logs: Sequence[float]) -> list[int]:
     sums = list(accumulate((value - centre for value in logs), initial=0.0))
     squares = math.fsum((value - centre) ** 2 for value in logs)
 
-    best, explained, tried = (0, 0), -1.0, 0
+    explained, length, inside, start, tried = -1.0, 0, 0.0, 0, 0
     last = count - LEAST_SIDE
-    for start in (0, *range(LEAST_SIDE, last)):
-        for end in range(start + LEAST_SIDE, last + 1):
-            inside = sums[end] - sums[start]
-            length = end - start
-            between = inside * inside * count / (length * (count - length))
-            tried += 1
-            if between > explained:
-                best, explained = (start, end), between
-    start, end = best
-    length, inside = end - start, sums[end] - sums[start]
+    for size in range(LEAST_SIDE, last + 1):
+        # Sums of the stretches so long that begin at 0, or at LEAST_SIDE and later.
+        later = list(map(sub, sums[LEAST_SIDE + size : last + 1], sums[LEAST_SIDE:]))
+        stretches = [sums[size], *later]
+        tried += len(stretches)
+        furthest = max(stretches, key=abs)
+        between = furthest * furthest * count / (size * (count - size))
+        if between > explained:
+            explained, length, inside = between, size, furthest
+            place = stretches.index(furthest)
+            start = place and place + LEAST_SIDE - 1
+    end = start + length
     change = abs(inside / length + inside / (count - length))
     if change < math.log1p(LEAST_CHANGE):
         return []

@@ -33,6 +33,7 @@ export async function drawAll() {
     await draw(target, chartOf(target.dataset.chart));
     await new Promise((resolve) => setTimeout(resolve));
   }
+  performance.mark("charts-drawn");
   document.documentElement.dataset.charts = "drawn";
 }
 

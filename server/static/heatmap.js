@@ -42,6 +42,7 @@ function colourBar(chart, values) {
   return {
     title: { text: chart.z.title, side: "right", font: { color: colour("ink") } },
     tickfont: { color: colour("ink") },
+    tickformat: chart.z.scale === "share" ? ".0%" : undefined,
     thickness: 10,
     outlinewidth: 0,
     ...words,

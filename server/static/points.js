@@ -15,6 +15,11 @@ function bySeries(chart) {
   return [...found];
 }
 
+/** The values along an axis. */
+function along(chart, spec) {
+  return chart.rows.map((row) => chart.value(row, spec.column));
+}
+
 /** What every trace has: places, labels to hover over, and where a click leads. */
 function base(chart, name, rows) {
   const values = (key) => rows.map(({ row }) => chart.value(row, key));
@@ -78,8 +83,8 @@ export function scatter(chart) {
   return {
     traces: [...traces, ...guides(chart)],
     layout: layout(chart.height, {
-      xaxis: axis(chart.x, {}, chart.rows.map((row) => chart.value(row, chart.x.column))),
-      yaxis: axis(chart.y, {}, chart.rows.map((row) => chart.value(row, chart.y.column))),
+      xaxis: axis(chart.x, {}, along(chart, chart.x)),
+      yaxis: axis(chart.y, {}, along(chart, chart.y)),
       hovermode: "closest",
     }),
   };
@@ -144,7 +149,7 @@ export function violin(chart) {
       violinmode: "overlay",
       violingap: 0.15,
       xaxis: axis(chart.x, { type: "category" }),
-      yaxis: axis(chart.y),
+      yaxis: axis(chart.y, {}, along(chart, chart.y)),
     }),
   };
 }

@@ -17,7 +17,7 @@ export function seriesColour(number) {
 
 /** The mark of the series with that number: colour alone tells nothing to some people. */
 export function symbol(number) {
-  return SYMBOLS[number % SYMBOLS.length];
+  return SYMBOLS[(number + Math.floor(number / SERIES)) % SYMBOLS.length];
 }
 
 const DECADES = 3; // over more of them a logarithmic axis names powers of ten alone

@@ -15,14 +15,14 @@ from sqlalchemy.orm import Session as DbSession
 from contract.estimates import Grade
 from contract.timings import Conditions, Origin, Runtime
 from server.steps import levels
-from server.tables import RowVersion, SessionRecord
+from server.tables import DeviceRecord, RowVersion, SessionRecord
 
-MOST_VERSIONS = 100_000  # of a table's rows, the newest, in one history
+MOST_REVISIONS = 100_000  # of a device, the newest, in one history
 MOST_IN_SERIES = 100  # of an operator's rows, the newest, that are searched for steps
 LEAST_CHANGE = 0.1  # of conditions, as a fraction, to be told beside a step
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Point:
     """A row as it was once. `executorch` is the version that measured it."""
 
@@ -34,7 +34,7 @@ class Point:
     grade: Grade
     samples: int
     calm: int
-    session: UUID
+    session: str  # its id
     executorch: str
 
 
@@ -64,14 +64,18 @@ class Step:
 
 
 class Sitting(NamedTuple):
-    """A session of a table's history: when, on which phone, and how calm that was."""
+    """A session of a table's history: when, on which phone, and how calm that was.
+
+    `calm` is the share of samples whose drift factor was that of the calm device; None where no
+    probe ran beside them.
+    """
 
     id: UUID
     started_at: datetime
     unit: str | None
     agent_version: str
     rows: int
-    calm: float  # the share of samples whose drift factor was that of the calm device
+    calm: float | None
     conditions: Conditions
     conditions_after: Conditions | None
 
@@ -96,19 +100,17 @@ def history(
     *,
     operator: str | None = None,
 ) -> History:
-    """What the table was, of all operators or of one: at most its newest 100,000 rows, of which
-    the newest 100 of each operator are searched for steps."""
+    """What the table was, of all operators or of one: what came with the newest 100,000
+    changes of the device's tables. The newest 100 rows of each operator are searched for steps."""
     family = _family(session, device, runtime, origin)
-    versions = (
-        select(RowVersion.runtime, RowVersion.content)
-        .where(
-            RowVersion.device == device,
-            RowVersion.runtime.in_(family),
-            RowVersion.origin == origin,
-            *([] if operator is None else [RowVersion.operator == operator]),
-        )
-        .order_by(RowVersion.revision.desc())
-        .limit(MOST_VERSIONS)
+    newest = session.scalar(select(DeviceRecord.revision).where(DeviceRecord.name == device)) or 0
+    versions = select(RowVersion.runtime, RowVersion.content).where(
+        RowVersion.device == device,
+        RowVersion.runtime.in_(family),
+        RowVersion.origin == origin,
+        # A revision brings one row, or those of one import.
+        RowVersion.revision > newest - MOST_REVISIONS,
+        *([] if operator is None else [RowVersion.operator == operator]),
     )
     points: dict[str, list[Point]] = defaultdict(list)
     found = [(key, content) for key, content in session.execute(versions)]
@@ -117,7 +119,7 @@ def history(
     for of_operator in points.values():
         of_operator.sort(key=lambda point: point.measured_at)
     sittings = _sittings(session, device, family, origin, points)
-    by_id = {sitting.id: sitting for sitting in sittings}
+    by_id = {str(sitting.id): sitting for sitting in sittings}
     steps = [
         step
         for of_operator in points.values()
@@ -162,7 +164,8 @@ def _family(session: DbSession, device: str, runtime: Runtime, origin: Origin) -
 
 
 def _apart_from_version(runtime: Runtime) -> str:
-    return runtime.model_copy(update={"executorch": "0"}).key
+    # Not a copy of the value, which would keep the key that was computed for it.
+    return Runtime.model_validate({**runtime.model_dump(), "executorch": "0"}).key
 
 
 def _points(found: Sequence[tuple[str, str]], family: dict[str, str]) -> Iterator[Point]:
@@ -178,7 +181,7 @@ def _points(found: Sequence[tuple[str, str]], family: dict[str, str]) -> Iterato
             grade=row["grade"],
             samples=row["samples"],
             calm=row["calm"],
-            session=UUID(row["session"]),
+            session=row["session"],
             executorch=family[runtime],
         )
 
@@ -190,7 +193,7 @@ def _sittings(
     origin: Origin,
     points: dict[str, list[Point]],
 ) -> tuple[Sitting, ...]:
-    of_session: dict[UUID, list[Point]] = defaultdict(list)
+    of_session: dict[str, list[Point]] = defaultdict(list)
     for of_operator in points.values():
         for point in of_operator:
             of_session[point.session].append(point)
@@ -210,6 +213,8 @@ def _sittings(
         )
         .order_by(SessionRecord.started_at)
     )
+    # Operators measured alone have no probe beside them, and so all their samples count as calm.
+    has_probe = all(Runtime.parse(key).protocol == "in_situ" for key in family)
     return tuple(
         Sitting(
             id=id,
@@ -217,13 +222,18 @@ def _sittings(
             unit=unit,
             agent_version=agent_version,
             rows=len(its),
-            calm=sum(point.calm for point in its) / sum(point.samples for point in its),
+            calm=_calm(its, has_probe=has_probe),
             conditions=Conditions.model_validate(before),
             conditions_after=Conditions.model_validate(after) if after else None,
         )
         for id, started_at, unit, agent_version, before, after in records
-        if (its := of_session.get(id))
+        if (its := of_session.get(str(id)))
     )
+
+
+def _calm(points: Sequence[Point], *, has_probe: bool) -> float | None:
+    samples, calm = sum(each.samples for each in points), sum(each.calm for each in points)
+    return calm / samples if has_probe or calm < samples else None
 
 
 def _steps(
@@ -231,7 +241,7 @@ def _steps(
     runtime: Runtime,
     origin: Origin,
     points: Sequence[Point],
-    sittings: dict[UUID, Sitting],
+    sittings: dict[str, Sitting],
 ) -> Iterator[Step]:
     for before, after in pairwise(levels([point.latency_us for point in points])):
         last, first = points[after.start - 1], points[after.start]

@@ -80,12 +80,13 @@ def _fleet(client: httpx2.Client) -> None:
     fleet = Fleet(client)
     agent = uuid4()
     fleet.announce(agent, an_agent("lab-2", "S7", device="tablet")).raise_for_status()
-    measured = fleet.filed(a_job("tablet", work=MEASURE, priority=5))
+    measured, dead = a_job("tablet", work=MEASURE, priority=5), a_job("tablet", priority=5)
+    fleet.file(measured).raise_for_status()
     assert fleet.lease(agent, "S7", "tablet") is not None
     rounds = [[4000.0, 4010.0, 4020.0] for _ in range(5)]
     done = Outcome(agent=agent, attempt=1, done=True, estimate=estimate(rounds))
-    fleet.finish(measured, done).raise_for_status()
-    dead = fleet.filed(a_job("tablet", priority=5))
+    fleet.finish(measured.id, done).raise_for_status()
+    fleet.file(dead).raise_for_status()
     assert fleet.lease(agent, "S7", "tablet") is not None
-    fleet.failed(dead, agent, again=False).raise_for_status()
+    fleet.failed(dead.id, agent, again=False).raise_for_status()
     fleet.announce(agent, an_agent("lab-2")).raise_for_status()

@@ -5,9 +5,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Watch, accessible, drawn
+from tests.browser.seed import WATCHED
 
-PAGES = ("/", "/devices/phone", "/devices/spare", "/fleet")
-EMPTY_PAGES = ("/",)
+OPERATOR = f"/devices/phone/operators/{WATCHED.key}"
+PAGES = ("/", "/devices/phone", "/devices/spare", OPERATOR, "/history")
+EMPTY_PAGES = ("/", "/history")
 TABLET_PX = 820
 
 

@@ -1,0 +1,181 @@
+"""How long the pages of a large database take, at the server and until they are drawn.
+
+    python -m benchmarks.pages [--sessions N] [--turns N]
+
+A table of 5,000 operators, and sessions that each measured some of them again; an operator has
+raw samples of its newest sessions. Times of the server are those of a request on this computer;
+"drawn" is from the start of the navigation until every chart is there, in Chromium without a
+display, with an empty cache. The first request after a change finds the steps anew, the others
+find them kept: both are told.
+"""
+
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import median
+from uuid import uuid4
+
+import httpx
+import uvicorn
+from playwright.sync_api import Browser, sync_playwright
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import Connection, insert, text, update
+
+from benchmarks.service_data import FIGURES, RUNTIME, SPACE, fill
+from contract.cli import command_line, main
+from contract.tables import Row
+from server import logs
+from server.__main__ import listen
+from server.answers import Kept
+from server.app import create_app
+from server.db import open_database
+from server.settings import Settings
+from server.store.history import History
+from server.store.snapshots import canonical
+from server.tables import DeviceRecord, RowRecord, RowVersion, SessionRecord, TimingRecord
+
+DEVICE = "large"
+OPERATORS = 5_000
+AGAIN = 40  # operators of a session
+KEPT_SESSIONS = 8  # that have raw samples
+ROUNDS, SAMPLES = 40, 10
+PAGES = {
+    "overview": "/",
+    "device": f"/devices/{DEVICE}?space={SPACE.name}",
+    "operator": f"/devices/{DEVICE}/operators/{SPACE.operators[0].key}",
+    "history": "/history",
+}
+SCREEN = Console()
+
+app = command_line("python -m benchmarks.pages", "Times of the pages over a large database.")
+
+
+@app.default
+def run(*, sessions: int = 1_000, turns: int = 5) -> None:
+    """Fill a database, serve it, and time every page."""
+    with tempfile.TemporaryDirectory() as folder, served(Path(folder), sessions) as (url, forget):
+        table = Table(title=f"{OPERATORS:,} operators, {sessions:,} sessions")
+        for column in ("page", "after a change, ms", "kept, ms", "HTML, kB", "drawn, ms"):
+            table.add_column(column, justify="right" if column != "page" else "left")
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+            )
+            for name, path in PAGES.items():
+                httpx.get(url + path).raise_for_status()  # the first one compiles templates
+                cold = [timed(url + path, forget) for _ in range(turns)]
+                warm = [timed(url + path) for _ in range(turns)]
+                drawn = [until_drawn(browser, url + path) for _ in range(turns)]
+                size = len(httpx.get(url + path).content) / 1000
+                figures = (median(cold), median(warm), size, median(drawn))
+                table.add_row(name, *(f"{figure:,.0f}" for figure in figures))
+            browser.close()
+        SCREEN.print(table)
+
+
+def timed(url: str, forget: Kept[History] | None = None) -> float:
+    """Milliseconds of one request; with what is kept forgotten before."""
+    if forget is not None:
+        forget.clear()
+    began = time.perf_counter()
+    httpx.get(url).raise_for_status()
+    return (time.perf_counter() - began) * 1000
+
+
+def until_drawn(browser: Browser, url: str) -> float:
+    """Milliseconds from the navigation's start until every chart is drawn, with an empty cache."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(url)
+    if page.locator("[data-chart]").count():
+        page.wait_for_selector("html[data-charts=drawn]", state="attached")
+    spent: float = page.evaluate(
+        "performance.getEntriesByName('charts-drawn')[0]?.startTime"
+        " ?? performance.getEntriesByType('navigation')[0].loadEventEnd"
+    )
+    context.close()
+    return spent
+
+
+@contextmanager
+def served(folder: Path, sessions: int) -> Iterator[tuple[str, Kept[History]]]:
+    """The address of a server over a large database, and the histories that it keeps."""
+    engine = open_database(f"sqlite:///{folder}/pages.db")
+    fill(engine, rows={DEVICE: OPERATORS}, history=0)
+    with engine.begin() as connection:
+        add_sessions(connection, sessions)
+        connection.execute(text("ANALYZE"))
+    logs.configure()
+    application = create_app(engine, Settings(rate=0), local=True)
+    with listen("127.0.0.1", 0) as listener:
+        config = uvicorn.Config(application, log_config=None, access_log=False, lifespan="off")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}", application.state.histories
+        finally:
+            server.should_exit = True
+            thread.join()
+    engine.dispose()
+
+
+def add_sessions(connection: Connection, sessions: int) -> None:
+    """A session an hour, each with rows of some operators, of which a third are slower at last."""
+    began = datetime.now(UTC) - timedelta(hours=sessions)
+    keys = [operator.key for operator in SPACE.operators]
+    table = {"device": DEVICE, "runtime": RUNTIME.key, "origin": "measured"}
+    conditions = {"load_1min": 0.1, "clock_mhz": 2000.0, "temperature_c": 35.0}
+    revision = 1
+    samples = [[100.0 + number % 7 for number in range(SAMPLES)]] * ROUNDS
+    for number in range(sessions):
+        session, moment = uuid4(), began + timedelta(hours=number)
+        connection.execute(
+            insert(SessionRecord).values(
+                id=session,
+                device=DEVICE,
+                runtime=RUNTIME.key,
+                space=SPACE.name,
+                origin="measured",
+                effort="standard",
+                started_at=moment,
+                agent_version="0",
+                conditions=conditions,
+                unit=f"S{number % 3}",
+            )
+        )
+        versions, timings = [], []
+        for index in range(AGAIN):
+            key = keys[(number * AGAIN + index) % len(keys) if number % 2 else index]
+            slower = 1.2 if index % 3 == 0 and number > sessions * 0.95 else 1.0
+            figures = FIGURES.model_copy(
+                update={"latency_us": FIGURES.latency_us * slower * (1 + number % 5 / 1000)}
+            )
+            row = Row(
+                operator=key,
+                measured_at=moment,
+                origin="measured",
+                session=session,
+                **figures.model_dump(),
+            )
+            revision += 1
+            content = canonical(row.model_dump(mode="json"))
+            versions.append({**table, "operator": key, "revision": revision, "content": content})
+            if number >= sessions - KEPT_SESSIONS:
+                timing = {"id": uuid4(), "session": session, "operator": key}
+                timings.append({**timing, "measured_at": moment, "rounds_us": samples})
+        connection.execute(insert(RowVersion), versions)
+        if timings:
+            connection.execute(insert(TimingRecord), timings)
+    connection.execute(update(DeviceRecord).values(revision=revision))
+    connection.execute(update(RowRecord).values(version=revision))
+
+
+if __name__ == "__main__":
+    main(app)
