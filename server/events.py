@@ -1,7 +1,7 @@
 """Server-sent events: whoever looks at the fleet learns when it has changed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
 
 import structlog
@@ -34,7 +34,7 @@ class Listeners:
         """Let every stream end: the server is to end."""
         self._closing = True
 
-    def stream(self) -> AsyncIterator[str]:
+    def stream(self) -> AsyncGenerator[str, None]:
         """Events of one listener: the fleet's digest now, and whenever it is another.
 
         Raises:
@@ -47,7 +47,7 @@ class Listeners:
             )
         return self._events()
 
-    async def _events(self) -> AsyncIterator[str]:
+    async def _events(self) -> AsyncGenerator[str, None]:
         self._open += 1
         try:
             known, quiet_s, lived_s = None, 0.0, 0.0

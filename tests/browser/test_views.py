@@ -10,7 +10,7 @@ from contract.audits import kendall_tau, spearman
 from tests.browser.conftest import Watch, accessible, drawn
 from tests.browser.seed_views import GROUP, RUNS
 from tests.server.fleet import Fleet, a_job
-from tests.server.making import RUNTIME, SPACE
+from tests.server.making import RUNTIME, SPACE, TWO_THREADS
 
 STEADY, TABLET_RUN = RUNS["steady"], RUNS["tablet"]
 PHONE, TABLET = f"phone@{RUNTIME.key}", f"tablet@{RUNTIME.key}"
@@ -115,7 +115,7 @@ def test_choosing_another_table_changes_the_address_and_a_point_leads_to_its_ope
     page: Page,
 ) -> None:
     opened(page, f"/compare?a={PHONE}&b={TABLET}&space={SPACE.name}")
-    page.get_by_label("b", exact=True).select_option(label=re.compile(r"^phone: .*2 threads"))
+    page.get_by_label("b", exact=True).select_option(f"phone@{TWO_THREADS.key}")
     page.wait_for_url(re.compile(r"b=phone%40.*-t2-"))
     drawn(page)
     page.locator(".panel table a").first.click()
@@ -130,8 +130,9 @@ def test_an_emulated_table_is_called_so(page: Page) -> None:
 
 def test_a_network_shows_prediction_measurement_interval_and_error(page: Page) -> None:
     opened(page, "/networks")
-    row = page.locator("tr", has_text=f"searched for phone ({str(STEADY)[:8]})")
-    expect(row).to_contain_text("1,702.0")
+    listed = page.get_by_role("region", name="Networks", exact=True)
+    row = listed.locator("tr", has_text="1,702.0")
+    expect(row).to_contain_text(f"searched for phone ({str(STEADY)[:8]})")
     missing = page.locator(".missing").first
     expect(missing).to_contain_text("missing")
     assert "python -m device_agent.run --device" in (missing.get_attribute("title") or "")
@@ -202,7 +203,7 @@ def test_theta_follows_the_slider_by_keyboard_and_the_address_keeps_it(
     expect(page.locator("#theta-title")).to_have_text("Theta after epoch 2")
     page.wait_for_url(re.compile("epoch=2"))
     told = httpx2.get(f"{address}/searches/{STEADY}").json()["epochs"][1]["theta"]
-    shown = page.locator("[data-part=theta] td.number").all_inner_texts()
+    shown = page.locator("[data-part=theta] td.number").all_text_contents()
     flat = [share for shares in told for share in shares]
     assert [float(text) for text in shown if text] == pytest.approx(flat, rel=1e-3)
     page.reload()
