@@ -115,7 +115,7 @@ def test_choosing_another_table_changes_the_address_and_a_point_leads_to_its_ope
     page: Page,
 ) -> None:
     opened(page, f"/compare?a={PHONE}&b={TABLET}&space={SPACE.name}")
-    page.get_by_label("b", exact=True).select_option(f"phone@{TWO_THREADS.key}")
+    page.locator("select[name=b]").select_option(f"phone@{TWO_THREADS.key}")
     page.wait_for_url(re.compile(r"b=phone%40.*-t2-"))
     drawn(page)
     page.locator(".panel table a").first.click()
@@ -141,7 +141,7 @@ def test_a_network_shows_prediction_measurement_interval_and_error(page: Page) -
     drawn(page)
     expect(page.locator("#one h2")).to_contain_text("searched for phone")
     bars = page.locator("[data-chart=layers-rows] .xtick text")
-    assert bars.all_inner_texts()[:4] == ["stem", "1", "2", "3"]
+    assert bars.all_text_contents()[:4] == ["stem", "1", "2", "3"]
 
 
 def test_the_calibration_plot_has_the_audits_networks(page: Page, address: str) -> None:

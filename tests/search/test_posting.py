@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -174,7 +175,7 @@ def test_the_next_epoch_brings_what_was_missed(
 ) -> None:
     plan = job(tmp_path / "run", idx_folder).plan
     posting = Posting(server=address, console=Console(quiet=True))
-    first, second = (EpochResult(**shown(number)) for number in (1, 2))
+    first, second = (shown(number) for number in (1, 2))
     posting.begin(tmp_path / "search.json", plan, [])
     posting.add(first)
     with serving() as client:
@@ -184,9 +185,10 @@ def test_the_next_epoch_brings_what_was_missed(
         assert [epoch.epoch for epoch in client.search(summary.id).epochs] == [1, 2]
 
 
-def shown(number: int) -> dict[str, object]:
+def shown(number: int) -> EpochResult:
     """An epoch of the small space, whose slots have as many candidates as the usual one's."""
-    return an_epoch(number).model_dump()
+    figures: dict[str, Any] = an_epoch(number).model_dump()
+    return EpochResult(**figures)
 
 
 def test_several_devices_are_one_group_with_the_cross_table(
