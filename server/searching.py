@@ -23,17 +23,24 @@ class Terms(NamedTuple):
     runtime: Runtime
     data: str
     classes: int
-    test: int
+    images: int  # how they are split may depend on the seed
 
     @classmethod
     def of(cls, search: SearchSummary) -> "Terms":
         plan, data = search.plan, search.plan.data
-        return cls(plan.space, plan.device, plan.runtime, data.name, data.classes, data.test)
+        return cls(
+            plan.space,
+            plan.device,
+            plan.runtime,
+            data.name,
+            data.classes,
+            data.training + data.test,
+        )
 
     @property
     def key(self) -> str:
         """As addresses name them."""
-        parts = (self.space, self.device, self.runtime.key, self.data, self.classes, self.test)
+        parts = (self.space, self.device, self.runtime.key, self.data, self.classes, self.images)
         return "~".join(map(str, parts))
 
     @property
@@ -42,7 +49,7 @@ class Terms(NamedTuple):
             f"{self.space} on {self.device} ({self.runtime.dtype}, "
             f"{counted(self.runtime.threads, 'thread')}, {self.runtime.runner} runner, "
             f"{self.runtime.protocol}), {self.data} with {self.classes} classes, "
-            f"{self.test} test images"
+            f"{self.images} images"
         )
 
 

@@ -118,7 +118,8 @@ def test_choosing_another_table_changes_the_address_and_a_point_leads_to_its_ope
     page.locator("select[name=b]").select_option(f"phone@{TWO_THREADS.key}")
     page.wait_for_url(re.compile(r"b=phone%40.*-t2-"))
     drawn(page)
-    page.locator(".panel table a").first.click()
+    page.get_by_text("The numbers").click()
+    page.locator("figure table th a").first.click()
     page.wait_for_url(re.compile(r"/devices/phone/operators/"))
 
 
