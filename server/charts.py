@@ -18,8 +18,8 @@ from server.errors import unknown
 from server.words import microseconds, percent, signed_percent
 
 Cell = str | int | float | None
-Form = Literal["text", "key", "us", "count", "percent", "change", "ratio", "number"]
-WORDS: tuple[Form, ...] = ("text", "key")
+Form = Literal["text", "key", "time", "us", "count", "percent", "change", "ratio", "number"]
+WORDS: tuple[Form, ...] = ("text", "key", "time")
 Kind = Literal["scatter", "lines", "bars", "violin", "heatmap"]
 Scale = Literal["linear", "log", "date", "share"]
 MOST_LISTED = 500  # rows in the table on the page; the downloads have all
@@ -29,7 +29,8 @@ MOST_LISTED = 500  # rows in the table on the page; the downloads have all
 class Column:
     """One column: `key` as in the downloads, with its unit (`latency_us`), and as people read it.
 
-    `form` says how a value is written: a key is an identifier, us are microseconds, a change is a
+    `form` says how a value is written: a key is an identifier, a time is in
+    ISO 8601 and UTC and told to the minute, us are microseconds, a change is a
     signed percentage; percent and change come from a fraction.
     """
 
@@ -44,14 +45,17 @@ class Column:
 
     def text(self, value: Cell) -> str:
         """The value in the table of the page."""
-        if value is None or isinstance(value, str):
-            return value or ""
+        if value is None:
+            return ""
+        if isinstance(value, str):
+            return value[:16].replace("T", " ") if self.form == "time" else value
         return _WRITE[self.form](value)
 
 
 _WRITE: Mapping[Form, Callable[[float], str]] = {
     "text": str,
     "key": str,
+    "time": str,
     "us": microseconds,
     "count": "{:,.0f}".format,
     "percent": percent,

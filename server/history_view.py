@@ -72,13 +72,13 @@ def steps_chart(histories: Sequence[History], direction: Direction) -> Chart:
             Column("ratio", "new / old", "ratio"),
             Column("before_us", "before, µs", "us"),
             Column("after_us", "after, µs", "us"),
-            Column("rows_before", "rows before", "count"),
-            Column("rows_after", "rows after", "count"),
-            Column("measured_at", "first seen"),
             Column("changes", "what changed"),
+            Column("measured_at", "first seen (UTC)", "time"),
             Column("device", "device"),
             Column("runtime", "runtime"),
             Column("origin", "origin"),
+            Column("rows_before", "rows before", "count"),
+            Column("rows_after", "rows after", "count"),
         ),
         rows=[
             (
@@ -87,13 +87,13 @@ def steps_chart(histories: Sequence[History], direction: Direction) -> Chart:
                 step.ratio,
                 step.before_us,
                 step.after_us,
-                step.points_before,
-                step.points_after,
-                step.first.measured_at.astimezone(UTC).isoformat(timespec="minutes"),
                 "; ".join(step.changes) or "nothing that was recorded",
+                _time(step.first.measured_at),
                 step.device,
                 runtime_brief(step.runtime),
                 step.origin,
+                step.points_before,
+                step.points_after,
             )
             for step in shown
         ],
@@ -136,7 +136,7 @@ def calm_chart(histories: Sequence[History]) -> Chart:
         counted=f"{counted(len(rows), 'session')}; share of samples whose probe took up to "
         f"{CALM} times its calm time; none where operators were measured alone, without a probe",
         columns=(
-            Column("started_at", "session began"),
+            Column("started_at", "session began (UTC)", "time"),
             Column("unit", "device and unit"),
             Column("calm", "calm samples", "percent"),
             Column("rows", "rows", "count"),

@@ -106,7 +106,7 @@ def past(points: Sequence[Point], levels: Sequence[Level], links: Sequence[str |
         counted=f"{counted(len(points), 'row')}, 95 % intervals, "
         f"{counted(len(levels) - 1, 'step') if levels else 'no step'}",
         columns=(
-            Column("measured_at", "measured"),
+            Column("measured_at", "measured (UTC)", "time"),
             Column("latency_us", "latency, µs", "us"),
             Column("low_us", "low, µs", "us"),
             Column("high_us", "high, µs", "us"),
@@ -161,7 +161,7 @@ def elsewhere(operator: str, rows: Sequence[OperatorRow]) -> Chart:
             Column("grade", "grade"),
             Column("samples", "samples", "count"),
             Column("origin", "origin"),
-            Column("measured_at", "measured"),
+            Column("measured_at", "measured (UTC)", "time"),
         ),
         rows=[
             (

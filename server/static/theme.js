@@ -20,15 +20,19 @@ export function symbol(number) {
   return SYMBOLS[(number + Math.floor(number / SERIES)) % SYMBOLS.length];
 }
 
-const DECADES = 3; // over more of them a logarithmic axis names powers of ten alone
+// How much the most is of the least on a logarithmic axis that names whatever is in between, and
+// on one that names 1, 2 and 5 times powers of ten. Beyond that it names the powers alone.
+const NARROW = 8;
+const WIDE = 1000;
 
 /** What sets the scales apart; `values` are those along a logarithmic axis. */
 function scaled(scale, values) {
   if (scale === "share") return { range: [0, 1.03], tickformat: ".0%" };
   if (scale !== "log") return scale === "date" ? { type: "date" } : {};
   const known = values.filter((value) => value > 0);
-  const few = known.length > 0 && Math.max(...known) / Math.min(...known) < 10 ** DECADES;
-  return { type: "log", dtick: few ? "D2" : 1, exponentformat: "SI" };
+  const ratio = known.length > 0 ? Math.max(...known) / Math.min(...known) : 1;
+  const dtick = ratio < NARROW ? undefined : ratio < WIDE ? "D2" : 1;
+  return { type: "log", dtick, exponentformat: "SI" };
 }
 
 /** An axis in the page's colours; `spec` has a title and a scale. */
