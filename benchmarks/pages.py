@@ -2,8 +2,9 @@
 
     python -m benchmarks.pages [--sessions N] [--turns N]
 
-A table of 5,000 operators, and sessions that each measured some of them again; an operator has
-raw samples of its newest sessions. Times of the server are those of a request on this computer;
+A table of 5,000 operators, sessions that each measured some of them again, and 200 searches of 90
+epochs; an operator has raw samples of its newest sessions. Times of the server are those of a
+request on this computer;
 "drawn" is from the start of the navigation until every chart is there, in Chromium without a
 display, with an empty cache. The first request after a change finds the steps anew, the others
 find them kept: both are told.
@@ -27,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection, insert, text, update
 
+from benchmarks.searches_data import add_searches
 from benchmarks.service_data import FIGURES, RUNTIME, SPACE, fill
 from contract.cli import command_line, main
 from contract.tables import Row
@@ -50,7 +52,14 @@ PAGES = {
     "device": f"/devices/{DEVICE}?space={SPACE.name}",
     "operator": f"/devices/{DEVICE}/operators/{SPACE.operators[0].key}",
     "history": "/history",
+    "compare": "/compare",
+    "networks": "/networks",
+    "searches": "/searches",
+    "fleet": "/fleet",
+    "export": "/export",
 }
+SEARCHES = 200
+BROWSER = {"accept": "text/html"}
 SCREEN = Console()
 
 app = command_line("python -m benchmarks.pages", "Times of the pages over a large database.")
@@ -60,19 +69,23 @@ app = command_line("python -m benchmarks.pages", "Times of the pages over a larg
 def run(*, sessions: int = 1_000, turns: int = 5) -> None:
     """Fill a database, serve it, and time every page."""
     with tempfile.TemporaryDirectory() as folder, served(Path(folder), sessions) as (url, forget):
-        table = Table(title=f"{OPERATORS:,} operators, {sessions:,} sessions")
+        newest = httpx.get(f"{url}/searches").json()[0]["id"]
+        pages = {**PAGES, "search": f"/searches/{newest}"}
+        table = Table(title=f"{OPERATORS:,} operators, {sessions:,} sessions, {SEARCHES} searches")
         for column in ("page", "after a change, ms", "kept, ms", "HTML, kB", "drawn, ms"):
             table.add_column(column, justify="right" if column != "page" else "left")
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(
                 executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
             )
-            for name, path in PAGES.items():
-                httpx.get(url + path).raise_for_status()  # the first one compiles templates
+            for name, path in pages.items():
+                httpx.get(
+                    url + path, headers=BROWSER
+                ).raise_for_status()  # the first one compiles templates
                 cold = [timed(url + path, forget) for _ in range(turns)]
                 warm = [timed(url + path) for _ in range(turns)]
                 drawn = [until_drawn(browser, url + path) for _ in range(turns)]
-                size = len(httpx.get(url + path).content) / 1000
+                size = len(httpx.get(url + path, headers=BROWSER).content) / 1000
                 figures = (median(cold), median(warm), size, median(drawn))
                 table.add_row(name, *(f"{figure:,.0f}" for figure in figures))
             browser.close()
@@ -84,7 +97,7 @@ def timed(url: str, forget: Kept[History] | None = None) -> float:
     if forget is not None:
         forget.clear()
     began = time.perf_counter()
-    httpx.get(url).raise_for_status()
+    httpx.get(url, headers=BROWSER).raise_for_status()
     return (time.perf_counter() - began) * 1000
 
 
@@ -110,6 +123,7 @@ def served(folder: Path, sessions: int) -> Iterator[tuple[str, Kept[History]]]:
     fill(engine, rows={DEVICE: OPERATORS}, history=0)
     with engine.begin() as connection:
         add_sessions(connection, sessions)
+        add_searches(connection, DEVICE, SEARCHES)
         connection.execute(text("ANALYZE"))
     logs.configure()
     application = create_app(engine, Settings(rate=0), local=True)

@@ -39,7 +39,9 @@ def serve(database_url: str) -> None:
 
     with listen("127.0.0.1", 0) as listener:
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
-        AnnouncingServer(config, announcement=str(listener.getsockname()[1])).run([listener])
+        port = str(listener.getsockname()[1])
+        server = AnnouncingServer(config, announcement=port, listeners=app.state.listeners)
+        server.run([listener])
 
 
 if __name__ == "__main__":

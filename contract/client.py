@@ -25,6 +25,7 @@ from contract.jobs import (
     Outcome,
     Renewal,
 )
+from contract.searches import SearchEpoch, SearchReport, SearchRun, SearchSummary
 from contract.snapshots import SnapshotSummary, TableDiff
 from contract.tables import Device, LatencyTable, SessionReport
 from contract.timings import DeviceDescription, Problem, Runtime, Session, StoredTiming, Timing
@@ -203,6 +204,24 @@ class TableClient:
             RequestRefused: with status 409 where the lease was lost before.
         """
         return self._call("POST", f"/jobs/{job}/finish", JobReport, body=outcome)
+
+    def tell_search(self, search: UUID, run: SearchRun) -> SearchSummary:
+        """Register a search, or tell how it stands now. Told again it changes nothing."""
+        return self._call("PUT", f"/searches/{search}", SearchSummary, body=run)
+
+    def tell_epoch(self, search: UUID, epoch: SearchEpoch) -> SearchEpoch:
+        """Store an epoch of a search. The same one again changes nothing."""
+        path = f"/searches/{search}/epochs/{epoch.epoch}"
+        return self._call("PUT", path, SearchEpoch, body=epoch)
+
+    def searches(self, device: str | None = None) -> list[SearchSummary]:
+        """The newest searches, newest first: all, or those for a device."""
+        response = self._send("GET", "/searches", params=_given({"device": device}))
+        return self._parse(response, TypeAdapter(list[SearchSummary]))
+
+    def search(self, search: UUID) -> SearchReport:
+        """A search with all its epochs."""
+        return self._call("GET", f"/searches/{search}", SearchReport)
 
     def _call(
         self,

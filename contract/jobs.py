@@ -162,9 +162,16 @@ class AgentDescription(Value):
     units: tuple[UnitDescription, ...] = Field(max_length=100)
 
 
+class LostUnit(UnitDescription):
+    """A phone that its agent no longer has, and that no other has announced since."""
+
+    lost_at: AwareDatetime
+
+
 class AgentReport(Value):
-    """An agent, and when it was heard of last."""
+    """An agent, when it was heard of last, and the phones that it was the last to have."""
 
     id: UUID
     description: AgentDescription
     seen_at: AwareDatetime
+    lost: tuple[LostUnit, ...] = ()

@@ -44,6 +44,7 @@ class RunFolder:
         self.weights = path / "weights.safetensors"
         self.result = path / "result.json"
         self.report = path / "report.html"
+        self.known = path / "search.json"
         if path.exists() and not path.is_dir():
             raise PhonebookError(f"--out {self.out} is a file; name a folder")
         self.resumes = resume and self.checkpoint.exists()
@@ -78,6 +79,7 @@ class RunFolder:
                 self.weights,
                 self.result,
                 self.report,
+                self.known,
                 *(self.path / name for name in OF_OTHERS),
             ):
                 stale.unlink(missing_ok=True)

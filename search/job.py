@@ -1,10 +1,13 @@
 """One search from table to measured network, which can be stopped anywhere and resumed."""
 
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import torch
 
+from contract.searches import LearntFrom, SearchPlan
 from contract.spaces import SearchSpace
 from contract.tables import LatencyTable
 from search.bench import Bench
@@ -17,6 +20,7 @@ from search.folder import RunFolder
 from search.measure import Measure, Subject
 from search.metrics import Metrics
 from search.networks import write_weights
+from search.posting import Posting
 from search.record import Record
 from search.report import versions, write_report
 from search.result import SearchResult
@@ -39,6 +43,35 @@ class Job:
     final: TrainConfig
     folder: RunFolder
     bench: Bench
+    preset: str | None = None
+    group: UUID | None = None  # of the command's jobs, where it has several
+    posting: Posting | None = None  # None: nobody is told
+
+    def plan(self) -> SearchPlan:
+        """What the server is told that the run began with."""
+        return SearchPlan(
+            group=self.group,
+            target=self.target,
+            device=self.table.device,
+            runtime=self.table.runtime,
+            space=self.space.name,
+            snapshot=self.table.snapshot,
+            seed=self.bench.machine.seed,
+            preset=self.preset,
+            epochs=self.search.epochs,
+            target_us=self.search.target_us,
+            data=LearntFrom(
+                name=self.images.name,
+                classes=len(self.images.class_names),
+                training=len(self.images.train),
+                test=len(self.images.test),
+            ),
+            config={
+                **self.identity(),
+                **{f"versions.{name}": told for name, told in versions().items()},
+            },
+            started_at=datetime.now(UTC),
+        )
 
     def identity(self) -> dict[str, Any]:
         """All that the result depends on but the threads, by the names of the options."""
@@ -70,6 +103,18 @@ def search_and_measure(job: Job, *, measure: Measure | None) -> SearchResult:
         Stopped: somebody asked for it.
         What was done until then stays, and `resume` goes on with it.
     """
+    try:
+        result = _searched_and_measured(job, measure)
+    except BaseException as error:
+        if job.posting is not None:
+            job.posting.end(why=error)
+        raise
+    if job.posting is not None:
+        job.posting.end()
+    return result
+
+
+def _searched_and_measured(job: Job, measure: Measure | None) -> SearchResult:
     bench, folder = job.bench, job.folder
     torch.manual_seed(bench.machine.seed)  # draws the initial weights
     supernet = Supernet(
@@ -88,16 +133,24 @@ def search_and_measure(job: Job, *, measure: Measure | None) -> SearchResult:
         f"searching {job.space.name} for {job.table.device} under {job.table.runtime.key}; "
         f"results: {folder.path}"
     )
-    keeper = Keeper(bench=bench, folder=folder, record=record, metrics=metrics)
+    if job.posting is not None:
+        job.posting.begin(folder.known, job.plan, record.epochs)
+    keeper = Keeper(
+        bench=bench, folder=folder, record=record, metrics=metrics, posting=job.posting
+    )
     found = record.found or _found(job, supernet.to(bench.ranks.device), within, keeper)
     result = _finished(job) or _trained(job, found, keeper)
     show_result(bench.console, result)
+    if job.posting is not None:
+        job.posting.found(result, table=job.table, space=job.space)
     try:
         if bench.stop.asked:
             keeper.stopped()
             raise Stopped
         if measure is not None and result.measured_us is None and bench.ranks.is_first:
             result = _measured(job, result, measure)
+            if job.posting is not None:
+                job.posting.found(result, table=job.table, space=job.space)
     finally:
         if bench.ranks.is_first:
             write_report(
@@ -119,6 +172,7 @@ class Keeper:
     folder: RunFolder
     record: Record
     metrics: Metrics
+    posting: Posting | None = None
 
     def save(self) -> None:
         if self.bench.ranks.is_first:
@@ -127,6 +181,11 @@ class Keeper:
     def add(self, epoch: EpochResult | FinalEpoch) -> None:
         if self.bench.ranks.is_first:
             self.metrics.add(epoch)
+
+    def tell(self, epoch: EpochResult) -> None:
+        """Let the server know, once the epoch is saved: what is told is never computed again."""
+        if self.posting is not None:
+            self.posting.add(epoch)
 
     def stopped(self) -> None:
         self.save()
@@ -243,6 +302,7 @@ def _found(job: Job, supernet: Supernet, within: Window | None, keeper: Keeper) 
                 record.search = search.state()
                 keeper.add(epoch)
                 keeper.save()
+                keeper.tell(epoch)
                 bench.console.print(epoch_line(epoch, epochs=config.epochs))
         except Stopped:
             record.search = search.state()
@@ -317,7 +377,12 @@ def _measured(job: Job, result: SearchResult, measure: Measure) -> SearchResult:
             words=("--result", str(job.folder.result)),
         )
     )
-    figures = {"measured_us": found.latency_us, "measured_by": found.by}
+    figures = {
+        "measured_us": found.latency_us,
+        "measured_low_us": found.low_us,
+        "measured_high_us": found.high_us,
+        "measured_by": found.by,
+    }
     measured = result.model_copy(update=figures)
     measured.write(job.folder.result)
     console.print(comparison(result.predicted_us, found.latency_us))

@@ -38,10 +38,24 @@ class Subject:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measured:
-    """How long the network takes, and by what: `job ID`, or `this computer, PROGRAM`."""
+    """How long the network takes, and by what: `job ID`, or `this computer, PROGRAM`.
+
+    `low_us` and `high_us` bound the latency with 95 % confidence.
+    """
 
     latency_us: float
+    low_us: float
+    high_us: float
     by: str
+
+    @classmethod
+    def of(cls, estimate: Estimate, *, by: str) -> "Measured":
+        return cls(
+            latency_us=estimate.latency_us,
+            low_us=estimate.low_us,
+            high_us=estimate.high_us,
+            by=by,
+        )
 
 
 Measure = Callable[[Subject], Measured]
@@ -100,7 +114,7 @@ def in_queue(
         report = have_done(client, job, console=console, stop=stop)
     if report.estimate is None:
         raise DeviceFailed(f"job {job.id} is done without a measurement; file it again")
-    return Measured(latency_us=report.estimate.latency_us, by=f"job {job.id}")
+    return Measured.of(report.estimate, by=f"job {job.id}")
 
 
 def here(subject: Subject, *, agent: Sequence[str] = AGENT) -> Measured:
@@ -144,4 +158,4 @@ def parse_measurement(output: str) -> Measured:
             f"expected a measurement in the agent's last line, got {last_line[:200]!r}; "
             "are both parts of the same version?"
         ) from error
-    return Measured(latency_us=answer.latency_us, by=f"this computer, {answer.program}")
+    return Measured.of(answer, by=f"this computer, {answer.program}")

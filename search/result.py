@@ -33,7 +33,10 @@ class SearchResult(Value):
     table_snapshot: str
     layers: tuple[Layer, ...]
     samples: tuple[Sampled, ...]
-    measured_by: str | None = None  # results of older versions do not have it
+    # Results of older versions do not have what follows.
+    measured_by: str | None = None
+    measured_low_us: PositiveFloat | None = None  # 95 % interval
+    measured_high_us: PositiveFloat | None = None
 
     def network(self) -> Network:
         """The network found.

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated
+from uuid import uuid4
 
 from cyclopts import Parameter
 
@@ -9,13 +10,16 @@ from contract import spaces
 from contract.cli import command_line, main
 from contract.client import default_server
 from contract.errors import PhonebookError
+from contract.searches import Elsewhere
+from contract.tables import LatencyTable
 from search.bench import opened
 from search.completing import complete
 from search.config import DataConfig, MachineConfig, SearchConfig, TrainConfig
-from search.cross import Cross, show_cross
+from search.cross import Cross, Searched, show_cross
 from search.folder import RunFolder, fresh_path
 from search.job import Job, loaded, search_and_measure
 from search.measure import Where, measurer
+from search.posting import Posting
 from search.presets import of_search, use_presets
 
 app = command_line(
@@ -51,7 +55,8 @@ def run(
             Options given beside it count more.
         space: The search space.
         server: The server's address; else PHONEBOOK_SERVER, else this computer.
-        offline: Use the tables that were fetched last, and do not ask the server.
+        offline: Use the tables that were fetched last; the server is neither asked nor told how
+            the search goes.
         out: Where the results go; else a new folder under runs/.
         overwrite: Allow --out to hold another run, and replace it.
         resume: Go on with the run that was stopped in --out, by the same options.
@@ -94,6 +99,8 @@ def run(
             for name, folder in zip(device, folders, strict=True)
         ]
         images = loaded(data, chosen, bench)
+        group = uuid4() if len(device) > 1 else None
+        told = bench.ranks.is_first and not offline
         jobs = [
             Job(
                 target=name,
@@ -105,6 +112,9 @@ def run(
                 final=final,
                 folder=folder,
                 bench=bench,
+                preset=preset,
+                group=group,
+                posting=Posting(server=address, console=bench.console) if told else None,
             )
             for name, table, folder in zip(device, tables, folders, strict=True)
         ]
@@ -116,6 +126,26 @@ def run(
             cross = Cross.of(device, results, tables)
             cross.write(folders[0].out / "cross.json")
             show_cross(bench.console, cross)
+            for job, searched in zip(jobs, cross.networks, strict=True):
+                if job.posting is not None:
+                    job.posting.elsewhere(_elsewhere(device, tables, searched))
+
+
+def _elsewhere(
+    targets: list[str], tables: list[LatencyTable], searched: Searched
+) -> list[Elsewhere]:
+    """The network's latency on each target but its own."""
+    return [
+        Elsewhere(
+            target=target,
+            device=table.device,
+            runtime=table.runtime,
+            snapshot=table.snapshot,
+            predicted_us=predicted_us,
+        )
+        for target, table, predicted_us in zip(targets, tables, searched.predicted_us, strict=True)
+        if target != searched.target
+    ]
 
 
 def _folders(

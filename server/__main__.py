@@ -13,6 +13,7 @@ from contract.errors import PhonebookError
 from server import logs
 from server.app import create_app
 from server.db import open_database, shown
+from server.events import Listeners
 from server.locality import is_loopback
 from server.schema import prepare
 from server.settings import read_settings
@@ -52,31 +53,41 @@ def serve(
         require_one(engine, settings.host)
     with listen(settings.host, settings.port) as listener:
         address = f"http://{_in_url(settings.host)}:{listener.getsockname()[1]}"
+        application = create_app(engine, settings, local=local)
         server = AnnouncingServer(
             uvicorn.Config(
-                create_app(engine, settings, local=local),
+                application,
                 log_config=None,
                 access_log=False,  # RequestLog writes one
                 lifespan="off",
                 proxy_headers=False,  # who is here is told by the connection, never by a header
             ),
             announcement=f"Phonebook serves {address} (database {shown(engine.url)})",
+            listeners=application.state.listeners,
         )
         server.run(sockets=[listener])
     engine.dispose()
 
 
 class AnnouncingServer(uvicorn.Server):
-    """Prints one line when it answers: people read it, and scripts learn the port from it."""
+    """Prints one line when it answers: people read it, and scripts learn the port from it.
 
-    def __init__(self, config: uvicorn.Config, *, announcement: str) -> None:
+    At its end it ends the streams too, which would go on for as long as somebody listens.
+    """
+
+    def __init__(self, config: uvicorn.Config, *, announcement: str, listeners: Listeners) -> None:
         super().__init__(config)
         self._announcement = announcement
+        self._listeners = listeners
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         sys.stdout.write(f"{self._announcement}\n")
         sys.stdout.flush()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._listeners.close()
+        await super().shutdown(sockets)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -14,17 +14,24 @@ from server.access import Access
 from server.answers import Answers, Kept
 from server.clock import Clock, utc_now
 from server.db import glancing, open_database, reading, writing
+from server.events import Listeners
 from server.metrics import Metrics, RequestMetrics
 from server.middleware import BodyLimit, RequestLog
 from server.routes import (
     agents,
     assets,
     audits,
+    compare,
     devices,
+    export,
+    fleet,
     health,
     imports,
     jobs,
+    networks,
     pages,
+    search_pages,
+    searches,
     sessions,
     tables,
 )
@@ -66,11 +73,13 @@ def create_app(
     app.state.answers = Answers()
     app.state.histories = Kept[History]()
     app.state.clock = clock
+    app.state.listeners = Listeners(read, clock)
     problems.install(app)
     api_schema.install(app)
     for part in (
-        *(devices, sessions, imports, audits, tables, jobs, agents),
-        *(health, pages, assets),
+        search_pages,  # before the API, whose addresses it shares
+        *(devices, sessions, imports, audits, tables, jobs, agents, searches),
+        *(health, pages, compare, networks, export, fleet, assets),
     ):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -8,12 +8,14 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
+from starlette.routing import Match
+from starlette.types import Scope
 
 from server.access import needs
 from server.charts import Chart, download
 from server.errors import Refusal
 from server.problems import explained
-from server.templating import TEMPLATES, refusal_page
+from server.templating import TEMPLATES, asks_for_page, refusal_page
 
 
 class PageRoute(APIRoute):
@@ -35,10 +37,25 @@ class PageRoute(APIRoute):
         return answer_or_explain
 
 
-def page_router() -> APIRouter:
+class SharedPageRoute(PageRoute):
+    """A page at an address of the API: for browsers, and for whoever wants a chart's rows.
+
+    Anybody else is left to the API's route, which comes after it.
+    """
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, its = super().matches(scope)
+        if match is not Match.NONE:
+            request = Request(scope)
+            if not asks_for_page(request) and "chart" not in request.query_params:
+                return Match.NONE, {}
+        return match, its
+
+
+def page_router(route_class: type[PageRoute] = PageRoute) -> APIRouter:
     """A router for pages, which readers may see."""
     return APIRouter(
-        route_class=PageRoute,
+        route_class=route_class,
         default_response_class=HTMLResponse,
         include_in_schema=False,
         dependencies=[Depends(needs("reader"))],

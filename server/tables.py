@@ -22,6 +22,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from contract.estimates import Grade
 from contract.jobs import JobState
+from contract.searches import SearchState
 from contract.timings import Effort, FailureCode, Origin
 from server.roles import Role
 
@@ -225,6 +226,7 @@ class UnitRecord(Base):
     """One phone, and the agent that had it last.
 
     Its device need not be registered yet: an agent announces its phones before it measures.
+    `lost_at` is null while the agent has it.
     """
 
     __tablename__ = "units"
@@ -232,6 +234,7 @@ class UnitRecord(Base):
     device: Mapped[str] = mapped_column(String(64), primary_key=True)
     serial: Mapped[str] = mapped_column(String(100), primary_key=True)
     agent: Mapped[UUID] = mapped_column(ForeignKey("agents.id"), index=True)
+    lost_at: Mapped[datetime | None]
 
 
 class JobRecord(Base):
@@ -273,6 +276,35 @@ class JobRecord(Base):
     reason: Mapped[str | None] = mapped_column(Text)
     estimate: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     outcome: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+
+class SearchRecord(Base):
+    """A search as it stands. `figures` are the network's, `parts` its layers, stem and head."""
+
+    __tablename__ = "searches"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    device: Mapped[str] = mapped_column(ForeignKey("devices.name"), index=True)
+    runtime: Mapped[str] = mapped_column(String(255))  # a runtime's key
+    space: Mapped[str] = mapped_column(String(50))
+    started_at: Mapped[datetime] = mapped_column(index=True)
+    heard_at: Mapped[datetime]
+    state: Mapped[SearchState] = mapped_column(String(20))
+    reason: Mapped[str | None] = mapped_column(Text)
+    plan: Mapped[dict[str, Any]] = mapped_column(JSON)
+    figures: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    parts: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    elsewhere: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+
+
+class SearchEpochRecord(Base):
+    """One epoch of a search, as it was told."""
+
+    __tablename__ = "search_epochs"
+
+    search: Mapped[UUID] = mapped_column(ForeignKey("searches.id"), primary_key=True)
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    content: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
 class TokenRecord(Base):

@@ -29,7 +29,11 @@ class Section(NamedTuple):
 NAVIGATION = (
     Section("Overview", "/", ("/devices",)),
     Section("History", "/history"),
-    Section("Jobs", "/queue"),
+    Section("Compare", "/compare"),
+    Section("Networks", "/networks"),
+    Section("Searches", "/searches"),
+    Section("Fleet", "/fleet"),
+    Section("Export", "/export"),
     Section("API", "/docs"),
 )
 
@@ -45,6 +49,9 @@ TEMPLATES.env.filters |= {
     "age": words.age,
     "work_words": words.work_words,
     "state_words": words.state_words,
+    "stamp": words.stamp,
+    "duration": words.duration,
+    "place": words.place,
     "slot_words": words.slot_words,
     "operator_url": links.operator_of,
     "step_url": links.step_of,

@@ -147,3 +147,18 @@ def age(moment: datetime) -> str:
             count = int(seconds // length)
             return f"{count} {unit}{'s' if count > 1 else ''} ago"
     return "just now"
+
+
+def stamp(moment: datetime) -> str:
+    """`2026-01-31 23:59 UTC`."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def duration(us: float) -> str:
+    """`830 µs`, `12.40 ms`."""
+    return f"{microseconds(us)} µs" if us < 1000 else f"{us / 1000:,.2f} ms"
+
+
+def place(rank: float) -> str:
+    """`7`, or `7.5` where equal ones share two places."""
+    return f"{rank:g}"

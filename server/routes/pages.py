@@ -14,7 +14,7 @@ from server.latency_map import Mode
 from server.operator_view import operator_view
 from server.overview import cards
 from server.rendering import page_router, render
-from server.store import agents, jobs
+from server.store import jobs
 from server.views import device_view
 
 NEWEST_REGRESSIONS = 5  # on the overview
@@ -91,17 +91,4 @@ def history(
         tables=past.tables,
         table=table,
         change=change,
-    )
-
-
-@router.get("/queue")
-def queue(request: Request, session: ReadSession, now: Now) -> Response:
-    """The newest jobs, and the agents that may take them."""
-    everyone = agents.agents(session)
-    return render(
-        request,
-        "queue.html",
-        jobs=jobs.jobs(session, now),
-        agents=everyone,
-        hosts={agent.id: agent.description.host for agent in everyone},
     )

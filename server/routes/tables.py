@@ -118,6 +118,17 @@ def diff(
     origin: Origin = "measured",
 ) -> TableDiff:
     """What changed from one snapshot to another, or to the current table."""
+    return difference_of(session, device, before=before, after=after, origin=origin)
+
+
+def difference_of(
+    session: Session, device: str, *, before: str, after: str | None, origin: Origin
+) -> TableDiff:
+    """The table with the snapshot `before` against that with `after`, or as it is now.
+
+    Raises:
+        NotFound: no such device or snapshot.
+    """
     old = lookup.read(session, lookup.ask(session, device, origin=origin, snapshot=before))
     if after is None:
         now = lookup.ask(session, device, runtime=old.runtime.key, space=old.space, origin=origin)

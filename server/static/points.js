@@ -111,10 +111,17 @@ export function bars(chart) {
     layout: layout(chart.height, {
       barmode: "stack",
       bargap: 0.25,
-      xaxis: axis(chart.x),
+      xaxis: axis(chart.x, level ? {} : inOrder(chart)),
       yaxis: axis(chart.y, words),
     }),
   };
+}
+
+/** Words along an axis stand in the order of the rows, whichever series they are of. */
+function inOrder(chart) {
+  const places = [...new Set(chart.rows.map((row) => chart.value(row, chart.x.column)))];
+  if (!places.some((place) => typeof place === "string")) return {};
+  return { type: "category", categoryorder: "array", categoryarray: places };
 }
 
 /** A violin for each x; where there are two series, each has one half of it. */

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import select, tuple_, update
 from sqlalchemy.orm import Session as DbSession
 
-from contract.jobs import AgentDescription, AgentReport, UnitDescription
+from contract.jobs import AgentDescription, AgentReport, LostUnit, UnitDescription
 from server.errors import NotFound
 from server.store.inserting import insert_once, insert_or_set
 from server.tables import AgentRecord, UnitRecord
@@ -19,13 +19,14 @@ def announce(
 ) -> tuple[AgentReport, bool]:
     """Store or refresh an agent and its units; True if the agent is new.
 
-    A unit belongs to the agent that announced it last. Its device need not be registered yet.
+    A unit belongs to the agent that announced it last; one that it no longer has stays with it
+    as lost. Its device need not be registered yet.
     """
     values = {"host": description.host, "version": description.version, "seen_at": now}
     created = insert_once(session, AgentRecord, {"id": agent_id, **values})
     told = set(description.units)
     if set(_units(session, [agent_id])[agent_id]) != told:
-        _move_units(session, agent_id, told)
+        _move_units(session, agent_id, told, now)
     record = heard_from(session, agent_id, now)
     record.host, record.version = description.host, description.version
     return _reports(session, [record])[0], created
@@ -53,8 +54,10 @@ def heard_from(session: DbSession, agent_id: UUID, now: datetime) -> AgentRecord
     return record
 
 
-def _move_units(session: DbSession, agent_id: UUID, units: set[UnitDescription]) -> None:
-    """The agent has exactly these from now on.
+def _move_units(
+    session: DbSession, agent_id: UUID, units: set[UnitDescription], now: datetime
+) -> None:
+    """The agent has exactly these from now on, and has lost the others that it had.
 
     One announcement at a time moves units, or two that take each other's would deadlock. So each
     locks all agents first; a lease locks its own agent before its unit, and so waits for neither.
@@ -62,30 +65,49 @@ def _move_units(session: DbSession, agent_id: UUID, units: set[UnitDescription])
     session.execute(select(AgentRecord.id).order_by(AgentRecord.id).with_for_update())
     kept = sorted((unit.device, unit.serial) for unit in units)
     session.execute(
-        delete(UnitRecord).where(
+        update(UnitRecord)
+        .where(
             UnitRecord.agent == agent_id,
+            UnitRecord.lost_at.is_(None),
             tuple_(UnitRecord.device, UnitRecord.serial).not_in(kept),
         )
+        .values(lost_at=now)
     )
     for device, serial in kept:
-        unit = {"device": device, "serial": serial, "agent": agent_id}
-        insert_or_set(session, UnitRecord, unit, field="agent")
+        unit = {"device": device, "serial": serial, "agent": agent_id, "lost_at": None}
+        insert_or_set(session, UnitRecord, unit, fields=["agent", "lost_at"])
 
 
 def _units(session: DbSession, agents: Sequence[UUID]) -> dict[UUID, list[UnitDescription]]:
-    """The units of each of these agents, in order."""
+    """The units that each of these agents has, in order."""
     units: dict[UUID, list[UnitDescription]] = defaultdict(list)
     for agent, device, serial in session.execute(
         select(UnitRecord.agent, UnitRecord.device, UnitRecord.serial)
-        .where(UnitRecord.agent.in_(agents))
+        .where(UnitRecord.agent.in_(agents), UnitRecord.lost_at.is_(None))
         .order_by(UnitRecord.device, UnitRecord.serial)
     ):
         units[agent].append(UnitDescription(device=device, serial=serial))
     return units
 
 
+def _lost(session: DbSession, agents: Sequence[UUID]) -> dict[UUID, list[LostUnit]]:
+    """The units that each of these agents was the last to have, in order."""
+    lost: dict[UUID, list[LostUnit]] = defaultdict(list)
+    for record in session.scalars(
+        select(UnitRecord)
+        .where(UnitRecord.agent.in_(agents), UnitRecord.lost_at.is_not(None))
+        .order_by(UnitRecord.device, UnitRecord.serial)
+    ):
+        assert record.lost_at is not None
+        lost[record.agent].append(
+            LostUnit(device=record.device, serial=record.serial, lost_at=record.lost_at)
+        )
+    return lost
+
+
 def _reports(session: DbSession, records: Sequence[AgentRecord]) -> list[AgentReport]:
-    units = _units(session, [record.id for record in records])
+    ids = [record.id for record in records]
+    units, lost = _units(session, ids), _lost(session, ids)
     return [
         AgentReport(
             id=record.id,
@@ -93,6 +115,7 @@ def _reports(session: DbSession, records: Sequence[AgentRecord]) -> list[AgentRe
                 host=record.host, version=record.version, units=tuple(units[record.id])
             ),
             seen_at=record.seen_at,
+            lost=tuple(lost[record.id]),
         )
         for record in records
     ]

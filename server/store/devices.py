@@ -87,7 +87,7 @@ def find_device(session: Session, name: str) -> DeviceRecord:
     """
     record = session.get(DeviceRecord, name)
     if record is None:
-        raise unknown("device", name, _device_names(session))
+        raise unknown("device", name, names(session))
     return record
 
 
@@ -111,7 +111,8 @@ def nothing_measured(name: str) -> NotFound:
     )
 
 
-def _device_names(session: Session) -> Sequence[str]:
+def names(session: Session) -> Sequence[str]:
+    """The names of all devices, in order."""
     return session.scalars(select(DeviceRecord.name).order_by(DeviceRecord.name)).all()
 
 

@@ -1,6 +1,6 @@
 """INSERT with ON CONFLICT, which SQLite and PostgreSQL write alike and SQLAlchemy apart."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import inspect
@@ -39,9 +39,9 @@ def keep_newest(
 
 
 def insert_or_set(
-    session: Session, record: type[Base], values: Mapping[str, Any], *, field: str
+    session: Session, record: type[Base], values: Mapping[str, Any], *, fields: Sequence[str]
 ) -> None:
-    """Insert, or set that field of the row with the same key.
+    """Insert, or set those fields of the row with the same key.
 
     Either way nobody else can change the row until the transaction ends.
     """
@@ -49,7 +49,7 @@ def insert_or_set(
     statement = _insert(session, record).values(values)
     session.execute(
         statement.on_conflict_do_update(
-            index_elements=key, set_={field: statement.excluded[field]}
+            index_elements=key, set_={field: statement.excluded[field] for field in fields}
         )
     )
 

@@ -6,10 +6,11 @@ told how the job stands (`standing`), so the answer never depends on who has ask
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import get_args
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, and_, case, select
+from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.orm import Session as DbSession
 
 from contract.errors import PhonebookError
@@ -72,9 +73,14 @@ def file_job(session: DbSession, new: Job, now: datetime) -> tuple[JobReport, bo
 
 
 def jobs(
-    session: DbSession, now: datetime, *, device: str | None = None, state: JobState | None = None
+    session: DbSession,
+    now: datetime,
+    *,
+    device: str | None = None,
+    state: JobState | None = None,
+    kind: str | None = None,
 ) -> list[JobReport]:
-    """The newest jobs, at most 100, newest first.
+    """The newest jobs, at most 100, newest first; `kind` is that of their work.
 
     Raises:
         NotFound: no such device.
@@ -84,8 +90,18 @@ def jobs(
         find_device(session, device)
         query = query.where(JobRecord.device == device)
     if state is not None:
-        query = query.where(_state(now) == state)
+        query = query.where(state_at(now) == state)
+    if kind is not None:
+        query = query.where(JobRecord.work["kind"].as_string() == kind)
     return [report(session, record, now) for record in session.scalars(query)]
+
+
+def counts(session: DbSession, now: datetime) -> dict[JobState, int]:
+    """How many jobs stand in each state; states without any left out."""
+    state = state_at(now)
+    found = session.execute(select(state, func.count()).group_by(state))
+    by_name = {name: count for name, count in found}
+    return {name: by_name[name] for name in get_args(JobState) if name in by_name}
 
 
 def find_job(session: DbSession, job_id: UUID, now: datetime) -> JobReport:
@@ -210,7 +226,7 @@ def _no_job(job_id: UUID) -> NotFound:
     return NotFound(f"no job {job_id}; `GET /jobs` lists the newest")
 
 
-def _state(now: datetime) -> ColumnElement[str]:
+def state_at(now: datetime) -> ColumnElement[str]:
     """The state of `standing`, for a query."""
     lapsed = and_(JobRecord.state == "leased", JobRecord.expires_at <= now)
     spent = JobRecord.attempts - JobRecord.forgiven >= JobRecord.most_attempts

@@ -28,8 +28,13 @@ def lease(session: DbSession, request: LeaseRequest, now: datetime) -> Lease | N
         NotFound: the agent never announced itself.
     """
     heard_from(session, request.agent, now)
-    unit = {"device": request.device, "serial": request.unit, "agent": request.agent}
-    insert_or_set(session, UnitRecord, unit, field="serial")  # one at a time asks for a unit
+    unit = {
+        "device": request.device,
+        "serial": request.unit,
+        "agent": request.agent,
+        "lost_at": None,
+    }
+    insert_or_set(session, UnitRecord, unit, fields=["serial"])  # one at a time asks for a unit
     _take_back(session, request.device, now)
     holder = session.scalars(
         select(JobRecord).where(
@@ -58,7 +63,7 @@ def lease(session: DbSession, request: LeaseRequest, now: datetime) -> Lease | N
     ).one_or_none()
     if record is None:
         return None
-    insert_or_set(session, UnitRecord, unit, field="agent")
+    insert_or_set(session, UnitRecord, unit, fields=["agent", "lost_at"])
     record.state, record.changed_at = "leased", now
     record.attempts += 1
     record.agent, record.unit = request.agent, request.unit

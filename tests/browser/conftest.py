@@ -22,6 +22,7 @@ from server.db import open_database
 from server.schema import upgrade
 from server.settings import Settings
 from tests.browser.seed import seed
+from tests.browser.seed_views import seed_views
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 NO_CHROMIUM = "no Chromium: install it (on Debian: apt-get install chromium)"
@@ -67,12 +68,15 @@ def _served(folder: Path, *, seeded: bool) -> Iterator[str]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        if seeded:
-            with httpx2.Client(base_url=url) as client:
-                seed(client)
-        yield url
-        server.should_exit = True
-        thread.join()
+        try:
+            if seeded:
+                with httpx2.Client(base_url=url) as client:
+                    seed(client)
+                    seed_views(client)
+            yield url
+        finally:
+            server.should_exit = True
+            thread.join()
     engine.dispose()
 
 

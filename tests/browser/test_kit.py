@@ -8,8 +8,8 @@ from tests.browser.conftest import Watch, accessible, drawn
 from tests.browser.seed import WATCHED
 
 OPERATOR = f"/devices/phone/operators/{WATCHED.key}"
-PAGES = ("/", "/devices/phone", "/devices/spare", OPERATOR, "/history", "/queue")
-EMPTY_PAGES = ("/", "/history", "/queue")
+PAGES = ("/", "/devices/phone", "/devices/spare", OPERATOR, "/history")
+EMPTY_PAGES = ("/", "/history")
 TABLET_PX = 820
 
 
@@ -42,8 +42,8 @@ def test_empty_pages_are_accessible_and_name_a_command(
 
 
 def test_the_navigation_marks_the_page_and_can_be_skipped(page: Page) -> None:
-    page.goto("/queue")
-    expect(page.locator("nav [aria-current=page]")).to_have_text("Jobs")
+    page.goto("/history")
+    expect(page.locator("nav [aria-current=page]")).to_have_text("History")
     page.keyboard.press("Tab")
     expect(page.locator(".skip")).to_be_focused()
     page.keyboard.press("Enter")

@@ -194,7 +194,12 @@ def test_a_finished_run_that_is_resumed_is_measured_and_no_more(
     press = Press(resume=True, stop_after=2)  # any step would stop it, before it measures
     again = search_and_measure(job(tmp_path / "run", idx_folder, press), measure=measuring)
     assert again == found.model_copy(
-        update={"measured_us": 5000, "measured_by": "this computer, searched.pte"}
+        update={
+            "measured_us": 5000,
+            "measured_low_us": 4990,
+            "measured_high_us": 5010,
+            "measured_by": "this computer, searched.pte",
+        }
     )
 
 

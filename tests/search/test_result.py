@@ -141,7 +141,9 @@ def test_the_agent_s_last_line_is_the_measurement(tmp_path: Path) -> None:
     agent.write_text(AGENT % ANSWER)
     command = (sys.executable, str(agent))
     measured = here(subject("test-phone"), agent=command)
-    assert measured == Measured(latency_us=812.5, by="this computer, /tmp/fbnet-a.pte")
+    assert measured == Measured(
+        latency_us=812.5, low_us=810, high_us=815, by="this computer, /tmp/fbnet-a.pte"
+    )
     with pytest.raises(MeasurementFailed, match="ended with 2; its message is above") as caught:
         here(subject("other"), agent=command)
     assert caught.value.exit_code == 2

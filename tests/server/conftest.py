@@ -17,6 +17,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
 from contract.audits import Audit
+from contract.searches import SearchEpoch, SearchRun
 from contract.timings import DeviceDescription, Session, Timing
 from server import logs
 from server.app import create_app
@@ -171,6 +172,18 @@ class Agent:
 
     def tell_audit(self, audit: Audit) -> None:
         self.post("/audits", audit.model_dump_json()).raise_for_status()
+
+    def tell_search(
+        self, run: SearchRun, *epochs: SearchEpoch, search: UUID | None = None
+    ) -> UUID:
+        """A stored search for a registered device; returns its id."""
+        id = search or uuid4()
+        self.register(run.plan.device)
+        self.put(f"/searches/{id}", run.model_dump_json()).raise_for_status()
+        for epoch in epochs:
+            path = f"/searches/{id}/epochs/{epoch.epoch}"
+            self.put(path, epoch.model_dump_json()).raise_for_status()
+        return id
 
     def post(self, path: str, body: str) -> httpx2.Response:
         return self._client.post(path, content=body, headers=JSON)

@@ -148,7 +148,7 @@ class Fleet:
         return self._client.get("/agents").raise_for_status().json()
 
     def page(self) -> str:
-        return self._client.get("/queue").raise_for_status().text
+        return self._client.get("/fleet").raise_for_status().text
 
     def put_raw(self, path: str, body: object) -> httpx2.Response:
         return self._client.put(path, json=body)

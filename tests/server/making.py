@@ -5,7 +5,16 @@ from uuid import UUID, uuid4
 
 from contract.audits import Audit, AuditedNetwork
 from contract.estimates import estimate
+from contract.networks import network
 from contract.operators import Operator
+from contract.searches import (
+    FoundLayer,
+    FoundNetwork,
+    LearntFrom,
+    SearchEpoch,
+    SearchPlan,
+    SearchRun,
+)
 from contract.spaces import space
 from contract.timings import (
     Conditions,
@@ -132,4 +141,94 @@ def an_audit(
             )
             for predicted, measured in zip(predicted_us, measured_us, strict=True)
         ),
+    )
+
+
+def a_plan(
+    device: str = "phone",
+    *,
+    runtime: Runtime = RUNTIME,
+    seed: int = 0,
+    target_us: float | None = None,
+    data: str = "digits",
+    group: UUID | None = None,
+    minutes: int = 0,
+) -> SearchPlan:
+    """Three epochs over scikit-learn's digits, begun some minutes after noon."""
+    return SearchPlan(
+        group=group,
+        target=device,
+        device=device,
+        runtime=runtime,
+        space=SPACE.name,
+        snapshot="sha256:" + "0" * 64,
+        seed=seed,
+        preset="small",
+        epochs=3,
+        target_us=target_us,
+        data=LearntFrom(name=data, classes=10, training=1440, test=357),
+        config={"paths": "1", "batch_size": 32, "weight_lr": 0.1, "target_ms": None},
+        started_at=NOON + timedelta(minutes=minutes),
+    )
+
+
+def an_epoch(number: int = 1, *, favourite: int = 0) -> SearchEpoch:
+    """The later the epoch, the surer theta is of that candidate; the first one only warms up."""
+    sure = (number - 1) / 3
+    shares = [len(SPACE.candidates(slot)) for slot in SPACE.slots]
+    return SearchEpoch(
+        epoch=number,
+        trains_theta=number > 1,
+        temperature=5.0 / number,
+        weight_cross_entropy=2.0 / number,
+        theta_cross_entropy=2.25 / number,
+        latency_term=1.5,
+        theta_loss=3.0 / number,
+        theta_accuracy=1 - 1 / (number + 1),
+        expected_latency_us=2000.0 - 100 * number,
+        theta_entropy=2.1 - 0.5 * sure,
+        theta=tuple(
+            tuple((1 - sure) / count + sure * (index == favourite) for index in range(count))
+            for count in shares
+        ),
+        seconds=1.25,
+    )
+
+
+def a_finding(
+    blocks: tuple[str, ...] | None = None,
+    *,
+    predicted_us: float = 1500.0,
+    measured_us: float | None = None,
+    accuracy: float = 0.9,
+) -> FoundNetwork:
+    """A network whose layers cost 50 us each, the stem 100 and the head whatever is left."""
+    found = network(blocks or ("k3_e1",) * len(SPACE.slots), space=SPACE, name="found")
+    return FoundNetwork(
+        architecture=found.blocks,
+        predicted_us=predicted_us,
+        measured_us=measured_us,
+        measured_by=None if measured_us is None else "this computer, found.pte",
+        accuracy=accuracy,
+        macs=found.macs(),
+        params=found.params(),
+        stem_us=100.0,
+        head_us=predicted_us - 100 - 50 * len(found.layers),
+        layers=tuple(
+            FoundLayer(
+                number=number,
+                operator=operator.key,
+                block=operator.block.name,
+                probability=0.75,
+                latency_us=50.0,
+            )
+            for number, operator in enumerate(found.layers, start=1)
+        ),
+    )
+
+
+def a_search(plan: SearchPlan | None = None, *, found: FoundNetwork | None = None) -> SearchRun:
+    """A search that goes on, or is finished where something was found."""
+    return SearchRun(
+        plan=plan or a_plan(), state="running" if found is None else "finished", result=found
     )

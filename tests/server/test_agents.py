@@ -22,6 +22,7 @@ def test_an_agent_is_announced_and_its_heartbeat_tells_when_it_was_seen(
         "id": str(agent),
         "description": description.model_dump(mode="json"),
         "seen_at": "2026-03-01T12:00:00Z",
+        "lost": [],
     }
     assert second.json() == {**first.json(), "seen_at": "2026-03-01T12:05:00Z"}
     assert fleet.agents() == [second.json()]
@@ -36,12 +37,29 @@ def test_phones_of_a_device_that_is_not_registered_yet_are_kept(fleet: Fleet) ->
     assert found["description"]["units"] == [{"device": "pixel-8", "serial": "s1"}]
 
 
-def test_a_phone_that_is_gone_leaves_its_agent(fleet: Fleet) -> None:
+def test_a_phone_that_is_gone_stays_with_its_agent_as_lost(fleet: Fleet, clock: Clock) -> None:
     agent = uuid4()
     fleet.announce(agent, an_agent("lab", "s1", "s2", "s2"))
-    answer = fleet.announce(agent, an_agent("lab", "s2", "s3"))
-    assert [unit["serial"] for unit in answer.json()["description"]["units"]] == ["s2", "s3"]
-    assert fleet.announce(agent, an_agent("lab")).json()["description"]["units"] == []
+    clock.advance(timedelta(minutes=5))
+    told = fleet.announce(agent, an_agent("lab", "s2", "s3")).json()
+    assert [unit["serial"] for unit in told["description"]["units"]] == ["s2", "s3"]
+    s1 = {"device": "phone", "serial": "s1", "lost_at": "2026-03-01T12:05:00Z"}
+    assert told["lost"] == [s1]
+    clock.advance(timedelta(minutes=5))
+    later = fleet.announce(agent, an_agent("lab", "s3")).json()
+    assert later["lost"] == [s1, {**s1, "serial": "s2", "lost_at": "2026-03-01T12:10:00Z"}]
+
+
+def test_a_lost_phone_is_found_by_whichever_agent_has_it_again(fleet: Fleet) -> None:
+    left, right = fleet.joined("left", "s1", "s2"), fleet.joined("right")
+    fleet.announce(left, an_agent("left"))
+    fleet.announce(right, an_agent("right", "s1"))
+    fleet.filed()
+    fleet.leased(right, "s2")  # an agent offers the unit before its next heartbeat
+    found = {agent["description"]["host"]: agent for agent in fleet.agents()}
+    assert (found["left"]["lost"], found["right"]["lost"]) == ([], [])
+    serials = [unit["serial"] for unit in found["right"]["description"]["units"]]
+    assert serials == ["s1", "s2"]
 
 
 def test_a_phone_belongs_to_the_agent_that_announced_it_last(fleet: Fleet) -> None:

@@ -20,7 +20,18 @@ from server.app import create_app
 from server.db import open_database
 from server.settings import Settings
 from tests.server.conftest import Agent, local_client
-from tests.server.making import PHONE, RUNTIME, SPACE, a_failure, a_session, a_timing, an_audit
+from tests.server.making import (
+    PHONE,
+    RUNTIME,
+    SPACE,
+    a_failure,
+    a_finding,
+    a_search,
+    a_session,
+    a_timing,
+    an_audit,
+    an_epoch,
+)
 from tests.server.test_access import make
 
 EXAMPLES = 25  # of each operation
@@ -38,6 +49,8 @@ GOOD_BODIES = {
         ("post", "/sessions", a_session()),
         ("post", "/sessions/{session_id}/timings", a_timing(SPACE.operators[5])),
         ("post", "/audits", an_audit()),
+        ("put", "/searches/{search_id}", a_search(found=a_finding())),
+        ("put", "/searches/{search_id}/epochs/{number}", an_epoch(2)),
     )
 }
 
@@ -57,10 +70,13 @@ def fill(engine: Engine) -> dict[str, UUID | str]:
         session = agent.begin(a_session())
         agent.tell(session, a_timing(), a_timing(SPACE.head), a_failure(SPACE.operators[3]))
         agent.tell_audit(audit)
+        search = agent.tell_search(a_search(), an_epoch(1))
     return {
         "device": "phone",
         "session_id": session,
         "audit_id": audit.id,
+        "search_id": search,
+        "number": "2",
         "runtime": RUNTIME.key,
         "space": SPACE.name,
     }

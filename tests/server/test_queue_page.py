@@ -17,13 +17,13 @@ def text(html: str) -> str:
 
 
 def test_an_empty_page_teaches_where_jobs_and_agents_come_from(client: TestClient) -> None:
-    html = client.get("/queue").text
+    html = client.get("/fleet").text
     assert "python -m search.run --device host --profile-missing" in html
     assert "python -m device_agent.serve" in html
 
 
 def test_the_other_pages_lead_there(client: TestClient) -> None:
-    assert '<a href="/queue">' in client.get("/").text
+    assert 'href="/fleet"' in client.get("/").text
 
 
 def test_each_job_says_its_state_in_words(fleet: Fleet, clock: Clock) -> None:

@@ -1,0 +1,68 @@
+"""`/fleet`: agents, units and the queue, live; `/queue`, its old address."""
+
+from typing import Literal, get_args
+
+from fastapi import Request, Response
+from fastapi.responses import RedirectResponse, StreamingResponse
+
+from contract.jobs import LEASE, JobState
+from server.clock import Now
+from server.db import ReadSession
+from server.events import Listeners
+from server.rendering import page_router, render
+from server.store import agents, devices, fleet, jobs
+
+WorkKind = Literal["profile", "audit", "measure"]
+MOST_DEAD = 10  # on the page; the filter shows more
+
+router = page_router()
+
+
+@router.get("/fleet")
+def fleet_page(
+    request: Request,
+    session: ReadSession,
+    now: Now,
+    state: JobState | Literal[""] = "",
+    device: str = "",
+    kind: WorkKind | Literal[""] = "",
+) -> Response:
+    """Agents and their units, and the newest jobs: all, or those of a state, device and kind."""
+    everyone = agents.agents(session)
+    found = jobs.jobs(session, now, device=device or None, state=state or None, kind=kind or None)
+    return render(
+        request,
+        "fleet.html",
+        agents=everyone,
+        heard_since=now - LEASE,
+        units=fleet.units(session, now),
+        counts=jobs.counts(session, now),
+        jobs=found,
+        most_jobs=jobs.MOST_JOBS,
+        dead=jobs.jobs(session, now, state="dead")[:MOST_DEAD],
+        hosts={agent.id: agent.description.host for agent in everyone},
+        digest=fleet.digest(session, now),
+        base=str(request.base_url).rstrip("/"),
+        device_options=[(name, name) for name in devices.names(session)],
+        state_options=[(name, name) for name in get_args(JobState)],
+        kind_options=[(name, name) for name in get_args(WorkKind)],
+        chosen=(state, device, kind),
+    )
+
+
+@router.get("/fleet/events")
+async def fleet_events(request: Request) -> Response:
+    """A word whenever the fleet has changed, as server-sent events."""
+    listeners: Listeners = request.app.state.listeners
+    return StreamingResponse(
+        listeners.stream(),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+@router.get("/queue")
+def queue(request: Request) -> Response:
+    """Where the jobs were to be seen before."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"/fleet{query}")

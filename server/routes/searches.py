@@ -1,0 +1,81 @@
+"""Searches: told of by whoever runs them, epoch by epoch; listed and read."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Path, Response
+
+from contract.searches import (
+    MOST_EPOCHS,
+    SearchEpoch,
+    SearchReport,
+    SearchRun,
+    SearchState,
+    SearchSummary,
+)
+from contract.timings import Problem
+from server.access import needs
+from server.clock import Now
+from server.db import ReadSession, WriteSession
+from server.store import searches
+from server.store.spaces import find_space
+
+router = APIRouter(
+    tags=["searches"],
+    responses={404: {"model": Problem}},
+    dependencies=[Depends(needs("reader"))],
+)
+AGENT = [Depends(needs("agent"))]
+
+
+@router.put(
+    "/searches/{search_id}",
+    status_code=201,
+    dependencies=AGENT,
+    responses={200: {"model": SearchSummary}, 409: {"model": Problem}},
+)
+def tell_search(
+    search_id: UUID, run: SearchRun, response: Response, session: WriteSession, now: Now
+) -> SearchSummary:
+    """Register a search (201), or tell how it stands now (200). Its plan never changes."""
+    stored, created = searches.tell_search(session, search_id, run, now)
+    response.status_code = 201 if created else 200
+    return stored
+
+
+@router.put(
+    "/searches/{search_id}/epochs/{number}",
+    status_code=201,
+    dependencies=AGENT,
+    responses={200: {"model": SearchEpoch}, 409: {"model": Problem}},
+)
+def tell_epoch(
+    search_id: UUID,
+    number: Annotated[int, Path(ge=1, le=MOST_EPOCHS)],
+    epoch: SearchEpoch,
+    response: Response,
+    session: WriteSession,
+    now: Now,
+) -> SearchEpoch:
+    """Store an epoch (201); the same one again changes nothing (200)."""
+    stored, created = searches.tell_epoch(session, search_id, number, epoch, now)
+    response.status_code = 201 if created else 200
+    return stored
+
+
+@router.get("/searches")
+def list_searches(
+    session: ReadSession,
+    device: str | None = None,
+    space: str | None = None,
+    state: SearchState | None = None,
+) -> list[SearchSummary]:
+    """The newest 200 searches, newest first: all, or those for a device, in a space or state."""
+    name = None if space is None else find_space(space).name
+    return searches.searches(session, device=device, space=name, state=state)
+
+
+@router.get("/searches/{search_id}")
+def search(search_id: UUID, session: ReadSession) -> SearchReport:
+    """A search with all its epochs, and what it found."""
+    return searches.find_search(session, search_id)

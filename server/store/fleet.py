@@ -1,0 +1,152 @@
+"""The fleet at a glance: each unit and what it is at, and whether anything has changed."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import func, select, tuple_
+from sqlalchemy.orm import Session as DbSession
+
+from contract.jobs import LEASE
+from contract.timings import Conditions
+from server.store.jobs import MOST_JOBS, state_at
+from server.tables import AgentRecord, JobRecord, SessionRecord, UnitRecord
+
+UnitState = Literal["measuring", "free", "lost", "agent away"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LastReading:
+    """What a unit's newest session read last, and when."""
+
+    conditions: Conditions
+    read_at: datetime
+    session: UUID
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnitStatus:
+    """A unit, what it is at and since when that is known, and what happened to it last."""
+
+    device: str
+    serial: str
+    host: str
+    agent: UUID
+    state: UnitState
+    since: datetime | None  # it is lost, or its agent was heard of last
+    job: UUID | None  # it holds
+    reading: LastReading | None
+    error: str | None  # of the newest job that failed on it
+    failed_job: UUID | None
+
+
+def units(session: DbSession, now: datetime) -> list[UnitStatus]:
+    """Every unit that any agent ever had, by device."""
+    found = session.execute(
+        select(UnitRecord, AgentRecord)
+        .join(AgentRecord, AgentRecord.id == UnitRecord.agent)
+        .order_by(UnitRecord.device, UnitRecord.serial)
+    ).all()
+    held = {
+        (device, unit): job
+        for device, unit, job in session.execute(
+            select(JobRecord.device, JobRecord.unit, JobRecord.id).where(
+                JobRecord.expires_at > now, JobRecord.state == "leased"
+            )
+        )
+    }
+    readings, errors = _readings(session), _errors(session)
+    statuses = []
+    for unit, agent in found:
+        key = (unit.device, unit.serial)
+        heard = agent.seen_at > now - LEASE
+        state, since = _state(unit.lost_at, heard=heard, seen_at=agent.seen_at, held=key in held)
+        failed_job, error = errors.get(key, (None, None))
+        statuses.append(
+            UnitStatus(
+                device=unit.device,
+                serial=unit.serial,
+                host=agent.host,
+                agent=agent.id,
+                state=state,
+                since=since,
+                job=held.get(key),
+                reading=readings.get(key),
+                error=error,
+                failed_job=failed_job,
+            )
+        )
+    return statuses
+
+
+def digest(session: DbSession, now: datetime) -> str:
+    """A text that changes whenever the fleet's page would, ages apart."""
+    jobs = session.execute(
+        select(
+            JobRecord.id,
+            state_at(now),
+            JobRecord.attempts,
+            JobRecord.changed_at,
+            JobRecord.progress,
+        )
+        .order_by(JobRecord.filed_at.desc(), JobRecord.id)
+        .limit(MOST_JOBS)
+    ).all()
+    agents = [
+        (id, host, version, seen_at > now - LEASE)
+        for id, host, version, seen_at in session.execute(
+            select(
+                AgentRecord.id, AgentRecord.host, AgentRecord.version, AgentRecord.seen_at
+            ).order_by(AgentRecord.id)
+        )
+    ]
+    its_units = session.execute(
+        select(
+            UnitRecord.device, UnitRecord.serial, UnitRecord.agent, UnitRecord.lost_at
+        ).order_by(UnitRecord.device, UnitRecord.serial)
+    ).all()
+    told = repr(([tuple(row) for row in jobs], agents, [tuple(row) for row in its_units]))
+    return sha256(told.encode()).hexdigest()[:16]
+
+
+def _state(
+    lost_at: datetime | None, *, heard: bool, seen_at: datetime, held: bool
+) -> tuple[UnitState, datetime | None]:
+    if lost_at is not None:
+        return "lost", lost_at
+    if not heard:
+        return "agent away", seen_at
+    return ("measuring" if held else "free"), None
+
+
+def _readings(session: DbSession) -> dict[tuple[str, str], LastReading]:
+    """What the newest session of each unit read last."""
+    newest = (
+        select(SessionRecord.device, SessionRecord.unit, func.max(SessionRecord.started_at))
+        .where(SessionRecord.unit.is_not(None))
+        .group_by(SessionRecord.device, SessionRecord.unit)
+    )
+    key = tuple_(SessionRecord.device, SessionRecord.unit, SessionRecord.started_at)
+    return {
+        (record.device, record.unit or ""): LastReading(
+            conditions=Conditions.model_validate(record.conditions_after or record.conditions),
+            read_at=record.ended_at or record.started_at,
+            session=record.id,
+        )
+        for record in session.scalars(select(SessionRecord).where(key.in_(newest)))
+    }
+
+
+def _errors(session: DbSession) -> dict[tuple[str, str], tuple[UUID, str]]:
+    """The newest job that failed on each unit, and why; of the newest hundred that failed."""
+    found: dict[tuple[str, str], tuple[UUID, str]] = {}
+    for device, unit, job, reason in session.execute(
+        select(JobRecord.device, JobRecord.unit, JobRecord.id, JobRecord.reason)
+        .where(JobRecord.reason.is_not(None), JobRecord.unit.is_not(None))
+        .order_by(JobRecord.changed_at.desc(), JobRecord.id)
+        .limit(MOST_JOBS)
+    ):
+        found.setdefault((device, unit or ""), (job, reason or ""))
+    return found

@@ -1,0 +1,108 @@
+"""Whole networks as the store knows them: measured by jobs, by searches and by audits."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session as DbSession
+
+from contract.audits import AuditSummary
+from contract.estimates import Estimate
+from contract.timings import Origin
+from server.tables import AuditRecord, JobRecord, RowRecord
+
+MOST_MEASURED = 200  # jobs that measured a network
+MOST_AUDITS = 50  # in the choice
+
+TableKey = tuple[str, str, Origin]  # device, runtime's key, origin
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeasuredNetwork:
+    """A network that a job has had measured whole."""
+
+    job: UUID
+    device: str
+    runtime: str
+    space: str
+    blocks: tuple[str, ...]
+    estimate: Estimate
+    measured_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListedAudit:
+    """An audit in a choice."""
+
+    id: UUID
+    device: str
+    runtime: str
+    origin: Origin
+    summary: AuditSummary
+
+
+def measured_networks(session: DbSession) -> list[MeasuredNetwork]:
+    """What the newest jobs have measured, newest first."""
+    found = session.execute(
+        select(JobRecord)
+        .where(JobRecord.state == "done", JobRecord.estimate.is_not(None))
+        .order_by(JobRecord.changed_at.desc(), JobRecord.id)
+        .limit(MOST_MEASURED)
+    ).scalars()
+    return [
+        MeasuredNetwork(
+            job=record.id,
+            device=record.device,
+            runtime=record.runtime,
+            space=record.work["space"],
+            blocks=tuple(record.work["blocks"]),
+            estimate=Estimate.model_validate(record.estimate),
+            measured_at=record.changed_at,
+        )
+        for record in found
+        if record.work["kind"] == "measure"
+    ]
+
+
+def audits(session: DbSession) -> list[ListedAudit]:
+    """The newest audits, newest first, without their networks."""
+    found = session.execute(
+        select(
+            AuditRecord.id,
+            AuditRecord.device,
+            AuditRecord.runtime,
+            AuditRecord.origin,
+            AuditRecord.summary,
+        )
+        .order_by(AuditRecord.ended_at.desc(), AuditRecord.id)
+        .limit(MOST_AUDITS)
+    )
+    return [
+        ListedAudit(
+            id=id,
+            device=device,
+            runtime=runtime,
+            origin=origin,
+            summary=AuditSummary.model_validate(figures),
+        )
+        for id, device, runtime, origin, figures in found
+    ]
+
+
+def latencies_us(session: DbSession, device: str = "") -> Mapping[TableKey, Mapping[str, float]]:
+    """The current row of each operator, in every table, or in those of a device."""
+    query = select(
+        RowRecord.device,
+        RowRecord.runtime,
+        RowRecord.origin,
+        RowRecord.operator,
+        RowRecord.latency_us,
+    )
+    if device:
+        query = query.where(RowRecord.device == device)
+    tables: dict[TableKey, dict[str, float]] = {}
+    for name, runtime, origin, operator, us in session.execute(query):
+        tables.setdefault((name, runtime, origin), {})[operator] = us
+    return tables

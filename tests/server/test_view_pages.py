@@ -1,0 +1,137 @@
+"""Compare, networks, searches and exports over both databases: the API's numbers, and refusals."""
+
+import re
+
+import pytest
+from fastapi.testclient import TestClient
+
+from contract.networks import published
+from tests.server.conftest import Agent
+from tests.server.fleet import MEASURE, a_job
+from tests.server.making import (
+    RUNTIME,
+    SPACE,
+    TWO_THREADS,
+    a_finding,
+    a_plan,
+    a_search,
+    a_session,
+    a_timing,
+    an_audit,
+    an_epoch,
+)
+
+PHONE, TWO = f"phone@{RUNTIME.key}", f"phone@{TWO_THREADS.key}"
+BROWSER = {"accept": "text/html"}
+
+
+def rows(client: TestClient, path: str, chart: str) -> list[dict[str, object]]:
+    """A chart's rows."""
+    query = f"{'&' if '?' in path else '?'}chart={chart}"
+    found: list[dict[str, object]] = client.get(path + query).raise_for_status().json()["rows"]
+    return found
+
+
+def page(client: TestClient, path: str) -> str:
+    answer = client.get(path, headers=BROWSER)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    return re.sub(r"\s+", " ", answer.text)
+
+
+def measure_both(agent: Agent) -> None:
+    """Every operator under one thread; under two all but the stem, twice as fast but the head."""
+    one, two = a_session(), a_session(runtime=TWO_THREADS)
+    agent.tell(agent.begin(one), *(a_timing(op, us=100.0 + i) for i, op in enumerate(OPERATORS)))
+    agent.tell(
+        agent.begin(two),
+        *(
+            a_timing(op, us=(100.0 + i) * (3 if op == SPACE.head else 0.5))
+            for i, op in enumerate(OPERATORS)
+            if op != SPACE.stem
+        ),
+    )
+
+
+OPERATORS = tuple(dict.fromkeys((*published("fbnet-a", in_space=SPACE).operators, SPACE.head)))
+OPERATORS = tuple(operator for operator in OPERATORS if not operator.is_free)
+
+
+def test_two_tables_are_compared_by_what_both_have(agent: Agent, client: TestClient) -> None:
+    measure_both(agent)
+    html = page(client, f"/compare?a={PHONE}&b={TWO}")
+    assert "0.500</dd>" in html
+    assert "b = 0.5 a, the median" in html
+    told = rows(client, f"/compare?a={PHONE}&b={TWO}", "pairs")
+    assert len(told) == len(OPERATORS) - 1
+    head = next(row for row in told if row["operator"] == SPACE.head.key)
+    assert (head["rank_b"], head["ratio"]) == (len(told), pytest.approx(3))
+
+
+def test_a_table_is_compared_with_what_it_was(agent: Agent, client: TestClient) -> None:
+    agent.tell(agent.begin(a_session()), a_timing(us=100), a_timing(SPACE.head, us=50))
+    past = client.get(f"/lut/phone?space={SPACE.name}").json()["snapshot"]
+    agent.tell(agent.begin(a_session(minutes=60)), a_timing(us=150, minutes=70))
+    told = rows(client, f"/compare?a=phone@{past}&b={PHONE}&space={SPACE.name}", "pairs")
+    assert [(row["operator"], row["ratio"]) for row in told] == [
+        (SPACE.stem.key, 1.5),
+        (SPACE.head.key, 1),
+    ]
+    diff = client.get(f"/lut/phone/diff?from={past}").json()
+    html = page(client, f"/export/diff?device=phone&from={past}")
+    assert f"{len(diff['changed'])}</dd>" in html
+    assert "no table" in client.get("/export?table=tablet", headers=BROWSER).text
+
+
+def test_a_published_network_is_predicted_where_its_rows_are(
+    agent: Agent, client: TestClient
+) -> None:
+    measure_both(agent)
+    table = client.get(f"/lut/phone?space={SPACE.name}").json()
+    us = {row["operator"]: row["latency_us"] for row in table["entries"]}
+    network = published("fbnet-a", in_space=SPACE)
+    predicted = sum(us[op.key] for op in network.operators if not op.is_free)
+    html = page(client, f"/networks?network=fbnet-a&space={SPACE.name}")
+    assert f"{predicted:,.1f}" in html
+    assert "1 row missing" in html  # under two threads, the stem
+    assert f"--space {SPACE.name} --threads 2" in html
+    parts = rows(client, f"/networks?network=fbnet-a&space={SPACE.name}", "layers")
+    assert sum(float(str(part["latency_us"])) for part in parts) == pytest.approx(predicted)
+    assert [part["layer"] for part in parts][:2] == ["stem", "1"]
+
+
+def test_audits_and_searches_are_shown_beside_what_was_predicted(
+    agent: Agent, client: TestClient
+) -> None:
+    measure_both(agent)
+    agent.tell_audit(an_audit())
+    blocks = published("fbnet-a", in_space=SPACE).blocks
+    found = a_finding(blocks, measured_us=1700)
+    search = agent.tell_search(a_search(found=found), an_epoch(1))
+    (row,) = rows(client, "/networks", "networks")
+    assert row["measured_us"] == 1700
+    assert [each["measured_us"] for each in rows(client, "/networks", "calibration")] == [
+        100,
+        200,
+        300,
+    ]
+    html = page(client, f"/searches/{search}")
+    assert "Theta after epoch 1" in html
+    front = rows(client, "/searches", "front")
+    assert [(each["accuracy"], each["measured_us"]) for each in front] == [(0.9, 1700)]
+
+
+def test_a_browser_gets_a_page_and_a_program_the_data(agent: Agent, client: TestClient) -> None:
+    search = agent.tell_search(a_search(a_plan()), an_epoch(1))
+    for path in ("/searches", f"/searches/{search}"):
+        assert "<h1>" in page(client, path)
+        assert client.get(path).headers["content-type"] == "application/json"
+    refused = client.get(f"/searches/{a_job(work=MEASURE).id}", headers=BROWSER)
+    assert (refused.status_code, "<h1>Not Found" in refused.text) == (404, True)
+
+
+def test_names_from_elsewhere_are_no_markup(agent: Agent, client: TestClient) -> None:
+    plan = a_plan().model_copy(update={"target": "<script>alert(1)</script>", "preset": "</b>"})
+    search = agent.tell_search(a_search(plan), an_epoch(1))
+    for path in ("/searches", f"/searches/{search}", f"/searches?run={search}"):
+        assert "<script>alert" not in page(client, path)
