@@ -13,8 +13,8 @@ test: .venv/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 tests/contract tests/search tests/server
-	$(BIN)/pytest --ignore tests/contract --ignore tests/search --ignore tests/server
+	$(BIN)/pytest -n 2 tests/contract tests/search tests/server tests/browser
+	$(BIN)/pytest --ignore tests/contract --ignore tests/search --ignore tests/server --ignore tests/browser
 
 # The runner for phones in an emulated phone; needs packages, which .ci/android.sh installs.
 test-android: .venv/.ready
