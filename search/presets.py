@@ -31,10 +31,10 @@ SMALL = Preset(
     space="fbnet-32",
     search=SearchConfig(
         epochs=40,
-        warmup_share=0.25,
+        warmup_share=0.5,
         batch_size=32,
         paths="1",
-        theta_paths=8,
+        theta_paths=12,
         weight_lr=0.05,
         theta_lr=0.05,
         theta_weight_decay=0.0,
@@ -46,7 +46,7 @@ SMALL = Preset(
 GLIMPSE = replace(
     SMALL,
     space="fbnet-32-0.35",
-    search=replace(SMALL.search, epochs=8, theta_lr=0.1),
+    search=replace(SMALL.search, epochs=8, warmup_share=0.25, theta_paths=8, theta_lr=0.1),
     final=replace(SMALL.final, epochs=8),
 )
 
