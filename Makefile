@@ -13,8 +13,8 @@ test: .venv/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 tests/contract tests/search tests/server tests/browser
-	$(BIN)/pytest --ignore tests/contract --ignore tests/search --ignore tests/server --ignore tests/browser
+	$(BIN)/pytest -n 2 --ignore tests/e2e
+	$(BIN)/pytest tests/e2e
 
 # The runner for phones in an emulated phone; needs packages, which .ci/android.sh installs.
 test-android: .venv/.ready

@@ -13,7 +13,7 @@ from search.dnas import EpochResult
 from search.files import whole_file
 from search.training import FinalEpoch
 
-FORMAT = 1
+FORMAT = 2
 UNREADABLE = (
     *(OSError, RuntimeError, EOFError, pickle.UnpicklingError),
     *(LookupError, TypeError, ValueError),

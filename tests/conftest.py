@@ -9,7 +9,7 @@ from tests.postgres import PostgresServer, any_server, private_server
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--kills", type=int, default=8, help="how often the no-loss tests kill something"
+        "--kills", type=int, default=5, help="how often the no-loss tests kill something"
     )
 
 

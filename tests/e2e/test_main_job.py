@@ -102,7 +102,7 @@ def test_the_search_closes_the_loop(world: World) -> None:
     out = world.folder / "found"
     found = world.run(
         *("search.run --device host --preset glimpse", "--space", SPACE, "--out", str(out)),
-        *("--epochs", "2", "--final.epochs", "2"),
+        *("--epochs", "1", "--final.epochs", "1"),
     )
     assert found.code == 0, found.errors
     result = json.loads((out / "result.json").read_text())
