@@ -4,7 +4,7 @@ What was not told is told after the next epoch or at the end, and by a run that 
 folder has every epoch, and search.json the id under which the server knows the run.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from threading import Lock, Thread
@@ -189,6 +189,19 @@ def _reason(why: BaseException) -> str:
     if isinstance(why, Stopped | KeyboardInterrupt):
         return "stopped by whoever ran it"
     return str(why)[-4000:] if isinstance(why, PhonebookError) else type(why).__name__
+
+
+def group_of(paths: Iterable[Path]) -> UUID:
+    """What the runs of these search.json are told as: the group of one that was told, or a new
+    one."""
+    for path in paths:
+        try:
+            group = Known.model_validate_json(path.read_bytes()).plan.group
+        except (OSError, ValidationError):
+            continue
+        if group is not None:
+            return group
+    return uuid4()
 
 
 def _known(path: Path, make: Callable[[], SearchPlan]) -> Known:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from typing import Annotated
-from uuid import uuid4
 
 from cyclopts import Parameter
 
@@ -19,7 +18,7 @@ from search.cross import Cross, Searched, show_cross
 from search.folder import RunFolder, fresh_path
 from search.job import Job, loaded, search_and_measure
 from search.measure import Where, measurer
-from search.posting import Posting
+from search.posting import Posting, group_of
 from search.presets import of_search, use_presets
 
 app = command_line(
@@ -99,7 +98,7 @@ def run(
             for name, folder in zip(device, folders, strict=True)
         ]
         images = loaded(data, chosen, bench)
-        group = uuid4() if len(device) > 1 else None
+        group = group_of(folder.known for folder in folders) if len(device) > 1 else None
         told = bench.ranks.is_first and not offline
         jobs = [
             Job(

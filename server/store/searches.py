@@ -35,6 +35,9 @@ def tell_search(
 ) -> tuple[SearchSummary, bool]:
     """Register a search, or store how it stands now; True if it is new.
 
+    What it found, and how that does elsewhere, stays while it is not told anew: a run that goes on
+    begins by saying that it runs.
+
     Raises:
         NotFound: no such device.
         Conflict: the id belongs to another search.
@@ -45,14 +48,9 @@ def tell_search(
     check_clock("plan.started_at", plan.started_at)
     _check_network(run)
     find_device(session, plan.device)
-    told: dict[str, object] = {
-        "state": run.state,
-        "reason": run.reason,
-        "figures": None,
-        "parts": None,
-        "elsewhere": [each.model_dump(mode="json") for each in run.elsewhere],
-        "heard_at": now,
-    }
+    told: dict[str, object] = {"state": run.state, "reason": run.reason, "heard_at": now}
+    if run.elsewhere:
+        told["elsewhere"] = [each.model_dump(mode="json") for each in run.elsewhere]
     if run.result is not None:
         found = run.result.model_dump(mode="json")
         of_network = FoundFigures.model_fields
@@ -68,6 +66,7 @@ def tell_search(
             "space": plan.space,
             "started_at": plan.started_at,
             "plan": plan.model_dump(mode="json"),
+            "elsewhere": [],
             **told,
         },
     )

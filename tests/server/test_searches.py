@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
 from contract.client import TableClient
-from contract.searches import SearchReport, SearchRun, SearchSummary
+from contract.searches import Elsewhere, SearchReport, SearchRun, SearchSummary
 from tests.server.conftest import Agent, local_client
 from tests.server.fleet import Clock
 from tests.server.making import NOON, PHONE, TWO_THREADS, a_finding, a_plan, a_search, an_epoch
@@ -79,6 +79,22 @@ def test_a_stopped_search_tells_why_and_may_go_on(client: TestClient, agent: Age
     agent.tell_search(a_search(plan), an_epoch(2), search=search)
     assert listed(client, "?state=stopped") == []
     assert report(client, search).run.reason is None
+
+
+def test_what_was_found_stays_when_the_run_goes_on(client: TestClient, agent: Agent) -> None:
+    plan, found = a_plan(), a_finding()
+    elsewhere = Elsewhere(
+        target="tablet",
+        device="tablet",
+        runtime=TWO_THREADS,
+        snapshot=plan.snapshot,
+        predicted_us=900.0,
+    )
+    told = a_search(plan, found=found).model_copy(update={"elsewhere": (elsewhere,)})
+    search = agent.tell_search(told)
+    agent.tell_search(SearchRun(plan=plan), search=search)
+    stored = report(client, search).run
+    assert (stored.state, stored.result, stored.elsewhere) == ("running", found, (elsewhere,))
 
 
 @pytest.mark.parametrize(
