@@ -34,21 +34,21 @@ class Answer:
 
 
 class Kept(Generic[Made]):
-    """What was made and used last, by a key that changes whenever it would."""
+    """What was made and used last, by a key; of each key one version alone."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Hashable, Made] = OrderedDict()
+        self._kept: OrderedDict[Hashable, tuple[Hashable, Made]] = OrderedDict()
         self._lock = Lock()  # routes run in threads
 
-    def get(self, key: Hashable, make: Callable[[], Made]) -> Made:
-        """What is kept under `key`, or made now."""
+    def get(self, key: Hashable, make: Callable[[], Made], *, version: Hashable = None) -> Made:
+        """What is kept under `key` in that version, or made now in its place."""
         with self._lock:
-            if key in self._kept:
+            if key in self._kept and self._kept[key][0] == version:
                 self._kept.move_to_end(key)
-                return self._kept[key]
+                return self._kept[key][1]
         made = make()
         with self._lock:
-            self._kept[key] = made
+            self._kept[key] = version, made
             if len(self._kept) > MOST_ANSWERS:
                 self._kept.popitem(last=False)
         return made

@@ -192,9 +192,15 @@ def download(charts: Sequence[Chart], id: str, *, format: str) -> Response:
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
     writer.writerow(keys)
-    writer.writerows(chart.rows)
+    writer.writerows(map(_harmless, row) for row in chart.rows)
     name = f'attachment; filename="{id}.csv"'
     return Response(lines.getvalue(), media_type="text/csv", headers={"Content-Disposition": name})
+
+
+def _harmless(cell: object) -> object:
+    """The cell, or text that no spreadsheet takes for a formula."""
+    is_formula = isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{cell}" if is_formula else cell
 
 
 def _axis(axis: Axis | None) -> dict[str, str] | None:

@@ -35,8 +35,11 @@ class Past:
 
     def of(self, device: str, runtime: Runtime, origin: Origin) -> History:
         """One table's history."""
-        key = (device, runtime.key, origin, self._revisions[device])
-        return self._kept.get(key, lambda: history(self._session, device, runtime, origin))
+        return self._kept.get(
+            (device, runtime.key, origin),
+            lambda: history(self._session, device, runtime, origin),
+            version=self._revisions[device],
+        )
 
     def everything(self) -> list[History]:
         """Every table's history."""

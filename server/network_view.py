@@ -162,12 +162,15 @@ def layers_chart(known: Known, key: TableKey, rows: Mapping[str, float]) -> Char
     layers = [(str(number), layer) for number, layer in enumerate(known.network.layers, start=1)]
     parts[1:1] = layers
     costs = [(name, part, 0.0 if part.is_free else rows.get(part.key)) for name, part in parts]
-    total = sum(us or 0.0 for _, _, us in costs)
+    known_us = [us for _, _, us in costs if us is not None]
+    missing = len(costs) - len(known_us)
+    together = f"together {duration(sum(known_us))}"
     return Chart(
         id="layers",
         kind="bars",
         title=f"{known.title} on {device}, layer by layer",
-        counted=f"{counted(len(layers), 'layer')}, together {duration(total)}",
+        counted=f"{counted(len(layers), 'layer')}, "
+        + (f"{counted(missing, 'row')} missing" if missing else together),
         columns=(
             Column("layer", "layer"),
             Column("block", "block"),

@@ -217,7 +217,7 @@ def front_chart(terms: Terms, searches: Sequence[SearchSummary]) -> Chart:
         rows.append(
             (
                 named(search),
-                "on the front" if is_on else "beaten in both",
+                "on the front" if is_on else "not on the front",
                 found.predicted_us,
                 found.measured_us,
                 found.accuracy,

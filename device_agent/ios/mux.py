@@ -10,6 +10,7 @@ import socket
 import struct
 from dataclasses import dataclass
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 from device_agent.ios.errors import AppNotRunning, NoUsbmuxd, Unplugged
 
@@ -58,11 +59,16 @@ class Usbmuxd:
         """
         with self._open() as channel:
             answer = self._ask(channel, {"MessageType": "ListDevices"})
-        return tuple(
-            OnCable(each["DeviceID"], each["Properties"]["SerialNumber"])
-            for each in answer.get("DeviceList", ())
-            if each["Properties"].get("ConnectionType") == "USB"
-        )
+        try:
+            return tuple(
+                OnCable(each["DeviceID"], each["Properties"]["SerialNumber"])
+                for each in answer.get("DeviceList", ())
+                if each["Properties"].get("ConnectionType") == "USB"
+            )
+        except (KeyError, TypeError) as error:
+            raise NoUsbmuxd(
+                f"what is at {self.address} lists no phones as usbmuxd does ({error!r}). {HELP}"
+            ) from error
 
     def trusts(self, udid: str) -> bool:
         """Whether that phone and this computer were paired: somebody tapped Trust on it.
@@ -134,7 +140,7 @@ class Usbmuxd:
             answer = plistlib.loads(_exactly(channel, length - _HEADER.size))
             if not isinstance(answer, dict):
                 raise ValueError("no dictionary")
-        except (OSError, ValueError, plistlib.InvalidFileException) as error:
+        except (OSError, ValueError, ExpatError) as error:
             raise NoUsbmuxd(
                 f"what is at {self.address} does not answer as usbmuxd does ({error}). {HELP}"
             ) from error
