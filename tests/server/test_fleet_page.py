@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -92,7 +93,8 @@ def test_too_many_listeners_are_refused_and_readers_alone_may_listen(
         await streams[0].aclose()  # who leaves makes room
         assert (await anext(listeners.stream())).startswith("event: fleet")
 
-    asyncio.run(listen())
+    with ThreadPoolExecutor(1) as thread:  # this one may have a browser's event loop
+        thread.submit(lambda: asyncio.run(listen())).result()
     with shared(engine) as stranger:
         assert stranger.get("/fleet/events").status_code == 401
 
