@@ -1,10 +1,11 @@
 """`python benchmarks/search_quality.py --data FOLDER`: does the search find better networks?
 
 For each seed: search a network for a target latency, draw random networks of the same predicted
-latency, train all alike from scratch on the same images, and compare the accuracies. With several
-devices, also search for each other one a network that is 1 % faster there than the first one's,
-and show how fast each is on all. Needs tables of the devices in a server. What is done is kept in
---out, and not done again; several of these may work on other seeds in the same --out at once.
+latency, train all alike from scratch on the same images, and compare the accuracies, each the
+mean of some trainings. With several devices, also search for each other one a network that is 1 %
+faster there than the first one's, and show how fast each is on all. Needs tables of the devices in
+a server. What is done is kept in --out, and not done again; several of these may work on other
+seeds in the same --out at once.
 
 The target of the first device is a share of the mean latency of a network drawn evenly.
 """
@@ -13,7 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean, median
+from statistics import fmean, median, stdev, variance
 from typing import Annotated
 
 import torch
@@ -54,11 +55,12 @@ class Searched(Value):
 
 
 class Trained(Value):
-    """One network's outcome."""
+    """The outcome of training one network once."""
 
     device: str
     seed: int
     name: str  # `searched`, or `random 1`, ...
+    training: int  # from 1
     architecture: tuple[str, ...]
     predicted_us: float
     accuracy: float  # share of the test images
@@ -84,6 +86,7 @@ def run(
     warmup_share: float = SMALL.search.warmup_share,
     theta_paths: int = SMALL.search.theta_paths,
     final_epochs: Annotated[int, Parameter(help="Of each network.")] = SMALL.final.epochs,
+    trainings: Annotated[int, Parameter(help="Of each network, from seeds of their own.")] = 1,
     batch_size: int = 64,
 ) -> None:
     """Search, draw, train and compare."""
@@ -111,6 +114,7 @@ def run(
     )
     out.mkdir(parents=True, exist_ok=True)
     done = Done(out)
+    drawn: list[tuple[str, int, Network]] = []
     for number in seed or [0, 1, 2]:
         rival: Network | None = None  # the first device's
         for name, table in tables.items():
@@ -118,7 +122,7 @@ def run(
                 target_us = share * even_latency_us(chosen_space, table)
             else:
                 target_us = FASTER * predicted_us(rival.operators, table)
-            drawn = candidates(
+            found = candidates(
                 chosen_space,
                 table,
                 used,
@@ -130,25 +134,30 @@ def run(
                 networks if rival is None else 0,
                 console,
             )
-            for title, found in drawn:
-                rival = rival or found
-                if not done.is_trained(name, number, title):
-                    began = time.monotonic()
-                    right = trained_accuracy(found, used, final, number)
-                    outcome = Trained(
-                        device=name,
-                        seed=number,
-                        name=title,
-                        architecture=found.blocks,
-                        predicted_us=predicted_us(found.operators, table),
-                        accuracy=right,
-                        seconds=time.monotonic() - began,
-                    )
-                    done.add(outcome)
-                    console.print(
-                        f"{name}, seed {number}, {title}: {outcome.predicted_us / 1000:.3f} ms, "
-                        f"accuracy {right:.2%} ({outcome.seconds:.0f} s)"
-                    )
+            rival = rival or found[0]
+            drawn += [(name, number, one) for one in found]
+    for training in range(1, trainings + 1):
+        for name, number, one in drawn:
+            if done.is_trained(name, number, one.name, training):
+                continue
+            began = time.monotonic()
+            right = trained_accuracy(one, used, final, training_seed(number, training))
+            outcome = Trained(
+                device=name,
+                seed=number,
+                name=one.name,
+                training=training,
+                architecture=one.blocks,
+                predicted_us=predicted_us(one.operators, tables[name]),
+                accuracy=right,
+                seconds=time.monotonic() - began,
+            )
+            done.add(outcome)
+            console.print(
+                f"{name}, seed {number}, {one.name}, training {training}: "
+                f"{outcome.predicted_us / 1000:.3f} ms, accuracy {right:.2%} "
+                f"({outcome.seconds:.0f} s)"
+            )
     show_shares(console, done.outcomes)
     if len(tables) > 1:
         show_cross(console, done.outcomes, tables, chosen_space)
@@ -166,9 +175,11 @@ class Done:
         found = [Trained.model_validate_json(line) for line in lines(self._networks)]
         return sorted(found, key=lambda one: (one.device, one.seed))
 
-    def is_trained(self, device: str, seed: int, name: str) -> bool:
-        wanted = (device, seed, name)
-        return any((one.device, one.seed, one.name) == wanted for one in self.outcomes)
+    def is_trained(self, device: str, seed: int, name: str, training: int) -> bool:
+        wanted = (device, seed, name, training)
+        return any(
+            (one.device, one.seed, one.name, one.training) == wanted for one in self.outcomes
+        )
 
     def searched(self, device: str, seed: int) -> tuple[str, ...] | None:
         """The architecture that was found before."""
@@ -210,7 +221,7 @@ def candidates(
     seed: int,
     count: int,
     console: Console,
-) -> Iterator[tuple[str, Network]]:
+) -> list[Network]:
     """The network searched, then random ones within 3 % of the same target."""
     torch.manual_seed(seed)
     supernet = Supernet(space, table, shares_weights=config.shares_weights)
@@ -222,9 +233,7 @@ def candidates(
         for number in range(1, count + 1)
     ]
     before = done.searched(device, seed)
-    if before is not None:
-        yield SEARCHED, network(before, space=space, name=SEARCHED)
-    else:
+    if before is None:
         began = time.monotonic()
         weights, theta = data.train.split(config.weights_share, seed=seed)
         search = Search(
@@ -246,9 +255,13 @@ def candidates(
         )
         console.print(f"searched in {time.monotonic() - began:.0f} s: {found.architecture}")
         done.add(Searched(device=device, seed=seed, architecture=found.architecture))
-        yield SEARCHED, found.network(space)
-    for drawn in random:
-        yield drawn.name, drawn
+        before = found.architecture
+    return [network(before, space=space, name=SEARCHED), *random]
+
+
+def training_seed(seed: int, training: int) -> int:
+    """The search's own for the first training, others for the next."""
+    return seed + 1000 * (training - 1)
 
 
 def trained_accuracy(found: Network, data: DataSet, config: TrainConfig, seed: int) -> float:
@@ -265,20 +278,49 @@ def show_shares(console: Console, outcomes: list[Trained]) -> None:
     table = Table("device", "seed", title="accuracy at the same predicted latency")
     for title in ("searched", "random: median", "best", "worst", "beaten"):
         table.add_column(title, justify="right")
-    shares = []
+    shares, gains, spreads = [], [], []
     for device, seed in dict.fromkeys((one.device, one.seed) for one in outcomes):
-        of_both = [one for one in outcomes if (one.device, one.seed) == (device, seed)]
-        ours = [one.accuracy for one in of_both if one.name == SEARCHED]
-        others = [one.accuracy for one in of_both if one.name != SEARCHED]
-        if not ours or not others:
+        means = means_by_name(outcomes, device, seed)
+        ours = means.pop(SEARCHED, None)
+        others = list(means.values())
+        if ours is None or len(others) < 2:
             continue
-        beaten = fmean(ours[0] > other for other in others)
-        shares.append(beaten)
-        figures = (ours[0], median(others), max(others), min(others))
-        table.add_row(device, str(seed), *(f"{figure:.2%}" for figure in figures), f"{beaten:.0%}")
+        shares.append(fmean(ours > other for other in others))
+        gains.append(ours - fmean(others))
+        spreads.append(stdev(others))
+        figures = (ours, median(others), max(others), min(others))
+        row = (f"{figure:.2%}" for figure in figures)
+        table.add_row(device, str(seed), *row, f"{shares[-1]:.0%}")
     console.print(table)
     if shares:
-        console.print(f"random networks beaten: {fmean(shares):.0%}")
+        console.print(
+            f"random networks beaten: {fmean(shares):.0%}; searched above the mean of the random "
+            f"ones by {fmean(gains):.2%}; standard deviation of these {fmean(spreads):.2%}"
+        )
+    repeated = list(trainings_of_each(outcomes))
+    if repeated:
+        noise = fmean(variance(accuracies) for accuracies in repeated) ** 0.5
+        console.print(
+            f"standard deviation between trainings of one network {noise:.2%} "
+            f"({len(repeated)} networks)"
+        )
+
+
+def means_by_name(outcomes: list[Trained], device: str, seed: int) -> dict[str, float]:
+    """Each network's accuracy, the mean over its trainings."""
+    of_both = [one for one in outcomes if (one.device, one.seed) == (device, seed)]
+    names = dict.fromkeys(one.name for one in of_both)
+    return {name: fmean(one.accuracy for one in of_both if one.name == name) for name in names}
+
+
+def trainings_of_each(outcomes: list[Trained]) -> Iterator[list[float]]:
+    """The accuracies of each network that was trained more than once."""
+    for which in dict.fromkeys((one.device, one.seed, one.name) for one in outcomes):
+        accuracies = [
+            one.accuracy for one in outcomes if (one.device, one.seed, one.name) == which
+        ]
+        if len(accuracies) > 1:
+            yield accuracies
 
 
 def show_cross(
@@ -292,13 +334,13 @@ def show_cross(
     for name in tables:
         table.add_column(f"on {name}", justify="right")
     table.add_column("accuracy", justify="right")
-    for one in (one for one in outcomes if one.name == SEARCHED):
+    for one in (one for one in outcomes if one.name == SEARCHED and one.training == 1):
         found = network(one.architecture, space=space)
         table.add_row(
             one.device,
             str(one.seed),
             *(f"{predicted_us(found.operators, other) / 1000:.3f}" for other in tables.values()),
-            f"{one.accuracy:.2%}",
+            f"{means_by_name(outcomes, one.device, one.seed)[SEARCHED]:.2%}",
         )
     console.print(table)
 
