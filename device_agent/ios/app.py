@@ -138,6 +138,7 @@ class App:
         raise self._refusal("PUT /v1/programs", status, body)
 
     def delete_programs(self) -> None:
+        """Raises JobRuns."""
         status, body = self._request("DELETE", "/v1/programs")
         if status != 200:
             raise self._refusal("DELETE /v1/programs", status, body)
@@ -229,7 +230,8 @@ class App:
             if refused.agent not in (None, self._agent):
                 return InUse(
                     f"{self.udid}: another agent has the app, {refused.agent}; two at once would "
-                    "disturb each other. Stop it; the app is free a minute after its last word"
+                    "disturb each other. Stop it; the app is free a minute after its last word, "
+                    "or after the end of its job"
                 )
             return JobRuns(refused.job)
         return AppUnfit(

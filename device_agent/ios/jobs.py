@@ -4,14 +4,14 @@ import time
 from collections.abc import Callable
 
 from device_agent.devices import ProgramFailed
-from device_agent.ios.app import App, JobRuns, JobUnknown, ProgramUnknown
-from device_agent.ios.errors import AppNotRunning, AppUnfit, Away, HungUp, Stuck
+from device_agent.ios.app import App, JobUnknown, ProgramUnknown
+from device_agent.ios.errors import AppNotRunning, AppUnfit, Away, HungUp
+from device_agent.ios.leftovers import despite_leftovers
 from device_agent.ios.messages import AppJob, JobDone, JobResult
 from device_agent.runner.protocol import Timed
 
 POLL_S = 0.1  # no faster: each look disturbs the phone
 GRACE_S = 30.0  # after the deadline: for the last run to end
-STOP_LIMIT_S = 30.0
 MOST_ENDINGS = 2  # of the app, while it has the same job
 
 
@@ -83,11 +83,10 @@ class Jobs:
             self.current = None
 
     def _post(self, job: AppJob) -> None:
-        until = time.monotonic() + STOP_LIMIT_S
         was_uploaded = False
         while True:
             try:
-                self._app.post(job)
+                despite_leftovers(self._app, lambda: self._app.post(job))
             except ProgramUnknown as unknown:
                 if was_uploaded:
                     raise AppUnfit(
@@ -96,15 +95,6 @@ class Jobs:
                     ) from unknown
                 self._upload(job.sha256)
                 was_uploaded = True
-            except JobRuns as busy:  # of an agent of ours that was killed, or did not stop yet
-                if time.monotonic() >= until:
-                    raise Stuck(
-                        f"{self._app.udid}: the app does not end its job {busy.job}; close it on "
-                        "the phone, and open it again"
-                    ) from busy
-                if busy.job is not None:
-                    self._app.stop(busy.job)
-                time.sleep(POLL_S)
             else:
                 return
 

@@ -8,6 +8,7 @@ from device_agent import screen
 from device_agent.devices import ProgramFailed
 from device_agent.ios.app import App, HashDiffers, TooLarge
 from device_agent.ios.errors import StorageFull, UploadDamaged
+from device_agent.ios.leftovers import despite_leftovers
 from device_agent.ios.messages import MOST_PROGRAM_BYTES
 from device_agent.programs import ProgramFile
 
@@ -31,6 +32,7 @@ class Storage:
         Raises:
             ProgramFailed: it is too large for the app.
             StorageFull: no room for it.
+            Stuck: no room, and the app does not end the job that it is at.
             UploadDamaged: it arrived changed, twice.
         """
         self.store([file])
@@ -40,19 +42,21 @@ class Storage:
         return digest
 
     def store(self, files: Iterable[ProgramFile]) -> None:
-        """Upload what is not there. Where there is no room, other programs leave first.
+        """Upload what is not there. Where there is no room, other programs leave first, and a job
+        that an agent of ours left running ends before them.
 
         One that is too large is left out; its visit fails.
 
         Raises:
             StorageFull: no room for all.
+            Stuck: no room, and the app does not end that job.
             UploadDamaged: a program arrived changed, twice.
         """
         wanted = {self._digest(file): file.path for file in files}
         try:
             self._upload(self._missing(wanted))
         except StorageFull:
-            self._app.delete_programs()
+            despite_leftovers(self._app, self._app.delete_programs)
             self._there.clear()
             self._upload(self._missing(wanted))
 

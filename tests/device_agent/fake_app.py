@@ -34,6 +34,7 @@ class FakeApp:
     low_power: bool = False
     asleep: bool = False
     held_by: str | None = None
+    stops: bool = True  # a job that it is told to stop
     room: int = 1 << 30  # bytes
     damages: int = 0  # how many of the next uploads arrive changed
     mute: bool = False  # takes requests, and answers none
@@ -85,7 +86,7 @@ class FakeApp:
         }
 
     def answer(self, method: str, path: str, body: bytes) -> Answer:
-        held = self.held_by is not None and method in ("POST", "DELETE")
+        held = self.held_by is not None and method in ("PUT", "POST", "DELETE")
         match method, path.split("/")[2:]:
             case _ if held:
                 return 423, {"error": f"in use by {self.held_by}", "agent": self.held_by}
@@ -96,8 +97,7 @@ class FakeApp:
             case "PUT", ["programs", digest]:
                 return self._put(digest, body)
             case "DELETE", ["programs"]:
-                self.programs.clear()
-                return 200, {}
+                return self._delete_programs()
             case "POST", ["jobs"]:
                 return self._post(json.loads(body))
             case "GET", ["jobs", job]:
@@ -130,6 +130,15 @@ class FakeApp:
         self.uploads += 1
         return 201, {"bytes": len(content)}
 
+    def _delete_programs(self) -> Answer:
+        if self.running is not None:
+            return self._busy()
+        self.programs.clear()
+        return 200, {}
+
+    def _busy(self) -> Answer:
+        return 423, {"error": f"busy with {self.running}", "job": self.running}
+
     def _post(self, job: dict[str, Any]) -> Answer:
         name = job["job"]
         if self.asleep:
@@ -137,7 +146,7 @@ class FakeApp:
         if name in self._jobs:
             return 202, {"job": name}
         if self.running is not None:
-            return 423, {"error": "busy with another job", "job": self.running}
+            return self._busy()
         if job["sha256"] not in self.programs:
             return 409, {"error": "that program is not here"}
         self.posted.append(job)
@@ -184,7 +193,8 @@ class FakeApp:
         if name not in self._jobs:
             return 404, {"error": "no such job"}
         self.stopped.append(name)
-        self._jobs[name] = (self._jobs[name][0], time.monotonic())
+        if self.stops:
+            self._jobs[name] = (self._jobs[name][0], time.monotonic())
         return 200, {}
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ import pytest
 import device_agent
 from contract.errors import DeviceFailed, PhonebookError
 from device_agent.devices import Plan, attached, open_device
+from device_agent.ios.app import App
 from device_agent.ios.errors import (
     AnsweredNonsense,
     AppNotRunning,
@@ -19,8 +21,10 @@ from device_agent.ios.errors import (
     InUse,
     NotAttached,
     NoUsbmuxd,
+    Stuck,
 )
 from device_agent.ios.launch import BUNDLE
+from device_agent.ios.leftovers import despite_leftovers
 from device_agent.ios.messages import PORT
 from device_agent.ios.models import device_name
 from tests.device_agent.conftest import OpensIPhone
@@ -33,6 +37,14 @@ PLAN = Plan(warmup_runs=1, min_runs=5, max_runs=10, min_duration_s=0.01, deadlin
 
 def after(delay_s: float, act: Callable[[], object]) -> None:
     threading.Timer(delay_s, act).start()
+
+
+def leave_a_job(app: FakeApp) -> str:
+    """A job that ends only if it is stopped, as an agent that was killed leaves it."""
+    app.programs["0" * 64] = b"hang"
+    left = {"job": str(uuid4()), "sha256": "0" * 64, "min_runs": 1, "trace": False}
+    assert app._post(left)[0] == 202
+    return str(left["job"])
 
 
 class TestWhichPhone:
@@ -142,8 +154,10 @@ class TestTheApp:
         with iphone() as device:
             app.held_by = "lab-mac-0a1b2c"  # which had to wait for a minute without a word
             with pytest.raises(InUse, match=r"another agent .* lab-mac-0a1b2c"):
+                device.store([program(tmp_path, "good")])
+            with pytest.raises(InUse, match=r"another agent .* lab-mac-0a1b2c"):
                 device.time_program(program(tmp_path, "good"), PLAN)
-        assert app.posted == []
+        assert (app.programs, app.posted) == ({}, [])
 
     def test_two_agents_here_do_not_share_a_phone(self, iphone: OpensIPhone) -> None:
         with iphone(), pytest.raises(DeviceFailed, match="another agent is measuring there"):
@@ -152,12 +166,32 @@ class TestTheApp:
     def test_what_a_killed_agent_left_running_is_stopped(
         self, iphone: OpensIPhone, app: FakeApp, tmp_path: Path
     ) -> None:
-        app.programs["0" * 64] = b"hang"
-        left = {"job": str(uuid4()), "sha256": "0" * 64, "min_runs": 1, "trace": False}
-        assert app._post(left)[0] == 202
+        job = leave_a_job(app)
         with iphone() as device:
             device.time_program(program(tmp_path, "good"), PLAN)
-        assert app.stopped == [left["job"]]
+        assert app.stopped == [job]
+
+    def test_what_a_killed_agent_left_running_makes_room(
+        self, iphone: OpensIPhone, app: FakeApp, tmp_path: Path
+    ) -> None:
+        job = leave_a_job(app)
+        app.room = 10
+        with iphone() as device:
+            device.store([program(tmp_path, "good news")])
+        assert app.stopped == [job]
+        assert list(app.programs.values()) == [b"good news"]
+
+    def test_a_job_that_does_not_stop_is_told_with_what_to_do(
+        self, usbmuxd: FakeUsbmuxd, cabled: Cabled, app: FakeApp
+    ) -> None:
+        job = leave_a_job(app)
+        app.stops = False
+        with (
+            closing(App(cabled.udid)) as client,
+            pytest.raises(Stuck, match=f"{cabled.udid}: .* {job}; close it .* goes on"),
+        ):
+            despite_leftovers(client, client.delete_programs, stop_limit_s=0.2)
+        assert list(app.programs.values()) == [b"hang"]
 
     def test_ctrl_c_leaves_nothing_running(
         self, iphone: OpensIPhone, app: FakeApp, tmp_path: Path

@@ -4,6 +4,7 @@ Every operator of a space goes through it, in either protocol, and the app is en
 What is not here is iOS and its phone: the app runs on this computer, and its rows say so.
 """
 
+import hashlib
 import signal
 import sqlite3
 import subprocess
@@ -38,7 +39,7 @@ from device_agent.ios.errors import (
     TooHot,
     Unplugged,
 )
-from device_agent.ios.messages import MOST_PROGRAM_BYTES
+from device_agent.ios.messages import MOST_PROGRAM_BYTES, AppJob
 from device_agent.outputs import check_output
 from device_agent.places import cache_dir
 from device_agent.programs import Program, ProgramCache, ProgramFile, export_to_pte
@@ -264,6 +265,53 @@ def test_an_app_that_another_agent_has_is_left_alone(
     monkeypatch.setenv("PHONEBOOK_HOME", str(tmp_path))  # an agent of another folder
     with pytest.raises(InUse, match="another agent has the app"), opens():
         pass
+
+
+def test_an_agent_that_another_one_has_shut_out_sends_no_programs(
+    phone: Phone, small: ProgramFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opens() as device:
+        device.time_program(small, PLAN)
+    kept = sorted(phone.app.programs.iterdir())
+    monkeypatch.setenv("PHONEBOOK_HOME", str(tmp_path))  # an agent of another folder
+    content = b"a program of another agent's"
+    with closing(App(UDID)) as other, pytest.raises(InUse, match="or after the end of its job"):
+        other.upload(hashlib.sha256(content).hexdigest(), content)
+    assert sorted(phone.app.programs.iterdir()) == kept
+
+
+def test_a_full_phone_at_a_killed_agents_job_is_told_and_not_stuck_at_it(
+    phone: Phone, small: ProgramFile, tmp_path: Path
+) -> None:
+    """The job is stopped, so that old programs can leave; the phone has no room even then."""
+    digest = hashlib.sha256(small.path.read_bytes()).hexdigest()
+    endless = AppJob(
+        job=uuid4(),
+        sha256=digest,
+        threads=1,
+        memory_format="contiguous",
+        warmup_runs=0,
+        min_runs=1,
+        max_runs=10_000_000,
+        min_duration_ns=10**12,
+        deadline_ns=10**12,
+        trace=False,
+        max_thermal="fair",
+    )
+    with closing(App(UDID)) as killed:
+        killed.upload(digest, small.path.read_bytes())
+        killed.post(endless)
+        with opens() as device:
+            another = ProgramFile(tmp_path / "another.pte")
+            another.path.write_bytes(b"another program")
+            phone.app.set(free_bytes=0)
+            with pytest.raises(StorageFull, match="the same command goes on"):
+                device.store([another])
+            ended = killed.result(endless)
+            assert ended is not None
+            assert ended.status == "stopped"
+            phone.app.set(free_bytes=1 << 30)
+            check_output(device.time_program(small, PLAN), small, "float32")
 
 
 def test_a_program_is_sent_once_and_kept_by_its_hash(phone: Phone, small: ProgramFile) -> None:

@@ -30,7 +30,7 @@ final class AppModel: ObservableObject {
     follow(UIApplication.didBecomeActiveNotification) { $0.becameActive() }
     follow(UIApplication.willResignActiveNotification) { $0.resignedActive() }
     if UIApplication.shared.applicationState == .active { becameActive() }
-    // Seldom, and nothing is drawn unless something changed: drawing takes time from programs.
+    // Seldom, from memory alone, and drawn only if it changed: more would take time from programs.
     _ = Timer.scheduledTimer(withTimeInterval: 2, repeats: true) { [weak self] _ in
       MainActor.assumeIsolated { self?.refresh() }
     }

@@ -2,6 +2,7 @@ import Foundation
 
 /// The app's rules: one job at a time on one thread, held by one agent, asleep while not active.
 public final class Bench: @unchecked Sendable {
+  /// After the last request of the agent's, and after its job's end.
   static let heldFor = Duration.seconds(60)
   static let resultsKeptFor = Duration.seconds(600)
   /// Outputs are large, and phones end apps that take much memory.
@@ -34,6 +35,7 @@ public final class Bench: @unchecked Sendable {
   private var isAwake = false
   private var current: Current?
   private var finished: [Finished] = []  // the newest last
+  /// Where a job runs, the job is this agent's.
   private var holder: (agent: String, seen: ContinuousClock.Instant)?
 
   /// `makeRunner` is called once, on the thread that then times all programs.
@@ -62,8 +64,11 @@ public final class Bench: @unchecked Sendable {
     }
   }
 
-  /// The app is active: jobs are welcome.
-  public func wake() { lock.withLock { isAwake = true } }
+  /// The app is active: jobs are welcome. Programs may have gone while it was not.
+  public func wake() {
+    store.recount()
+    lock.withLock { isAwake = true }
+  }
 
   /// The app is no longer active: a job that runs is interrupted, and others are refused.
   public func sleep() {
@@ -130,6 +135,14 @@ public final class Bench: @unchecked Sendable {
     }
   }
 
+  /// Keeps the program. Throws Refusal 423 where another agent holds the app; 422, 507 as the
+  /// store does.
+  func put(_ program: [UInt8], sha256: String, agent: String?) throws {
+    // The lock is not held while it is hashed and written: a job that runs asks for it at each run.
+    try lock.withLock { try checkHolder(agent) }
+    try store.put(program, sha256: sha256)
+  }
+
   /// Deletes every program. Throws Refusal 423 while a job runs or another agent holds the app.
   func removePrograms(agent: String?) throws {
     try lock.withLock {
@@ -155,6 +168,7 @@ public final class Bench: @unchecked Sendable {
     let result = run(next, with: runner)
     lock.withLock {
       current = nil
+      holder?.seen = now()
       finished.append(Finished(result: result, at: now()))
       finished.removeFirst(max(0, finished.count - Bench.resultsKept))
     }
@@ -206,8 +220,8 @@ public final class Bench: @unchecked Sendable {
   private var state: Snapshot.State { isAwake ? (current == nil ? .idle : .busy) : .asleep }
 
   private func holderNow() -> (agent: String, seen: ContinuousClock.Instant)? {
-    guard let holder, now() - holder.seen < Bench.heldFor else { return nil }
-    return holder
+    guard let holder else { return nil }
+    return current != nil || now() - holder.seen < Bench.heldFor ? holder : nil
   }
 
   private func checkHolder(_ agent: String?) throws {

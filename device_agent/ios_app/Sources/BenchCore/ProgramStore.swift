@@ -1,13 +1,15 @@
 import Foundation
 
 /// Programs in a folder, each under the SHA-256 of its bytes.
-public final class ProgramStore: Sendable {
+public final class ProgramStore: @unchecked Sendable {
   public static let largestBytes = 64 << 20
   /// Left free: a full disk would keep the phone from far more than measuring.
   static let reserveBytes: Int64 = 16 << 20
 
   private let folder: URL
   private let freeBytes: @Sendable () -> Int64
+  private let lock = NSLock()  // guards what follows
+  private var counted = 0
 
   /// Makes the folder, and removes what an upload left unfinished in it.
   public init(folder: URL, freeBytes: @escaping @Sendable () -> Int64) throws {
@@ -17,9 +19,14 @@ public final class ProgramStore: Sendable {
     for file in files where file.pathExtension != "pte" {
       try FileManager.default.removeItem(at: file)
     }
+    recount()
   }
 
-  public var count: Int { programs.count }
+  /// How many programs there were when the store last changed, or was last told to look.
+  public var count: Int { lock.withLock { counted } }
+
+  /// Looks into the folder, which others may have emptied.
+  public func recount() { lock.withLock { counted = programs.count } }
 
   func has(_ sha256: String) -> Bool { FileManager.default.fileExists(atPath: path(sha256)) }
 
@@ -53,9 +60,11 @@ public final class ProgramStore: Sendable {
       try? FileManager.default.removeItem(at: partial)
       throw Refusal(507, "the program could not be stored: \(error.localizedDescription)")
     }
+    recount()
   }
 
   func removeAll() throws {
+    defer { recount() }
     for file in programs {
       do {
         try FileManager.default.removeItem(at: file)

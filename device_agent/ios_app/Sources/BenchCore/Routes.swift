@@ -41,7 +41,7 @@ public struct Routes: Sendable {
     case ("HEAD", "programs", let sha256?, _):
       return HTTPResponse(bench.store.has(try checked(sha256)) ? 200 : 404)
     case ("PUT", "programs", let sha256?, _):
-      try bench.store.put(request.body, sha256: try checked(sha256))
+      try bench.put(request.body, sha256: try checked(sha256), agent: agent)
       return HTTPResponse(201, .object([("bytes", .integer(Int64(request.body.count)))]))
     case ("DELETE", "programs", nil, 3):
       try bench.removePrograms(agent: agent)

@@ -61,9 +61,9 @@ import Testing
   }
 
   /// Waits for the job's end, for ten seconds at most.
-  private func result(of name: String = "one") -> Answer {
+  private func result(of name: String = "one", agent: String? = "lab") -> Answer {
     for _ in 0..<10_000 {
-      let answer = ask("GET", "/v1/jobs/\(name)")
+      let answer = ask("GET", "/v1/jobs/\(name)", agent: agent)
       if answer.status != 202 { return answer }
       Thread.sleep(forTimeInterval: 0.001)
     }
@@ -199,6 +199,7 @@ import Testing
     _ = result()
     for (method, path) in [
       ("POST", "/v1/jobs"), ("DELETE", "/v1/jobs/one"), ("DELETE", "/v1/programs"),
+      ("PUT", "/v1/programs/\(sha256)"),
     ] {
       for other in ["home", nil] {
         let refused = ask(method, path, job("two"), agent: other)
@@ -216,6 +217,37 @@ import Testing
     #expect(ask("POST", "/v1/jobs", job("two"), agent: "home").status == 202)
     _ = result(of: "two")
     #expect(ask("POST", "/v1/jobs", job("three"), agent: "lab")["agent"] == "home")
+  }
+
+  @Test func anAgentHoldsTheAppWhileItsJobRunsAndForAMinuteMore() {
+    runner.hold()
+    _ = ask("POST", "/v1/jobs", job())
+    clock.pass(.seconds(600))  // without a word
+    #expect(bench.snapshot.agent == "lab")
+    #expect(ask("POST", "/v1/jobs", job("two"), agent: "home")["agent"] == "lab")
+    #expect(ask("DELETE", "/v1/jobs/one", agent: "home").status == 423)
+    runner.letGo()
+    #expect(result(of: "one", agent: "home")["status"] == "ok")
+    clock.pass(.seconds(59))
+    #expect(ask("POST", "/v1/jobs", job("two"), agent: "home").status == 423)
+    clock.pass(.seconds(1))
+    #expect(ask("POST", "/v1/jobs", job("two"), agent: "home").status == 202)
+    #expect(result(of: "two", agent: "home")["status"] == "ok")
+  }
+
+  @Test func aProgramIsTakenFromWhoeverHoldsTheApp() {
+    let hello = SHA256.hex(of: Array("hello".utf8))
+    #expect(ask("PUT", "/v1/programs/\(hello)", "hello", agent: "home").status == 201)
+    runner.hold()
+    _ = ask("POST", "/v1/jobs", job())
+    let bye = SHA256.hex(of: Array("bye".utf8))
+    let refused = ask("PUT", "/v1/programs/\(bye)", "bye", agent: "home")
+    #expect(refused.status == 423)
+    #expect(refused["error"] == "in use by lab")
+    #expect(ask("HEAD", "/v1/programs/\(bye)").status == 404)
+    #expect(ask("PUT", "/v1/programs/\(bye)", "bye").status == 201)  // though its job runs
+    runner.letGo()
+    #expect(result()["status"] == "ok")
   }
 
   @Test func resultsExpire() {
@@ -316,6 +348,14 @@ import Testing
     #expect(ask("HEAD", "/v1/programs/\(sha256)").status == 200)
     #expect(ask("DELETE", "/v1/programs").status == 200)
     #expect(ask("HEAD", "/v1/programs/\(sha256)").status == 404)
+  }
+
+  @Test func programsThatWentWhileTheAppSleptAreNotCounted() throws {
+    bench.sleep()
+    #expect(bench.store.count == 1)
+    try FileManager.default.removeItem(atPath: bench.store.path(sha256))
+    bench.wake()
+    #expect(bench.store.count == 0)
   }
 
   @Test(arguments: [

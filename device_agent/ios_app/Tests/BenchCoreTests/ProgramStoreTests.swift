@@ -25,10 +25,19 @@ import Testing
     try store.put(program, sha256: sha256)
     try store.put(program, sha256: sha256)  // again: the same file
     #expect(store.has(sha256))
+    #expect(store.count == 1)
     #expect(try Data(contentsOf: URL(fileURLWithPath: store.path(sha256))) == Data(program))
     #expect(try files == ["\(sha256).pte"])
     try store.removeAll()
     #expect(!store.has(sha256))
+    #expect(store.count == 0)
+  }
+
+  @Test func programsAreCountedWithoutALookIntoTheFolder() throws {
+    try store.put(program, sha256: SHA256.hex(of: program))
+    try FileManager.default.removeItem(at: folder)
+    #expect(store.count == 1)
+    store.recount()
     #expect(store.count == 0)
   }
 
