@@ -8,13 +8,14 @@ demo: .venv/.ready
 	@$(BIN)/python scripts/demo.py
 
 # What measures on this computer waits until nothing else is at work here: it runs by itself.
+ALONE := tests/e2e/test_main_job.py tests/e2e/test_no_loss.py
 test: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 --ignore tests/e2e
-	$(BIN)/pytest tests/e2e
+	$(BIN)/pytest -n 2 $(ALONE:%=--ignore %)
+	$(BIN)/pytest $(ALONE)
 
 # The runner for phones in an emulated phone; needs packages, which .ci/android.sh installs.
 test-android: .venv/.ready

@@ -229,8 +229,8 @@ def candidates(
     generator = torch.Generator().manual_seed(seed)
     even = [slot.probabilities().detach().clone() for slot in supernet.mixed_slots()]
     random = [
-        chosen(supernet, space, within.draw(even, generator), name=f"random {number}")
-        for number in range(1, count + 1)
+        chosen(supernet, space, path, name=f"random {number}")
+        for number, path in enumerate(within.draws(even, generator, count=count), start=1)
     ]
     before = done.searched(device, seed)
     if before is None:

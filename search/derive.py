@@ -69,7 +69,7 @@ def derive(
         drawn = [supernet.path(generator) for _ in range(samples)]
     else:
         best = within.most_probable(probabilities)
-        drawn = [within.draw(probabilities, generator) for _ in range(samples)]
+        drawn = within.draws(probabilities, generator, count=samples)
     found = chosen(supernet, space, best, name="searched")
     return Found(
         architecture=found.blocks,

@@ -1,4 +1,4 @@
-"""Networks whose latency lies in a window: the most probable one, or a fair draw among them.
+"""Networks whose latency lies in a window: the most probable one, or fair draws among them.
 
 A knapsack with one choice per slot, solved by dynamic programming over latencies rounded up to a
 grid, so that what lies within 0.02 % of the window's edges may be missed (Kellerer
@@ -65,15 +65,17 @@ class Window:
         best = self._sums(logs_K, combine=torch.maximum)
         return self._walk(logs_K, best, pick=lambda score: int(score.argmax()))
 
-    def draw(self, probabilities: Sequence[Tensor], generator: torch.Generator) -> tuple[int, ...]:
-        """A choice with its probability among those within the window."""
+    def draws(
+        self, probabilities: Sequence[Tensor], generator: torch.Generator, *, count: int
+    ) -> list[tuple[int, ...]]:
+        """Independent choices, each with its probability among those within the window."""
         logs_K = [_logs(probability_K) for probability_K in probabilities]
         total = self._sums(logs_K, combine=torch.logaddexp)
 
         def pick(score: Tensor) -> int:
             return int(torch.multinomial(score.softmax(dim=0), 1, generator=generator))
 
-        return self._walk(logs_K, total, pick=pick)
+        return [self._walk(logs_K, total, pick=pick) for _ in range(count)]
 
     def _sums(self, logs_K: Sequence[Tensor], *, combine: Combine) -> list[Tensor]:
         """Per slot and units left: the log weight of all ways to spend just these from there on.

@@ -77,7 +77,7 @@ def test_draws_lie_in_the_window_and_follow_theta_there() -> None:
     assert len(inside) >= 4
     window = Window(latencies_us, fixed_us=FIXED_US, target_us=target_us)
     generator = torch.Generator().manual_seed(0)
-    drawn = Counter(window.draw(probabilities, generator) for _ in range(600))
+    drawn = Counter(window.draws(probabilities, generator, count=600))
     assert drawn.keys() <= inside.keys()
     for choice, probability in inside.items():
         share = probability / sum(inside.values())
@@ -90,7 +90,8 @@ def test_what_theta_ruled_out_is_taken_where_nothing_else_fits() -> None:
     sure_K = torch.tensor([200.0, 0.0]).softmax(dim=0)
     assert sure_K[1] == 0
     assert window.most_probable([sure_K, sure_K]) == (1, 1)
-    assert window.draw([sure_K, sure_K], torch.Generator().manual_seed(0)) == (1, 1)
+    drawn = window.draws([sure_K, sure_K], torch.Generator().manual_seed(0), count=1)
+    assert drawn == [(1, 1)]
 
 
 def test_the_slowest_network_meets_a_target_just_above_it() -> None:
