@@ -19,7 +19,7 @@ from server.templating import TEMPLATES, asks_for_page, refusal_page
 
 
 class PageRoute(APIRoute):
-    """A route whose refusals are pages, whoever asks."""
+    """A route whose refusals are pages, whoever asks; those of a chart's rows are as the API's."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         answer = super().get_route_handler()
@@ -27,12 +27,13 @@ class PageRoute(APIRoute):
         async def answer_or_explain(request: Request) -> Response:
             try:
                 return await answer(request)
-            except Refusal as refusal:
-                return refusal_page(request, refusal.status, str(refusal), headers=refusal.headers)
-            except RequestValidationError as error:
-                return refusal_page(
-                    request, HTTPStatus.UNPROCESSABLE_ENTITY, explained(error.errors())
-                )
+            except (Refusal, RequestValidationError) as error:
+                if "chart" in request.query_params:
+                    raise
+                if isinstance(error, RequestValidationError):
+                    status = HTTPStatus.UNPROCESSABLE_ENTITY
+                    return refusal_page(request, status, explained(error.errors()))
+                return refusal_page(request, error.status, str(error), headers=error.headers)
 
         return answer_or_explain
 

@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import func, or_, select, tuple_
 from sqlalchemy.orm import Session as DbSession
 
 from contract.jobs import LEASE
@@ -83,6 +83,8 @@ def units(session: DbSession, now: datetime) -> list[UnitStatus]:
 
 def digest(session: DbSession, now: datetime) -> str:
     """A text that changes whenever the fleet's page would, ages apart."""
+    listed = select(JobRecord.id).order_by(JobRecord.filed_at.desc(), JobRecord.id)
+    changes = session.execute(select(func.count(), func.max(JobRecord.changed_at))).one()
     jobs = session.execute(
         select(
             JobRecord.id,
@@ -91,8 +93,8 @@ def digest(session: DbSession, now: datetime) -> str:
             JobRecord.changed_at,
             JobRecord.progress,
         )
-        .order_by(JobRecord.filed_at.desc(), JobRecord.id)
-        .limit(MOST_JOBS)
+        .where(or_(JobRecord.id.in_(listed.limit(MOST_JOBS)), JobRecord.state == "leased"))
+        .order_by(JobRecord.id)
     ).all()
     agents = [
         (id, host, version, seen_at > now - LEASE)
@@ -107,7 +109,9 @@ def digest(session: DbSession, now: datetime) -> str:
             UnitRecord.device, UnitRecord.serial, UnitRecord.agent, UnitRecord.lost_at
         ).order_by(UnitRecord.device, UnitRecord.serial)
     ).all()
-    told = repr(([tuple(row) for row in jobs], agents, [tuple(row) for row in its_units]))
+    told = repr(
+        (tuple(changes), [tuple(row) for row in jobs], agents, [tuple(row) for row in its_units])
+    )
     return sha256(told.encode()).hexdigest()[:16]
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -19,6 +20,7 @@ from server.db import reading
 from server.errors import NotReady
 from server.events import MOST_LISTENERS, Listeners
 from server.store.fleet import digest, units
+from server.store.jobs import MOST_JOBS
 from tests.server.fleet import MEASURE, Clock, Fleet, a_job, an_agent
 from tests.server.test_access import shared
 from tests.server.test_queue_page import text
@@ -46,6 +48,25 @@ def test_the_digest_changes_with_what_the_page_shows_and_not_with_a_heartbeat(
     fleet.announce(agent, an_agent("lab"))
     seen.append(told(engine, clock))
     clock.advance(LEASE * 2)  # nobody has heard of the agent since
+    seen.append(told(engine, clock))
+    assert len(set(seen)) == len(seen)
+
+
+def test_the_digest_changes_with_a_job_older_than_those_listed(
+    engine: Engine, fleet: Fleet, clock: Clock
+) -> None:
+    agent = fleet.joined("lab", "s1")
+    oldest = fleet.filed()
+    for _ in range(MOST_JOBS):
+        clock.advance(timedelta(seconds=1))
+        fleet.filed()
+    fleet.announce(agent, an_agent("lab", "s1"))
+    seen = [told(engine, clock)]
+    clock.advance(timedelta(seconds=1))
+    assert fleet.leased(agent).job.id == oldest
+    seen.append(told(engine, clock))
+    clock.advance(timedelta(seconds=1))
+    fleet.done(oldest, agent)
     seen.append(told(engine, clock))
     assert len(set(seen)) == len(seen)
 

@@ -192,15 +192,24 @@ def test_an_operator_without_a_row_teaches_the_command(agent: Agent, client: Tes
     assert "python -m device_agent.run --device phone --space" in text(client, PAGE)
 
 
-def test_a_wrong_operator_session_or_chart_is_refused(agent: Agent, client: TestClient) -> None:
+def test_a_wrong_operator_or_session_is_refused(agent: Agent, client: TestClient) -> None:
     measured_daily(agent, 40)
     assert "did you mean" in text(client, f"{PAGE}x", 404)
     assert "a device&#39;s page lists all" in text(client, "/devices/phone/operators/zzz", 404)
     assert "no recent session" in text(client, f"{PAGE}?sitting={uuid4()}", 404)
     assert "sitting: " in text(client, f"{PAGE}?sitting=yesterday", 422)
-    assert "did you mean order" in text(client, f"{PAGE}?chart=orders", 404)
     assert "no table" in text(client, "/history?table=phone", 404)
     assert "change: " in text(client, "/history?change=sideways", 422)
+
+
+def test_rows_of_no_chart_are_refused_to_a_program_by_a_document(
+    agent: Agent, client: TestClient
+) -> None:
+    measured_daily(agent, 40)
+    answer = client.get(PAGE, params={"chart": "orders", "format": "json"})
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "did you mean order" in answer.json()["detail"]
 
 
 def test_downloads_of_a_chart_have_the_same_rows(agent: Agent, client: TestClient) -> None:
