@@ -1,4 +1,5 @@
-// The slider over a run's epochs: theta follows it, and so does the address.
+// The slider over a run's epochs: theta follows it, and then the address. Where theta cannot, the
+// browser goes to the address itself, and says or shows why.
 
 import { swap } from "./swap.js";
 
@@ -19,8 +20,8 @@ function follow() {
   clearTimeout(waiting);
   waiting = setTimeout(async () => {
     const url = address();
-    history.replaceState(null, "", url);
-    await swap(url);
+    if (await swap(url)) history.replaceState(null, "", url);
+    else location.assign(url);
   }, WAIT_MS);
 }
 

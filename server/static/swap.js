@@ -4,14 +4,18 @@ import { chartOf, draw } from "./charts.js";
 
 let last = 0; // of several answers only the newest counts
 
-/** Replace every part that is marked with `data-part` by that of the page at the address. */
+/**
+ * Replace every part that is marked with `data-part` by that of the page at the address.
+ *
+ * False where that page could not be had; one that is overtaken leaves the parts to the newer.
+ */
 export async function swap(url) {
   last += 1;
   const mine = last;
-  const answer = await fetch(url, { headers: { Accept: "text/html" } });
-  if (!answer.ok || mine !== last) return false;
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-  if (mine !== last) return false;
+  const html = await page(url);
+  if (mine !== last) return true;
+  if (html === null) return false;
+  const fresh = new DOMParser().parseFromString(html, "text/html");
   for (const part of document.querySelectorAll("[data-part]")) {
     const newer = fresh.querySelector(`[data-part="${part.dataset.part}"]`);
     if (newer === null) continue;
@@ -20,6 +24,16 @@ export async function swap(url) {
     else part.replaceChildren(...newer.childNodes);
   }
   return true;
+}
+
+/** The page's text, or null where the server is away or refuses. */
+async function page(url) {
+  try {
+    const answer = await fetch(url, { headers: { Accept: "text/html" } });
+    return answer.ok ? await answer.text() : null;
+  } catch {
+    return null;
+  }
 }
 
 /** A part with a chart keeps its drawing, which moves to the new rows. */

@@ -211,6 +211,25 @@ def test_theta_follows_the_slider_by_keyboard_and_the_address_keeps_it(
     expect(page.locator("#theta-title")).to_have_text("Theta after epoch 2")
 
 
+def test_where_theta_cannot_follow_the_slider_the_browser_goes_to_its_page(
+    page: Page, watch: Watch
+) -> None:
+    watch.refusals_expected = True
+    opened(page, f"/searches/{STEADY}")
+    page.route(
+        "**/*",
+        lambda route: (
+            route.fulfill(status=503)
+            if route.request.resource_type == "fetch"
+            else route.continue_()
+        ),
+    )
+    page.locator("#epoch").focus()
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_url(re.compile("epoch=2"))
+    expect(page.locator("#theta-title")).to_have_text("Theta after epoch 2")
+
+
 def test_a_run_says_why_it_stopped_and_one_without_epochs_says_what_comes(page: Page) -> None:
     opened(page, f"/searches/{RUNS['stopped']}")
     expect(page.locator(".bad")).to_have_text("no space left")

@@ -68,6 +68,16 @@ def test_two_tables_are_compared_by_what_both_have(agent: Agent, client: TestCli
     assert (head["rank_b"], head["ratio"]) == (len(told), pytest.approx(3))
 
 
+def test_tables_that_share_nothing_name_the_command_for_the_one_that_lacks_rows(
+    agent: Agent, client: TestClient
+) -> None:
+    agent.tell(agent.begin(a_session()), a_timing(SPACE.head, us=100.0))
+    agent.tell(agent.begin(a_session(runtime=TWO_THREADS)), a_timing(SPACE.stem, us=50.0))
+    html = page(client, f"/compare?a={PHONE}&b={TWO}")
+    command = f"python -m device_agent.run --device phone --space {SPACE.name} "
+    assert command + " ".join(TWO_THREADS.options) in html
+
+
 def test_a_table_is_compared_with_what_it_was(agent: Agent, client: TestClient) -> None:
     agent.tell(agent.begin(a_session()), a_timing(us=100), a_timing(SPACE.head, us=50))
     past = client.get(f"/lut/phone?space={SPACE.name}").json()["snapshot"]
