@@ -126,7 +126,11 @@ class Device(Value):
 
 
 class SessionReport(Value):
-    """A session and what it measured: one timing per operator, in the order of its space."""
+    """A session and what it measured: one timing per operator, in the order of its space.
+
+    `withdrawn_at` is left out unless its timings count for nothing.
+    """
 
     session: Session
     timings: tuple[StoredTiming, ...]
+    withdrawn_at: AwareDatetime | None = Field(default=None, exclude_if=lambda at: at is None)

@@ -36,6 +36,7 @@ THERMAL: tuple[Thermal, ...] = get_args(Thermal)  # from cool to hot
 # Of one operator in one session; the most thorough one takes 80,000 samples in 10,000 rounds.
 MOST_SAMPLES = 100_000
 MOST_ROUNDS = 20_000
+MOST_IN_BATCH = 100  # timings
 FailureCode = Literal[
     "export_failed",
     "load_failed",
@@ -263,6 +264,19 @@ class StoredTiming(Value):
     samples_dropped_at: AwareDatetime | None = None
 
 
+class TimingBatch(Value):
+    """Timings of one session, posted at once: each is stored or refused by itself."""
+
+    timings: tuple[Timing, ...] = Field(min_length=1, max_length=MOST_IN_BATCH)
+
+
+# By these a program tells refusals that may pass from final ones (RFC 9457's `type`).
+ANY_PROBLEM = "about:blank"
+NO_DEVICE = "urn:phonebook:no-device"  # passes once the device is registered
+NO_SESSION = "urn:phonebook:no-session"  # passes once the session is posted
+WRONG_CLOCK = "urn:phonebook:wrong-clock"  # passes once the server's or the agent's clock is set
+
+
 class Problem(Value):
     """RFC 9457, `application/problem+json`. `detail` says who, what, and what to do next."""
 
@@ -273,3 +287,16 @@ class Problem(Value):
     status: int
     detail: str
     near: tuple[str, ...] = ()
+
+
+class TimingOutcome(Value):
+    """What became of one timing of a batch: `refused` is null if it is stored, now or before."""
+
+    id: UUID
+    refused: Problem | None = None
+
+
+class BatchReport(Value):
+    """What became of each timing of a batch, in its order."""
+
+    outcomes: tuple[TimingOutcome, ...]

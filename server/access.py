@@ -1,22 +1,20 @@
 """Who may do what: the sender's role by its token or its place, and the role a route needs."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Request, Security
+from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session, sessionmaker
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from server.database import Database
 from server.errors import Forbidden, Refusal, TooManyRequests, Unauthenticated
 from server.locality import SAFE_METHODS, check_browser, is_from_here, peer
 from server.problems import no_database, refused
 from server.rates import Rates
-from server.roles import Role, covers
+from server.roles import NOBODY, Caller, Role, covers
 from server.settings import Settings
 from server.store import tokens
 
@@ -30,17 +28,6 @@ _SCHEME = HTTPBearer(
     description="Made by `python -m server.tokens create --name NAME --role ROLE`.",
     auto_error=False,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who sent a request. `name` is the token's, None without one; `role` None may do nothing."""
-
-    name: str | None
-    role: Role | None
-
-
-NOBODY = Caller(None, None)
 
 
 def is_open(path: str) -> bool:
@@ -81,6 +68,14 @@ def needs(role: Role) -> Needs:
     return Needs(role)
 
 
+async def _caller(request: Request) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
+
+
+By = Annotated[Caller, Depends(_caller)]
+
+
 class Access:
     """Finds out who sends each request before its body is read, and slows down who writes a lot.
 
@@ -92,14 +87,12 @@ class Access:
         self,
         app: ASGIApp,
         *,
-        reading: sessionmaker[Session],
-        writing: sessionmaker[Session],
+        database: Database,
         settings: Settings,
         local: bool,
     ) -> None:
         self._app = app
-        self._reading = reading
-        self._writing = writing
+        self._database = database
         self._settings = settings
         self._local = local
         self._rates = Rates(settings.rate)
@@ -137,23 +130,19 @@ class Access:
             kind, token = get_authorization_scheme_param(authorization)
             if kind.lower() != "bearer" or not token:
                 raise Unauthenticated(f"only bearer tokens are known here; {HOW_TO_SEND}")
-            return await run_in_threadpool(self._holder, token)
+            return await self._holder(token)
         if self._local and is_from_here(scope):
             check_browser(scope, self._settings.allowed_hosts)
             return Caller(None, "admin")
         return Caller(None, "reader") if self._settings.open_reads else NOBODY
 
-    def _holder(self, token: str) -> Caller:
-        with self._reading() as session:
-            found = tokens.find_live(session, token)
+    async def _holder(self, token: str) -> Caller:
+        found = await self._database.read(tokens.find_live, token)
         if found is None:
             raise Unauthenticated(
                 "this token is unknown or revoked; "
                 "`python -m server.tokens create --name NAME --role ROLE` makes another"
             )
-        if found.use_is_stale:
-            with self._writing.begin() as session:
-                tokens.note_use(session, found.id)
         return Caller(found.name, found.role)
 
     def _slow_down(self, scope: Scope, caller: Caller) -> None:

@@ -1,14 +1,16 @@
-"""Encoded tables, kept while they are current: an unchanged table is encoded once."""
+"""What was made of the database, kept while it is current: made once, however many ask for it."""
 
+import asyncio
+import gzip
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from hashlib import sha256
-from threading import Lock
 from typing import Generic, TypeVar
 
 from fastapi import Response
 
 MOST_ANSWERS = 128
+LEAST_COMPRESSED = 1000  # bytes
 Made = TypeVar("Made")
 FOR_GOOD = "private, max-age=31536000, immutable"
 
@@ -18,45 +20,65 @@ class Answer:
 
     def __init__(self, body: bytes, *, media_type: str) -> None:
         self._body = body
+        self._compressed = gzip.compress(body, 6) if len(body) >= LEAST_COMPRESSED else None
         self._media_type = media_type
-        self._tag = f'W/"{sha256(body).hexdigest()[:32]}"'  # weak: it may be compressed later
+        self._tag = f'W/"{sha256(body).hexdigest()[:32]}"'  # weak: it may be compressed
 
-    def response(self, if_none_match: str, *, immutable: bool = False) -> Response:
-        """The body, or 304 to a client that names this content."""
+    def response(
+        self, if_none_match: str, accept_encoding: str, *, immutable: bool = False
+    ) -> Response:
+        """The body, compressed for whoever takes that, or 304 to a client that has this content."""
         headers = {
             "ETag": self._tag,
             "Cache-Control": FOR_GOOD if immutable else "no-cache",
-            "Vary": "Accept",
+            "Vary": "Accept, Accept-Encoding",
         }
-        if self._tag in if_none_match:
+        if self._is_named_in(if_none_match):
             return Response(status_code=304, headers=headers)
+        if self._compressed is not None and "gzip" in accept_encoding:
+            headers["Content-Encoding"] = "gzip"
+            return Response(self._compressed, media_type=self._media_type, headers=headers)
         return Response(self._body, media_type=self._media_type, headers=headers)
+
+    def _is_named_in(self, if_none_match: str) -> bool:
+        """By weak comparison (RFC 9110, 13.1.2): `*` names whatever there is."""
+        tags = {tag.strip() for tag in if_none_match.split(",")}
+        return "*" in tags or bool({self._tag, self._tag.removeprefix("W/")} & tags)
 
 
 class Kept(Generic[Made]):
-    """What was made and used last, by a key; of each key one version alone."""
+    """What was made and used last, by a key; of each key one version alone.
+
+    Whoever asks for what is being made waits for that, so that it is made once. For use in the
+    event loop alone.
+    """
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Hashable, tuple[Hashable, Made]] = OrderedDict()
-        self._lock = Lock()  # routes run in threads
+        self._kept: OrderedDict[Hashable, tuple[Hashable, asyncio.Future[Made]]] = OrderedDict()
 
-    def get(self, key: Hashable, make: Callable[[], Made], *, version: Hashable = None) -> Made:
+    async def get(
+        self, key: Hashable, make: Callable[[], Awaitable[Made]], *, version: Hashable = None
+    ) -> Made:
         """What is kept under `key` in that version, or made now in its place."""
-        with self._lock:
-            if key in self._kept and self._kept[key][0] == version:
-                self._kept.move_to_end(key)
-                return self._kept[key][1]
-        made = make()
-        with self._lock:
-            self._kept[key] = version, made
+        found = self._kept.get(key)
+        if found is None or found[0] != version:
+            found = version, asyncio.ensure_future(make())
+            found[1].add_done_callback(lambda made: self._forget_failed(key, made))
+            self._kept[key] = found
             if len(self._kept) > MOST_ANSWERS:
                 self._kept.popitem(last=False)
-        return made
+        self._kept.move_to_end(key)
+        return await asyncio.shield(found[1])  # one who asks and leaves takes it from nobody
 
     def clear(self) -> None:
         """Forget everything."""
-        with self._lock:
-            self._kept.clear()
+        self._kept.clear()
+
+    def _forget_failed(self, key: Hashable, made: asyncio.Future[Made]) -> None:
+        if made.cancelled() or made.exception() is not None:
+            found = self._kept.get(key)
+            if found is not None and found[1] is made:
+                del self._kept[key]
 
 
 Answers = Kept[Answer]

@@ -13,7 +13,8 @@ from server import api_schema, logs, problems
 from server.access import Access
 from server.answers import Answers, Kept
 from server.clock import Clock, utc_now
-from server.db import glancing, open_database, reading, writing
+from server.database import Database
+from server.db import open_database
 from server.events import Listeners
 from server.metrics import Metrics, RequestMetrics
 from server.middleware import BodyLimit, RequestLog
@@ -51,8 +52,8 @@ def create_app(
     `local` says that it listens on a loopback address alone, so that who sits at this computer
     needs no token.
     """
-    write, read = writing(engine), reading(engine)
-    metrics = Metrics(read)
+    database = Database(engine)
+    metrics = Metrics(database.reading)
     app: FastAPI = FastAPIOffline(
         title="Phonebook",
         summary=SUMMARY,
@@ -60,20 +61,17 @@ def create_app(
         middleware=[
             Middleware(RequestLog),
             Middleware(RequestMetrics, metrics=metrics),
-            Middleware(Access, reading=read, writing=write, settings=settings, local=local),
+            Middleware(Access, database=database, settings=settings, local=local),
             Middleware(GZipMiddleware, minimum_size=1000, compresslevel=4),
             Middleware(BodyLimit, most_bytes=settings.max_body_bytes),
         ],
     )
-    app.state.engine = engine
-    app.state.writing = write
-    app.state.reading = read
-    app.state.glancing = glancing(engine)
+    app.state.database = database
     app.state.metrics = metrics
     app.state.answers = Answers()
     app.state.histories = Kept[History]()
     app.state.clock = clock
-    app.state.listeners = Listeners(read, clock)
+    app.state.listeners = Listeners(database, clock)
     problems.install(app)
     api_schema.install(app)
     for part in (

@@ -13,7 +13,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _now(request: Request) -> datetime:
+async def _now(request: Request) -> datetime:  # a plain function would take a thread
     clock: Clock = request.app.state.clock
     return clock()
 

@@ -1,11 +1,12 @@
-"""Engines, and one session per request. The only commit in the project is here."""
+"""Engines for SQLite and PostgreSQL, and sessions on them."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
 
-from fastapi import Depends, Request
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session, sessionmaker
@@ -13,10 +14,18 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from contract.errors import PhonebookError, listing
 
-# FastAPI runs plain `def` routes in at most 40 threads, each with one connection.
-POOL_SIZE = 40
+POOL_SIZE = 24
 BUSY_TIMEOUT_MS = 15_000
 CONNECT_TIMEOUT_S = 5
+# PostgreSQL ends what waits for a lock, or holds one and does nothing, and a connection whose
+# other end is gone.
+LOCK_TIMEOUT_MS = 15_000
+IDLE_TIMEOUT_MS = 60_000
+GONE_TIMEOUT_MS = 20_000
+
+
+class FileReplaced(PhonebookError):
+    """The SQLite file that was opened is no longer at its path: what is written there is lost."""
 
 
 def open_database(database_url: str) -> Engine:
@@ -40,16 +49,64 @@ def open_database(database_url: str) -> Engine:
     except (ArgumentError, ImportError) as error:
         raise PhonebookError(f"the database URL cannot be used: {error}") from error
     if engine.dialect.name == "sqlite":
+        file = _OpenFile(Path(url.database or "").resolve())
+        event.listen(engine, "do_connect", file.make)
+        event.listen(engine, "connect", file.opened)
         event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "begin", file.check)
         event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "commit", file.check)
     return engine
 
 
-def _connect_args(url: URL) -> dict[str, int]:
-    """An address where nobody answers is given up soon, unless the URL says when."""
-    if url.get_backend_name() == "sqlite" or "connect_timeout" in url.query:
+class _OpenFile:
+    """The SQLite file of an engine: its owner's alone if it is new, and always the same one."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._opened: tuple[int, int] | None = None
+
+    def make(self, *_of_connection: object) -> None:
+        """Only its owner may read it: it holds all that the server knows."""
+        with suppress(OSError):  # it is there, or SQLite tells why it cannot be
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL, 0o600))
+
+    def opened(self, _connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+        if self._opened is None:
+            self._opened = self._found()
+        self.check()
+
+    def check(self, *_of_connection: object) -> None:
+        """
+        Raises:
+            FileReplaced: it was removed, or another took its place, since it was opened.
+        """
+        if self._found() != self._opened:
+            raise FileReplaced(
+                f"the database {self._path} was removed or replaced while it was open, and what "
+                "is written to it now would be lost; put it back, or restart the server to serve "
+                "what is there"
+            )
+
+    def _found(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+
+def _connect_args(url: URL) -> dict[str, Any]:
+    """For PostgreSQL, unless the URL says otherwise: nobody waits for ever."""
+    if url.get_backend_name() == "sqlite":
         return {}
-    return {"connect_timeout": CONNECT_TIMEOUT_S}
+    ours = {
+        "connect_timeout": CONNECT_TIMEOUT_S,
+        "tcp_user_timeout": GONE_TIMEOUT_MS,
+        "options": f"-c lock_timeout={LOCK_TIMEOUT_MS} "
+        f"-c idle_in_transaction_session_timeout={IDLE_TIMEOUT_MS}",
+    }
+    return {name: value for name, value in ours.items() if name not in url.query}
 
 
 def shown(url: URL) -> str:
@@ -62,7 +119,7 @@ def _configure_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntr
     for pragma in (
         f"busy_timeout = {BUSY_TIMEOUT_MS}",  # first: entering WAL takes a lock
         "journal_mode = WAL",
-        "synchronous = NORMAL",
+        "synchronous = FULL",  # what was answered 201 outlives a power cut
         "foreign_keys = ON",
     ):
         connection.execute(f"PRAGMA {pragma}")
@@ -91,6 +148,8 @@ def migrating(engine: Engine) -> Iterator[Connection]:
             _pragma(connection, "foreign_keys = OFF")  # has no effect within a transaction
         try:
             with connection.begin():
+                if not is_sqlite:  # a migration may compute for long
+                    connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
                 yield connection
                 if is_sqlite:
                     _check_foreign_keys(connection)
@@ -136,19 +195,13 @@ def glancing(engine: Engine) -> Engine:
     return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
-def _write_session(request: Request) -> Iterator[Session]:
-    sessions: sessionmaker[Session] = request.app.state.writing
-    with sessions.begin() as session:
-        yield session
-
-
-def _read_session(request: Request) -> Iterator[Session]:
-    sessions: sessionmaker[Session] = request.app.state.reading
-    with sessions() as session:
-        yield session
-
-
-# `scope="function"`: the transaction ends before the answer leaves, so that a failed commit is
-# never answered 201.
-WriteSession = Annotated[Session, Depends(_write_session, scope="function")]
-ReadSession = Annotated[Session, Depends(_read_session, scope="function")]
+def takes_writes(engine: Engine) -> bool:
+    """Whether the database can be written to: not a standby, nor a file that may only be read."""
+    if engine.dialect.name == "sqlite":
+        return os.access(engine.url.database or "", os.W_OK)
+    with engine.connect() as connection:
+        return connection.exec_driver_sql(
+            "SHOW default_transaction_read_only"
+        ).scalar() == "off" and not (
+            connection.exec_driver_sql("SELECT pg_is_in_recovery()").scalar()
+        )

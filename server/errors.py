@@ -7,7 +7,8 @@ Refusal
 |-- Conflict        409  the request contradicts what is stored
 |-- Unprocessable   422  the request contradicts itself, or cannot be stored
 |-- TooManyRequests 429  the sender writes too often
-`-- NotReady        503  the server cannot work yet
+|-- NotReady        503  the server cannot work yet
+`-- Busy            503  the request waited for its turn for too long
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from http import HTTPStatus
 from typing import ClassVar
 
 from contract.errors import near
+from contract.timings import ANY_PROBLEM, NO_DEVICE, Problem
 
 
 class Refusal(Exception):
@@ -24,16 +26,33 @@ class Refusal(Exception):
     Attributes:
         near: names that the client may have meant.
         headers: what the answer says besides.
+        type: what programs know it by, where the status alone does not tell (`contract.timings`).
     """
 
     status: ClassVar[HTTPStatus]
 
     def __init__(
-        self, detail: str, *, near: Sequence[str] = (), headers: Mapping[str, str] | None = None
+        self,
+        detail: str,
+        *,
+        near: Sequence[str] = (),
+        headers: Mapping[str, str] | None = None,
+        type: str = ANY_PROBLEM,
     ) -> None:
         super().__init__(detail)
         self.near = tuple(near)
         self.headers = dict(headers or {})
+        self.type = type
+
+    def document(self) -> Problem:
+        """What a program is told."""
+        return Problem(
+            type=self.type,
+            title=self.status.phrase,
+            status=self.status,
+            detail=str(self),
+            near=self.near,
+        )
 
 
 class Unauthenticated(Refusal):
@@ -81,9 +100,19 @@ class NotReady(Refusal):
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
 
+class Busy(Refusal):
+    """The request waited for its turn for too long; the same one may be sent again."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"Retry-After": "5"})
+
+
 def unknown(kind: str, name: str, known: Sequence[str]) -> NotFound:
     """`no device 'hots'; did you mean host?`"""
     return NotFound(
         f"no {kind} {name!r}; {near(name, known)}",
         near=get_close_matches(name, known, n=3, cutoff=0.5),
+        type=NO_DEVICE if kind == "device" else ANY_PROBLEM,
     )

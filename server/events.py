@@ -6,9 +6,8 @@ from datetime import datetime
 
 import structlog
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session, sessionmaker
-from starlette.concurrency import run_in_threadpool
 
+from server.database import Database
 from server.errors import NotReady
 from server.store.fleet import digest
 
@@ -24,8 +23,8 @@ log = structlog.get_logger(__name__)
 class Listeners:
     """The open streams of one server."""
 
-    def __init__(self, reading: sessionmaker[Session], clock: Callable[[], datetime]) -> None:
-        self._reading = reading
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self._database = database
         self._clock = clock
         self._open = 0
         self._closing = False
@@ -52,7 +51,7 @@ class Listeners:
         try:
             known, quiet_s, lived_s = None, 0.0, 0.0
             while not self._closing and lived_s < LONGEST_S:
-                now = await run_in_threadpool(self._digest)
+                now = await self._digest()
                 if now is not None and now != known:
                     known, quiet_s = now, 0.0
                     yield f"event: fleet\ndata: {now}\n\n"
@@ -71,11 +70,10 @@ class Listeners:
             waited_s += STEP_S
         return waited_s
 
-    def _digest(self) -> str | None:
+    async def _digest(self) -> str | None:
         """None while the database is away: the stream outlives that."""
         try:
-            with self._reading() as session:
-                return digest(session, self._clock())
+            return await self._database.read(digest, self._clock())
         except OperationalError as error:
             log.error("the database did not answer", reason=str(error.orig))
             return None

@@ -8,10 +8,12 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from sqlalchemy.exc import DataError, OperationalError
+from psycopg.errors import ReadOnlySqlTransaction
+from sqlalchemy.exc import DataError, InternalError, OperationalError
 from starlette.exceptions import HTTPException
 
-from contract.timings import Problem
+from contract.timings import ANY_PROBLEM, Problem
+from server.db import FileReplaced
 from server.errors import Refusal
 from server.middleware import BROWSER_HEADERS, REQUEST_ID
 from server.templating import asks_for_page, refusal_page
@@ -26,15 +28,15 @@ def install(app: FastAPI) -> None:
     """Answer every error of `app` with a problem document, or with a page."""
 
     @app.exception_handler(Refusal)
-    def refusal(request: Request, error: Refusal) -> Response:
+    async def refusal(request: Request, error: Refusal) -> Response:
         return refused(request, error)
 
     @app.exception_handler(RequestValidationError)
-    def wrong_fields(request: Request, error: RequestValidationError) -> Response:
+    async def wrong_fields(request: Request, error: RequestValidationError) -> Response:
         return problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, explained(error.errors()))
 
     @app.exception_handler(HTTPException)
-    def refused_by_framework(request: Request, error: HTTPException) -> Response:
+    async def refused_by_framework(request: Request, error: HTTPException) -> Response:
         status = HTTPStatus(error.status_code)
         where = f"{request.method} {request.url.path}"
         detail = (
@@ -43,16 +45,32 @@ def install(app: FastAPI) -> None:
         return problem(request, status, detail, headers=error.headers)
 
     @app.exception_handler(DataError)
-    def not_storable(request: Request, error: DataError) -> Response:
+    async def not_storable(request: Request, error: DataError) -> Response:
         detail = f"the database cannot store a value: {error.orig}"
         return problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, detail)
 
     @app.exception_handler(OperationalError)
-    def database_away(request: Request, error: OperationalError) -> Response:
+    async def database_away(request: Request, error: OperationalError) -> Response:
         return no_database(request, error)
 
+    @app.exception_handler(FileReplaced)
+    async def file_replaced(request: Request, error: FileReplaced) -> Response:
+        log.error("the database file is another one", reason=str(error))
+        return problem(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+
+    @app.exception_handler(InternalError)
+    async def not_written(request: Request, error: InternalError) -> Response:
+        if not isinstance(error.orig, ReadOnlySqlTransaction):
+            return await failed(request, error)
+        log.error("the database takes no writes", reason=str(error.orig))
+        return problem(
+            request,
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "the database can only be read now; try again in a while",
+        )
+
     @app.exception_handler(Exception)
-    def failed(request: Request, error: Exception) -> Response:
+    async def failed(request: Request, error: Exception) -> Response:
         request_id = request.state.request_id
         log.error("the request failed", request_id=request_id, exc_info=error)
         return problem(
@@ -65,9 +83,7 @@ def install(app: FastAPI) -> None:
 
 def refused(request: Request, refusal: Refusal) -> Response:
     """The answer that a refusal stands for."""
-    return problem(
-        request, refusal.status, str(refusal), near=refusal.near, headers=refusal.headers
-    )
+    return _answer(request, refusal.document(), headers=refusal.headers)
 
 
 def no_database(request: Request, error: OperationalError) -> Response:
@@ -85,15 +101,19 @@ def problem(
     status: HTTPStatus,
     detail: str,
     *,
-    near: Sequence[str] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """The answer that says no: a page for a browser, a problem document for a program."""
+    document = Problem(type=ANY_PROBLEM, title=status.phrase, status=status, detail=detail)
+    return _answer(request, document, headers=headers)
+
+
+def _answer(
+    request: Request, document: Problem, *, headers: Mapping[str, str] | None = None
+) -> Response:
+    status = HTTPStatus(document.status)
     if asks_for_page(request):
-        return refusal_page(request, status, detail, headers=headers)
-    document = Problem(
-        type="about:blank", title=status.phrase, status=status, detail=detail, near=tuple(near)
-    )
+        return refusal_page(request, status, document.detail, headers=headers)
     return JSONResponse(
         document.model_dump(mode="json"), status, headers=headers, media_type=MEDIA_TYPE
     )

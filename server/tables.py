@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from contract.deeds import What
 from contract.estimates import Grade
 from contract.jobs import JobState
 from contract.searches import SearchState
@@ -76,7 +77,11 @@ class DeviceRecord(Base):
 
 
 class SessionRecord(Base):
-    """One agent's sitting on one device with one runtime."""
+    """One agent's sitting on one device with one runtime.
+
+    `made_by` is the token that posted it, as everywhere: it alone may add to it. Null where nobody
+    had a token, or before owners were kept.
+    """
 
     __tablename__ = "sessions"
 
@@ -94,13 +99,16 @@ class SessionRecord(Base):
     ended_at: Mapped[datetime | None]
     conditions_after: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     unit: Mapped[str | None] = mapped_column(String(100))  # a serial number
+    made_by: Mapped[str | None] = mapped_column(String(64))
+    withdrawn_at: Mapped[datetime | None]  # since then its timings count for nothing
 
 
 class TimingRecord(Base):
     """The full history: raw samples by round, or the failure, of one operator in one session.
 
-    `drift` has a factor for each sample, or is null where no probe ran. Old samples may be
-    dropped: then `figures` has the estimate that they gave, and `samples_digest` knows them again.
+    `drift` has a factor for each sample, or is null where no probe ran. `figures` is the estimate
+    that the samples gave when they came; null of a failure, and of what versions before 0.2
+    stored. Old samples may be dropped: then `samples_digest` knows them again.
     """
 
     __tablename__ = "timings"
@@ -157,7 +165,8 @@ class RowVersion(Base):
     """Every row that a table ever had, by the device's revision that it came with.
 
     `content` is the row as tables tell it: canonical JSON, so that a snapshot's hash is taken
-    over these very texts. It needs neither samples nor sessions.
+    over these very texts. It needs neither samples nor sessions. It is JSON's `null` from a
+    revision on at which the row's session was withdrawn and no other had measured the operator.
     """
 
     __tablename__ = "row_versions"
@@ -183,7 +192,7 @@ class SnapshotRecord(Base):
     space: Mapped[str | None] = mapped_column(String(50))
     revision: Mapped[int]
     rows: Mapped[int]
-    session: Mapped[UUID]  # whose timing made it
+    session: Mapped[UUID]  # whose timing, or whose withdrawal, made it
     made_at: Mapped[datetime]
 
 
@@ -220,6 +229,7 @@ class AgentRecord(Base):
     host: Mapped[str] = mapped_column(String(200))
     version: Mapped[str] = mapped_column(String(50))
     seen_at: Mapped[datetime]
+    made_by: Mapped[str | None] = mapped_column(String(64))
 
 
 class UnitRecord(Base):
@@ -267,8 +277,9 @@ class JobRecord(Base):
     state: Mapped[JobState] = mapped_column(String(20))
     attempts: Mapped[int]
     forgiven: Mapped[int]
-    filed_at: Mapped[datetime]
+    filed_at: Mapped[datetime] = mapped_column(index=True)
     changed_at: Mapped[datetime]
+    made_by: Mapped[str | None] = mapped_column(String(64))
     agent: Mapped[UUID | None] = mapped_column(ForeignKey("agents.id"))
     unit: Mapped[str | None] = mapped_column(String(100))
     expires_at: Mapped[datetime | None]
@@ -295,6 +306,7 @@ class SearchRecord(Base):
     figures: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     parts: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     elsewhere: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    made_by: Mapped[str | None] = mapped_column(String(64))
 
 
 class SearchEpochRecord(Base):
@@ -319,3 +331,30 @@ class TokenRecord(Base):
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]  # to the hour
     revoked_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime | None]
+
+
+class SignInRecord(Base):
+    """A browser that has shown a token: the digest of its cookie. It can do what the token can."""
+
+    __tablename__ = "sign_ins"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    token: Mapped[UUID] = mapped_column(ForeignKey("tokens.id"))
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class DeedRecord(Base):
+    """The log of who did what: whatever was made, and what admins did to it.
+
+    `who` is a token's name, null for somebody at the server's computer without one.
+    """
+
+    __tablename__ = "deeds"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    who: Mapped[str | None] = mapped_column(String(64))
+    what: Mapped[What] = mapped_column(String(40))
+    subject: Mapped[str] = mapped_column(String(100), index=True)
+    detail: Mapped[str | None] = mapped_column(Text)

@@ -3,11 +3,12 @@
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
+from sqlalchemy.orm import Session as DbSession
 
 from contract.jobs import AgentDescription, AgentReport
-from server.access import needs
+from server.access import By, needs
 from server.clock import Now
-from server.db import ReadSession, WriteSession
+from server.database import reads, writes
 from server.store import agents
 
 router = APIRouter(tags=["fleet"], dependencies=[Depends(needs("reader"))])
@@ -19,20 +20,23 @@ router = APIRouter(tags=["fleet"], dependencies=[Depends(needs("reader"))])
     dependencies=[Depends(needs("agent"))],
     responses={200: {"model": AgentReport}},
 )
+@writes
 def announce(
     agent: UUID,
     description: AgentDescription,
     response: Response,
-    session: WriteSession,
+    session: DbSession,
+    by: By,
     now: Now,
 ) -> AgentReport:
     """Register an agent with its units (201), or refresh it (200)."""
-    stored, created = agents.announce(session, agent, description, now)
+    stored, created = agents.announce(session, agent, description, by, now)
     response.status_code = 201 if created else 200
     return stored
 
 
 @router.get("/agents")
-def list_agents(session: ReadSession) -> list[AgentReport]:
+@reads
+def list_agents(session: DbSession) -> list[AgentReport]:
     """Every agent with its units, and when it was heard of last."""
     return agents.agents(session)

@@ -3,11 +3,13 @@
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
+from sqlalchemy.orm import Session as DbSession
 
 from contract.audits import Audit, AuditReport
 from contract.timings import Problem
-from server.access import needs
-from server.db import ReadSession, WriteSession
+from server.access import By, needs
+from server.clock import Now
+from server.database import reads, writes
 from server.store import audits
 
 router = APIRouter(
@@ -23,14 +25,16 @@ router = APIRouter(
     responses={200: {"model": AuditReport}, 409: {"model": Problem}},
     dependencies=[Depends(needs("agent"))],
 )
-def add_audit(new: Audit, response: Response, session: WriteSession) -> AuditReport:
+@writes
+def add_audit(new: Audit, response: Response, session: DbSession, by: By, now: Now) -> AuditReport:
     """Store an audit (201); the same one again is answered with the first (200)."""
-    stored, created = audits.add_audit(session, new)
+    stored, created = audits.add_audit(session, new, by, now)
     response.status_code = 201 if created else 200
     return stored
 
 
 @router.get("/audits/{audit_id}")
-def audit(audit_id: UUID, session: ReadSession) -> AuditReport:
+@reads
+def audit(audit_id: UUID, session: DbSession) -> AuditReport:
     """An audit, network by network, with its figures."""
     return audits.find_audit(session, audit_id)

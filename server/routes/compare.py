@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 
 from fastapi import Request, Response
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session as DbSession
 
 from contract.spaces import DEFAULT_SPACE
 from contract.tables import LatencyTable
 from server.comparing import compare, pairs_chart
-from server.db import ReadSession
+from server.database import reads
 from server.rendering import page_router, render
 from server.store.choices import (
     SNAPSHOT,
@@ -27,8 +27,9 @@ router = page_router()
 
 
 @router.get("/compare")
+@reads
 def compare_page(
-    request: Request, session: ReadSession, a: str = "", b: str = "", space: str = ""
+    request: Request, session: DbSession, a: str = "", b: str = "", space: str = ""
 ) -> Response:
     """Two tables of a space; without choices the first one against one of another device."""
     choices = table_choices(session)
@@ -64,7 +65,7 @@ def _usual(choices: Sequence[TableChoice]) -> tuple[TableChoice, TableChoice]:
     return first, (others[0] if others else first)
 
 
-def _space_of_snapshot(session: Session, names: Sequence[str]) -> str | None:
+def _space_of_snapshot(session: DbSession, names: Sequence[str]) -> str | None:
     for name in names:
         device, _, rest = name.partition("@")
         if rest.startswith(SNAPSHOT) and "@" not in rest:
@@ -73,7 +74,7 @@ def _space_of_snapshot(session: Session, names: Sequence[str]) -> str | None:
 
 
 def _past(
-    session: Session, tables: Sequence[TableChoice], space: str
+    session: DbSession, tables: Sequence[TableChoice], space: str
 ) -> Iterator[tuple[str, str]]:
     """The tables as sessions left them: their names in addresses, and for people."""
     for table in tables:

@@ -1,11 +1,13 @@
 """Devices: register, list, choose the default runtime."""
 
 from fastapi import APIRouter, Depends, Response
+from sqlalchemy.orm import Session as DbSession
 
 from contract.tables import Device
 from contract.timings import DeviceDescription, DeviceName, Problem, Runtime
-from server.access import needs
-from server.db import ReadSession, WriteSession
+from server.access import By, needs
+from server.clock import Now
+from server.database import reads, writes
 from server.store import devices
 
 router = APIRouter(tags=["devices"], dependencies=[Depends(needs("reader"))])
@@ -17,17 +19,24 @@ router = APIRouter(tags=["devices"], dependencies=[Depends(needs("reader"))])
     responses={200: {"model": Device}, 409: {"model": Problem}},
     dependencies=[Depends(needs("agent"))],
 )
+@writes
 def register(
-    device: DeviceName, description: DeviceDescription, response: Response, session: WriteSession
+    device: DeviceName,
+    description: DeviceDescription,
+    response: Response,
+    session: DbSession,
+    by: By,
+    now: Now,
 ) -> Device:
     """Register a device (201), or refresh its description (200)."""
-    stored, created = devices.register(session, device, description)
+    stored, created = devices.register(session, device, description, by, now)
     response.status_code = 201 if created else 200
     return stored
 
 
 @router.get("/devices")
-def list_devices(session: ReadSession) -> list[Device]:
+@reads
+def list_devices(session: DbSession) -> list[Device]:
     """Every device with a summary of its tables."""
     return devices.devices(session)
 
@@ -37,6 +46,9 @@ def list_devices(session: ReadSession) -> list[Device]:
     responses={404: {"model": Problem}},
     dependencies=[Depends(needs("admin"))],
 )
-def set_default_runtime(device: str, runtime: Runtime, session: WriteSession) -> Device:
+@writes
+def set_default_runtime(
+    device: str, runtime: Runtime, session: DbSession, by: By, now: Now
+) -> Device:
     """Choose the table that is served when no runtime is asked for."""
-    return devices.set_default_runtime(session, device, runtime)
+    return devices.set_default_runtime(session, device, runtime, by, now)

@@ -4,13 +4,14 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import Query, Request, Response
+from sqlalchemy.orm import Session as DbSession
 
 from contract.audits import Snapshot
 from contract.snapshots import TableDiff
 from contract.spaces import SPACE_NAMES
 from contract.timings import Origin
 from server.charts import Axis, Chart, Column, Guide
-from server.db import ReadSession
+from server.database import reads
 from server.links import operator_url
 from server.rendering import page_router, render
 from server.routes.tables import difference_of
@@ -29,7 +30,8 @@ FORMATS = (
 
 
 @router.get("/export")
-def export(request: Request, session: ReadSession, table: str = "", space: str = "") -> Response:
+@reads
+def export(request: Request, session: DbSession, table: str = "", space: str = "") -> Response:
     """One table: its addresses in each form, and what each session left of it."""
     choices = table_choices(session)
     if not choices:
@@ -57,9 +59,10 @@ def export(request: Request, session: ReadSession, table: str = "", space: str =
 
 
 @router.get("/export/diff")
+@reads
 def diff_page(
     request: Request,
-    session: ReadSession,
+    session: DbSession,
     device: str,
     before: Annotated[Snapshot, Query(alias="from")],
     after: Annotated[Snapshot | None, Query(alias="to")] = None,

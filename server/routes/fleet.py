@@ -4,10 +4,11 @@ from typing import Literal, get_args
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
+from sqlalchemy.orm import Session as DbSession
 
 from contract.jobs import LEASE, JobState
 from server.clock import Now
-from server.db import ReadSession
+from server.database import reads
 from server.events import Listeners
 from server.rendering import page_router, render
 from server.store import agents, devices, fleet, jobs
@@ -19,9 +20,10 @@ router = page_router()
 
 
 @router.get("/fleet")
+@reads
 def fleet_page(
     request: Request,
-    session: ReadSession,
+    session: DbSession,
     now: Now,
     state: JobState | Literal[""] = "",
     device: str = "",

@@ -5,6 +5,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from contract.timings import Problem
 from server.access import needs
+from server.database import Store
+from server.db import takes_writes
 from server.errors import NotReady
 from server.metrics import Metrics
 from server.schema import UPGRADE_COMMAND, is_at_head
@@ -13,18 +15,20 @@ router = APIRouter(tags=["health"])
 
 
 @router.get("/healthz")
-def alive() -> dict[str, str]:
+async def alive() -> dict[str, str]:
     """The process answers."""
     return {"status": "ok"}
 
 
 @router.get("/readyz", responses={503: {"model": Problem}})
-def ready(request: Request) -> dict[str, str]:
-    """The database answers too, and has the schema that this version needs."""
-    if not is_at_head(request.app.state.engine):
+async def ready(store: Store) -> dict[str, str]:
+    """The database answers too, takes writes, and has the schema that this version needs."""
+    if not await store.glance(is_at_head):
         raise NotReady(
             f"the database has another schema than this server; run `{UPGRADE_COMMAND}`"
         )
+    if not await store.glance(takes_writes):
+        raise NotReady("the database can only be read now")
     return {"status": "ok"}
 
 
@@ -34,7 +38,8 @@ def ready(request: Request) -> dict[str, str]:
     response_class=Response,
     responses={200: {"content": {"text/plain": {}}}},
 )
-def figures(request: Request) -> Response:
+async def figures(request: Request, store: Store) -> Response:
     """Requests, how long they took, and what is stored, as Prometheus reads it."""
     metrics: Metrics = request.app.state.metrics
-    return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    told = await store.compute(generate_latest, metrics.registry)
+    return Response(told, media_type=CONTENT_TYPE_LATEST)

@@ -1,11 +1,13 @@
 """Imports: timings of others, parsed by whoever posts them, stored whole or not at all."""
 
 from fastapi import APIRouter, Depends, Response
+from sqlalchemy.orm import Session as DbSession
 
 from contract.imports import Import, ImportReport
 from contract.timings import Problem
-from server.access import needs
-from server.db import WriteSession
+from server.access import By, needs
+from server.clock import Now
+from server.database import writes
 from server.store.imports import import_timings
 
 router = APIRouter(
@@ -18,8 +20,11 @@ router = APIRouter(
     status_code=201,
     responses={200: {"model": ImportReport}, 409: {"model": Problem}},
 )
-def add_import(new: Import, response: Response, session: WriteSession) -> ImportReport:
+@writes
+def add_import(
+    new: Import, response: Response, session: DbSession, by: By, now: Now
+) -> ImportReport:
     """Store imported timings (201); the same ones again change nothing (200)."""
-    report = import_timings(session, new)
+    report = import_timings(session, new, by, now)
     response.status_code = 201 if report.is_new else 200
     return report

@@ -4,12 +4,13 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
+from sqlalchemy.orm import Session as DbSession
 
 from contract.jobs import Job, JobReport, JobState, Lease, LeaseRequest, Outcome, Renewal
 from contract.timings import Problem
-from server.access import needs
+from server.access import By, needs
 from server.clock import Now
-from server.db import ReadSession, WriteSession
+from server.database import reads, writes
 from server.store import jobs, leases
 
 router = APIRouter(
@@ -22,37 +23,42 @@ CONFLICT: dict[int | str, dict[str, Any]] = {409: {"model": Problem}}
 @router.post(
     "/jobs", status_code=201, dependencies=AGENT, responses={200: {"model": JobReport}, **CONFLICT}
 )
-def file_job(new: Job, response: Response, session: WriteSession, now: Now) -> JobReport:
+@writes
+def file_job(new: Job, response: Response, session: DbSession, by: By, now: Now) -> JobReport:
     """File a job (201); the same one again is answered with what became of the first (200)."""
-    stored, created = jobs.file_job(session, new, now)
+    stored, created = jobs.file_job(session, new, by, now)
     response.status_code = 201 if created else 200
     return stored
 
 
 @router.get("/jobs")
+@reads
 def list_jobs(
-    session: ReadSession, now: Now, device: str | None = None, state: JobState | None = None
+    session: DbSession, now: Now, device: str | None = None, state: JobState | None = None
 ) -> list[JobReport]:
     """The newest 100 jobs, newest first: all, or those of a device or in a state."""
     return jobs.jobs(session, now, device=device, state=state)
 
 
 @router.get("/jobs/{job_id}")
-def job(job_id: UUID, session: ReadSession, now: Now) -> JobReport:
+@reads
+def job(job_id: UUID, session: DbSession, now: Now) -> JobReport:
     """A job and what became of it."""
     return jobs.find_job(session, job_id, now)
 
 
 @router.post("/jobs/{job_id}/cancel", dependencies=AGENT, responses=CONFLICT)
-def cancel(job_id: UUID, session: WriteSession, now: Now) -> JobReport:
+@writes
+def cancel(job_id: UUID, session: DbSession, by: By, now: Now) -> JobReport:
     """Nobody is to begin it; whoever has begun loses the lease."""
-    return jobs.cancel(session, job_id, now)
+    return jobs.cancel(session, job_id, by, now)
 
 
 @router.post("/jobs/{job_id}/retry", dependencies=AGENT, responses=CONFLICT)
-def retry(job_id: UUID, session: WriteSession, now: Now) -> JobReport:
+@writes
+def retry(job_id: UUID, session: DbSession, by: By, now: Now) -> JobReport:
     """A dead or cancelled job waits again, with all its attempts before it."""
-    return jobs.retry(session, job_id, now)
+    return jobs.retry(session, job_id, by, now)
 
 
 @router.post(
@@ -61,18 +67,21 @@ def retry(job_id: UUID, session: WriteSession, now: Now) -> JobReport:
     response_model=Lease,
     responses={204: {"description": "Nothing waits, or another agent has that unit"}},
 )
-def lease(request: LeaseRequest, session: WriteSession, now: Now) -> Lease | Response:
+@writes
+def lease(request: LeaseRequest, session: DbSession, by: By, now: Now) -> Lease | Response:
     """A job for a free unit: that of the highest priority, then the oldest."""
-    return leases.lease(session, request, now) or Response(status_code=204)
+    return leases.lease(session, request, by, now) or Response(status_code=204)
 
 
 @router.post("/jobs/{job_id}/renew", dependencies=AGENT, responses=CONFLICT)
-def renew(job_id: UUID, renewal: Renewal, session: WriteSession, now: Now) -> Lease:
+@writes
+def renew(job_id: UUID, renewal: Renewal, session: DbSession, by: By, now: Now) -> Lease:
     """Keep the lease, and tell the progress; 409 says that the lease is lost."""
-    return leases.renew(session, job_id, renewal, now)
+    return leases.renew(session, job_id, renewal, by, now)
 
 
 @router.post("/jobs/{job_id}/finish", dependencies=AGENT, responses=CONFLICT)
-def finish(job_id: UUID, outcome: Outcome, session: WriteSession, now: Now) -> JobReport:
+@writes
+def finish(job_id: UUID, outcome: Outcome, session: DbSession, by: By, now: Now) -> JobReport:
     """End an attempt; told again it changes nothing. 409 says that the lease was lost before."""
-    return leases.finish(session, job_id, outcome, now)
+    return leases.finish(session, job_id, outcome, by, now)

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from fastapi import Request, Response
+from sqlalchemy.orm import Session as DbSession
 
 from contract.spaces import DEFAULT_SPACE, SPACE_NAMES
 from server.charts import Chart
-from server.db import ReadSession
+from server.database import reads
 from server.errors import unknown
 from server.network_view import (
     InTable,
@@ -32,9 +33,10 @@ router = page_router()
 
 
 @router.get("/networks")
+@reads
 def networks_page(
     request: Request,
-    session: ReadSession,
+    session: DbSession,
     network: str = "",
     table: str = "",
     device: str = "",

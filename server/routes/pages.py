@@ -4,10 +4,11 @@ from typing import Literal
 from uuid import UUID
 
 from fastapi import Request, Response
+from sqlalchemy.orm import Session as DbSession
 
 from contract.timings import Origin
 from server.clock import Now
-from server.db import ReadSession
+from server.database import reads
 from server.errors import unknown
 from server.history_view import Direction, Past, calm_chart, regressions, steps_chart
 from server.latency_map import Mode
@@ -23,7 +24,8 @@ router = page_router()
 
 
 @router.get("/")
-def overview(request: Request, session: ReadSession, now: Now) -> Response:
+@reads
+def overview(request: Request, session: DbSession, now: Now) -> Response:
     """Every device, how complete and how good its tables are, and what happens now."""
     past = Past(session, request.app.state.histories)
     return render(
@@ -36,10 +38,11 @@ def overview(request: Request, session: ReadSession, now: Now) -> Response:
 
 
 @router.get("/devices/{device}")
+@reads
 def device_page(
     request: Request,
     device: str,
-    session: ReadSession,
+    session: DbSession,
     runtime: str = "",
     space: str = "",
     origin: Origin | Literal[""] = "",
@@ -61,11 +64,12 @@ def device_page(
 
 
 @router.get("/devices/{device}/operators/{operator}")
+@reads
 def operator_page(
     request: Request,
     device: str,
     operator: str,
-    session: ReadSession,
+    session: DbSession,
     runtime: str = "",
     origin: Origin = "measured",
     sitting: UUID | None = None,
@@ -76,8 +80,9 @@ def operator_page(
 
 
 @router.get("/history")
+@reads
 def history(
-    request: Request, session: ReadSession, table: str = "", change: Direction = "slower"
+    request: Request, session: DbSession, table: str = "", change: Direction = "slower"
 ) -> Response:
     """Steps of latencies, and how calm the sessions were: of all tables or of one."""
     past = Past(session, request.app.state.histories)

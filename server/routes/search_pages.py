@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Query, Request, Response
+from sqlalchemy.orm import Session as DbSession
 
 from contract.searches import SearchReport, SearchState, SearchSummary
 from server.charts import Chart
 from server.clock import Now
-from server.db import ReadSession
+from server.database import reads
 from server.errors import NotFound, unknown
 from server.rendering import SharedPageRoute, page_router, render
 from server.searching import (
@@ -34,9 +35,10 @@ router = page_router(SharedPageRoute)
 
 
 @router.get("/searches")
+@reads
 def searches_page(
     request: Request,
-    session: ReadSession,
+    session: DbSession,
     now: Now,
     device: str = "",
     state: SearchState | Literal[""] = "",
@@ -77,8 +79,9 @@ def searches_page(
 
 
 @router.get("/searches/{search_id}")
+@reads
 def search_page(
-    request: Request, search_id: UUID, session: ReadSession, epoch: int | None = None
+    request: Request, search_id: UUID, session: DbSession, epoch: int | None = None
 ) -> Response:
     """One run: theta after an epoch, what it met, and what it found."""
     search = find_search(session, search_id)

@@ -4,6 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Response
+from sqlalchemy.orm import Session as DbSession
 
 from contract.searches import (
     MOST_EPOCHS,
@@ -14,9 +15,9 @@ from contract.searches import (
     SearchSummary,
 )
 from contract.timings import Problem
-from server.access import needs
+from server.access import By, needs
 from server.clock import Now
-from server.db import ReadSession, WriteSession
+from server.database import reads, writes
 from server.store import searches
 from server.store.spaces import find_space
 
@@ -34,11 +35,17 @@ AGENT = [Depends(needs("agent"))]
     dependencies=AGENT,
     responses={200: {"model": SearchSummary}, 409: {"model": Problem}},
 )
+@writes
 def tell_search(
-    search_id: UUID, run: SearchRun, response: Response, session: WriteSession, now: Now
+    search_id: UUID,
+    run: SearchRun,
+    response: Response,
+    session: DbSession,
+    by: By,
+    now: Now,
 ) -> SearchSummary:
     """Register a search (201), or tell how it stands now (200). Its plan never changes."""
-    stored, created = searches.tell_search(session, search_id, run, now)
+    stored, created = searches.tell_search(session, search_id, run, by, now)
     response.status_code = 201 if created else 200
     return stored
 
@@ -49,23 +56,26 @@ def tell_search(
     dependencies=AGENT,
     responses={200: {"model": SearchEpoch}, 409: {"model": Problem}},
 )
+@writes
 def tell_epoch(
     search_id: UUID,
     number: Annotated[int, Path(ge=1, le=MOST_EPOCHS)],
     epoch: SearchEpoch,
     response: Response,
-    session: WriteSession,
+    session: DbSession,
+    by: By,
     now: Now,
 ) -> SearchEpoch:
     """Store an epoch (201); the same one again changes nothing (200)."""
-    stored, created = searches.tell_epoch(session, search_id, number, epoch, now)
+    stored, created = searches.tell_epoch(session, search_id, number, epoch, by, now)
     response.status_code = 201 if created else 200
     return stored
 
 
 @router.get("/searches")
+@reads
 def list_searches(
-    session: ReadSession,
+    session: DbSession,
     device: str | None = None,
     space: str | None = None,
     state: SearchState | None = None,
@@ -76,6 +86,7 @@ def list_searches(
 
 
 @router.get("/searches/{search_id}")
-def search(search_id: UUID, session: ReadSession) -> SearchReport:
+@reads
+def search(search_id: UUID, session: DbSession) -> SearchReport:
     """A search with all its epochs, and what it found."""
     return searches.find_search(session, search_id)

@@ -3,12 +3,23 @@
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
+from sqlalchemy.orm import Session as DbSession
 
 from contract.tables import SessionReport
-from contract.timings import Problem, Session, StoredTiming, Timing
-from server.access import needs
-from server.db import ReadSession, WriteSession
-from server.errors import Unprocessable
+from contract.timings import (
+    BatchReport,
+    Problem,
+    Session,
+    StoredTiming,
+    Timing,
+    TimingBatch,
+    TimingOutcome,
+)
+from server.access import By, needs
+from server.clock import Now
+from server.database import Store, reads, writes
+from server.errors import Refusal, Unprocessable
+from server.intake import take_in
 from server.store import measurements
 
 router = APIRouter(
@@ -19,13 +30,15 @@ router = APIRouter(
 
 
 @router.get("/sessions")
-def list_sessions(device: str, session: ReadSession) -> list[Session]:
+@reads
+def list_sessions(device: str, session: DbSession) -> list[Session]:
     """The newest 100 sessions of a device, newest first."""
     return measurements.sessions(session, device)
 
 
 @router.get("/sessions/{session_id}")
-def session_report(session_id: UUID, session: ReadSession) -> SessionReport:
+@reads
+def session_report(session_id: UUID, session: DbSession) -> SessionReport:
     """A session with the figures of what it measured."""
     return measurements.session_report(session, session_id)
 
@@ -36,11 +49,12 @@ def session_report(session_id: UUID, session: ReadSession) -> SessionReport:
     responses={200: {"model": Session}, 409: {"model": Problem}},
     dependencies=[Depends(needs("agent"))],
 )
-def add_session(new: Session, response: Response, session: WriteSession) -> Session:
+@writes
+def add_session(new: Session, response: Response, session: DbSession, by: By, now: Now) -> Session:
     """Store a session (201); the same one again is answered with the first (200)."""
     if new.origin == "imported":
         raise Unprocessable("imported timings come whole, in one POST to /imports")
-    stored, created = measurements.add_session(session, new)
+    stored, created = measurements.add_session(session, new, by, now)
     response.status_code = 201 if created else 200
     return stored
 
@@ -51,10 +65,29 @@ def add_session(new: Session, response: Response, session: WriteSession) -> Sess
     responses={200: {"model": StoredTiming}, 409: {"model": Problem}},
     dependencies=[Depends(needs("agent"))],
 )
-def add_timing(
-    session_id: UUID, new: Timing, response: Response, session: WriteSession
+async def add_timing(
+    session_id: UUID, new: Timing, response: Response, store: Store, by: By, now: Now
 ) -> StoredTiming:
     """Store a timing (201); the same one again is answered with the first (200)."""
-    stored, created = measurements.add_timing(session, session_id, new)
-    response.status_code = 201 if created else 200
-    return stored
+    outcome = (await take_in(store, session_id, [new], by, now))[new.id]
+    if isinstance(outcome.answer, Refusal):
+        raise outcome.answer
+    response.status_code = 201 if outcome.is_new else 200
+    return outcome.answer
+
+
+@router.post("/sessions/{session_id}/timings/batch", dependencies=[Depends(needs("agent"))])
+async def add_timings(
+    session_id: UUID, batch: TimingBatch, store: Store, by: By, now: Now
+) -> BatchReport:
+    """Store timings of a session at once, each by itself: one that is refused keeps none back."""
+    outcomes = await take_in(store, session_id, batch.timings, by, now)
+    answers = [outcomes[new.id].answer for new in batch.timings]
+    return BatchReport(
+        outcomes=tuple(
+            TimingOutcome(
+                id=new.id, refused=answer.document() if isinstance(answer, Refusal) else None
+            )
+            for new, answer in zip(batch.timings, answers, strict=True)
+        )
+    )

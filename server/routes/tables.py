@@ -5,7 +5,7 @@ import io
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session as DbSession
 
 from contract.audits import Snapshot
 from contract.snapshots import SnapshotSummary, TableDiff, difference
@@ -13,7 +13,7 @@ from contract.tables import LatencyTable
 from contract.timings import Origin, Problem
 from server.access import needs
 from server.answers import Answer, Answers
-from server.db import ReadSession
+from server.database import Store, reads
 from server.imports import ofa
 from server.store import lookup
 from server.store.snapshots import snapshots
@@ -51,8 +51,9 @@ CSV_COLUMNS = (
         404: {"model": Problem},
     },
 )
-def lut(
+async def lut(
     request: Request,
+    store: Store,
     device: str,
     runtime: str | None = None,
     space: str | None = None,
@@ -60,6 +61,7 @@ def lut(
     snapshot: Snapshot | None = None,
     format: Literal["json", "csv", "ofa-yaml"] | None = None,
     accept: Annotated[str, Header()] = "",
+    accept_encoding: Annotated[str, Header()] = "",
     if_none_match: Annotated[str, Header()] = "",
 ) -> Response:
     """The current row of each operator, under one runtime: the given or the default one.
@@ -72,26 +74,25 @@ def lut(
     """
     encode = _ENCODERS[format or ("csv" if "text/csv" in accept else "json")]
 
-    def answer_anew() -> Answer:
-        sessions: sessionmaker[Session] = request.app.state.reading
-        with sessions() as session:
-            asked = lookup.ask(
-                session, device, runtime=runtime, space=space, origin=origin, snapshot=snapshot
-            )
-            return encode(lookup.read(session, asked))
+    def answer_anew(session: DbSession) -> Answer:
+        asked = lookup.ask(
+            session, device, runtime=runtime, space=space, origin=origin, snapshot=snapshot
+        )
+        return encode(lookup.read(session, asked))
 
     # Most answers are kept ones: to find them takes one small query, and no session.
-    version = lookup.version(request.app.state.glancing, device)
+    version = await store.glance(lookup.version, device)
     answers: Answers = request.app.state.answers
     key = (device, version, runtime, space, origin, snapshot, encode)
-    answer = answers.get(key, answer_anew)
-    return answer.response(if_none_match, immutable=snapshot is not None)
+    answer = await answers.get(key, lambda: store.read(answer_anew))
+    return answer.response(if_none_match, accept_encoding, immutable=snapshot is not None)
 
 
 @router.get("/lut/{device}/snapshots", responses={404: {"model": Problem}})
+@reads
 def list_snapshots(
     device: str,
-    session: ReadSession,
+    session: DbSession,
     runtime: str | None = None,
     space: str | None = None,
     origin: Origin = "measured",
@@ -110,9 +111,10 @@ def list_snapshots(
 
 
 @router.get("/lut/{device}/diff", responses={404: {"model": Problem}})
+@reads
 def diff(
     device: str,
-    session: ReadSession,
+    session: DbSession,
     before: Annotated[Snapshot, Query(alias="from")],
     after: Annotated[Snapshot | None, Query(alias="to")] = None,
     origin: Origin = "measured",
@@ -122,7 +124,7 @@ def diff(
 
 
 def difference_of(
-    session: Session, device: str, *, before: str, after: str | None, origin: Origin
+    session: DbSession, device: str, *, before: str, after: str | None, origin: Origin
 ) -> TableDiff:
     """The table with the snapshot `before` against that with `after`, or as it is now.
 

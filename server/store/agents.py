@@ -10,25 +10,38 @@ from sqlalchemy.orm import Session as DbSession
 
 from contract.jobs import AgentDescription, AgentReport, LostUnit, UnitDescription
 from server.errors import NotFound
+from server.roles import Caller
+from server.store.deeds import note
 from server.store.inserting import insert_once, insert_or_set
+from server.store.owners import must_own
 from server.tables import AgentRecord, UnitRecord
 
 
 def announce(
-    session: DbSession, agent_id: UUID, description: AgentDescription, now: datetime
+    session: DbSession,
+    agent_id: UUID,
+    description: AgentDescription,
+    by: Caller,
+    now: datetime,
 ) -> tuple[AgentReport, bool]:
     """Store or refresh an agent and its units; True if the agent is new.
 
     A unit belongs to the agent that announced it last; one that it no longer has stays with it
     as lost. Its device need not be registered yet.
+
+    Raises:
+        Forbidden: the agent is another token's.
     """
     values = {"host": description.host, "version": description.version, "seen_at": now}
-    created = insert_once(session, AgentRecord, {"id": agent_id, **values})
+    created = insert_once(session, AgentRecord, {"id": agent_id, "made_by": by.name, **values})
+    if created:
+        note(session, by, "announced the agent", agent_id, now, detail=description.host)
+    record = heard_from(session, agent_id, by, now)
+    record.made_by = record.made_by or by.name
+    record.host, record.version = description.host, description.version
     told = set(description.units)
     if set(_units(session, [agent_id])[agent_id]) != told:
         _move_units(session, agent_id, told, now)
-    record = heard_from(session, agent_id, now)
-    record.host, record.version = description.host, description.version
     return _reports(session, [record])[0], created
 
 
@@ -40,15 +53,17 @@ def agents(session: DbSession) -> list[AgentReport]:
     return _reports(session, records.all())
 
 
-def heard_from(session: DbSession, agent_id: UUID, now: datetime) -> AgentRecord:
+def heard_from(session: DbSession, agent_id: UUID, by: Caller, now: datetime) -> AgentRecord:
     """Note that the agent lives.
 
     Raises:
         NotFound: it never announced itself.
+        Forbidden: it is another token's.
     """
     record = session.get(AgentRecord, agent_id, with_for_update=True)
     if record is None:
         raise NotFound(f"no agent {agent_id}; announce it with `PUT /agents/{agent_id}` first")
+    must_own(by, record.made_by, f"agent {agent_id}")
     record.seen_at = now
     session.flush()
     return record

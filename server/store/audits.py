@@ -1,18 +1,23 @@
 """Audits: stored once with their figures, whoever repeats the post."""
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.orm import Session as DbSession
 
 from contract.audits import Audit, AuditReport, AuditSummary, summary
 from server.errors import Conflict, NotFound
+from server.roles import Caller
 from server.store.clocks import check_clock
+from server.store.deeds import note
 from server.store.devices import count_change, find_device
 from server.store.inserting import insert_once
 from server.tables import AuditRecord
 
 
-def add_audit(session: DbSession, new: Audit) -> tuple[AuditReport, bool]:
+def add_audit(
+    session: DbSession, new: Audit, by: Caller, now: datetime
+) -> tuple[AuditReport, bool]:
     """Store an audit and its figures; True if it was not stored before.
 
     Raises:
@@ -20,8 +25,8 @@ def add_audit(session: DbSession, new: Audit) -> tuple[AuditReport, bool]:
         Conflict: the id belongs to another audit.
         Unprocessable: it began or ended before 2000 or in the future.
     """
-    check_clock("started_at", new.started_at)
-    check_clock("ended_at", new.ended_at)
+    check_clock("started_at", new.started_at, now)
+    check_clock("ended_at", new.ended_at, now)
     figures = summary(new)
     find_device(session, new.device)
     created = insert_once(
@@ -42,6 +47,7 @@ def add_audit(session: DbSession, new: Audit) -> tuple[AuditReport, bool]:
     if stored.audit != new:
         raise Conflict(f"audit {new.id} is stored with other content; give this one a new id")
     if created:
+        note(session, by, "posted the audit", new.id, now)
         count_change(session, new.device)
     return stored, created
 

@@ -2,21 +2,25 @@
 
 from datetime import UTC, datetime, timedelta
 
+from contract.timings import WRONG_CLOCK
 from server.errors import Unprocessable
 
-CLOCK_TOLERANCE = timedelta(days=1)
+CLOCK_TOLERANCE = timedelta(minutes=5)
 CLOCK_START = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def check_clock(field: str, moment: datetime) -> None:
+def check_clock(field: str, moment: datetime, now: datetime) -> None:
     """Refuse what cannot be the time of a measurement.
 
-    A row from the future could never be replaced, and one from 1970 never replaces any.
+    A row from the future would be served until that time has come, and one from 1970 replaces none.
 
     Raises:
-        Unprocessable: the time is before 2000 or in the future.
+        Unprocessable: the time is before 2000, or more than five minutes ahead of this clock.
     """
-    if not CLOCK_START <= moment <= datetime.now(UTC) + CLOCK_TOLERANCE:
+    if not CLOCK_START <= moment <= now + CLOCK_TOLERANCE:
         raise Unprocessable(
-            f"{field} {moment.isoformat()} is not a time in the past; set the agent's clock"
+            f"{field} {moment.isoformat()} is not a time in the past: here it is "
+            f"{now.isoformat(timespec='seconds')}; set whichever clock is wrong, the agent's or "
+            "the server's, and send it again",
+            type=WRONG_CLOCK,
         )

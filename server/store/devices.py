@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import ColumnElement, select, true, update
 from sqlalchemy.orm import Session
@@ -10,12 +10,16 @@ from sqlalchemy.orm import Session
 from contract.tables import Device, RuntimeSummary, SpaceCompleteness
 from contract.timings import DeviceDescription, Origin, Runtime
 from server.errors import Conflict, NotFound, unknown
+from server.roles import Caller
+from server.store.deeds import note
 from server.store.inserting import insert_once
 from server.store.spaces import operator_keys
 from server.tables import DeviceRecord, RowRecord, SessionRecord
 
 
-def register(session: Session, name: str, description: DeviceDescription) -> tuple[Device, bool]:
+def register(
+    session: Session, name: str, description: DeviceDescription, by: Caller, now: datetime
+) -> tuple[Device, bool]:
     """Store or refresh a device's description; True if the device is new.
 
     Raises:
@@ -26,7 +30,7 @@ def register(session: Session, name: str, description: DeviceDescription) -> tup
         DeviceRecord,
         {
             "name": name,
-            "registered_at": datetime.now(UTC),
+            "registered_at": now,
             "revision": 0,
             **description.model_dump(),
         },
@@ -41,6 +45,8 @@ def register(session: Session, name: str, description: DeviceDescription) -> tup
             )
     for field, value in description:
         setattr(record, field, value)
+    if created:
+        note(session, by, "registered the device", name, now)
     session.flush()
     return device(session, name), created
 
@@ -60,7 +66,9 @@ def device(session: Session, name: str, *, origin: Origin = "measured") -> Devic
     return _summaries(session, DeviceRecord.name == name, origin)[0]
 
 
-def set_default_runtime(session: Session, name: str, runtime: Runtime) -> Device:
+def set_default_runtime(
+    session: Session, name: str, runtime: Runtime, by: Caller, now: datetime
+) -> Device:
     """Serve this runtime's table when none is asked for.
 
     Raises:
@@ -75,6 +83,7 @@ def set_default_runtime(session: Session, name: str, runtime: Runtime) -> Device
     if runtime.key not in measured:
         raise unknown(f"session on {name} with runtime", runtime.key, sorted(measured))
     record.default_runtime = runtime.key
+    note(session, by, "chose the default runtime", name, now, detail=runtime.key)
     session.flush()
     return device(session, name)
 

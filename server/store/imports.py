@@ -1,5 +1,6 @@
 """Imported timings: a session of others, stored in one transaction."""
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import insert, select
@@ -8,15 +9,16 @@ from sqlalchemy.orm import Session as DbSession
 from contract.imports import Import, ImportReport
 from contract.timings import Timing
 from server.errors import Conflict, Unprocessable
+from server.roles import Caller
 from server.store.clocks import check_clock
 from server.store.devices import count_change
 from server.store.measurements import add_session, estimate_of
 from server.store.snapshots import Figures, keep_rows
 from server.store.spaces import operator_keys
-from server.tables import TimingRecord
+from server.tables import SessionRecord, TimingRecord
 
 
-def import_timings(session: DbSession, new: Import) -> ImportReport:
+def import_timings(session: DbSession, new: Import, by: Caller, now: datetime) -> ImportReport:
     """Store a session and its timings, and bring the device's imported table up to date.
 
     Raises:
@@ -30,16 +32,23 @@ def import_timings(session: DbSession, new: Import) -> ImportReport:
         key = timing.operator.key
         if key not in operator_keys(new.session.space):
             raise Unprocessable(f"{key} is no operator of {new.session.space}")
-        check_clock("measured_at", timing.measured_at)
+        check_clock("measured_at", timing.measured_at, now)
         estimate = estimate_of(key, timing.rounds_us, timing.drift)
         assert estimate is not None  # an import has no failures
-        figures.append(Figures(key, timing.measured_at, estimate))
-    sitting, created = add_session(session, new.session)
+        figures.append(Figures(key, new.session.id, timing.measured_at, estimate))
+    sitting, created = add_session(session, new.session, by, now)
     if created:
         _check_new(session, new)
-        session.execute(insert(TimingRecord), [_values(new, timing) for timing in new.timings])
+        session.execute(
+            insert(TimingRecord),
+            [
+                {**_values(new, timing), "figures": each.estimate.model_dump()}
+                for timing, each in zip(new.timings, figures, strict=True)
+            ],
+        )
         revision = count_change(session, sitting.device)
-        keep_rows(session, sitting, figures, revision=revision)
+        record = session.get_one(SessionRecord, sitting.id)
+        keep_rows(session, record, figures, revision=revision, now=now)
     else:
         _check_same(session, new)
     return ImportReport(session=sitting, rows=len(figures), is_new=created)

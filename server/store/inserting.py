@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import inspect
+from sqlalchemy import Table, inspect
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -20,22 +20,33 @@ def insert_once(session: Session, record: type[Base], values: Mapping[str, Any])
     return session.execute(statement.returning(first_key)).first() is not None
 
 
-def keep_newest(
-    session: Session, record: type[CurrentOperator], values: Mapping[str, Any]
-) -> bool:
-    """Insert, or replace the operator's row unless that one was measured later.
+def insert_many(
+    session: Session, record: type[Base], rows: Sequence[Mapping[str, Any]]
+) -> set[Any]:
+    """Insert those rows that break no constraint: the keys (the first column) of these."""
+    if not rows:
+        return set()
+    first_key = inspect(record).primary_key[0]
+    statement = _insert(session, record).on_conflict_do_nothing().returning(first_key)
+    return set(session.connection().execute(statement, list(rows)).scalars())
 
-    True if the operator now has these values.
+
+def keep_newest(
+    session: Session, record: type[CurrentOperator], rows: Sequence[Mapping[str, Any]]
+) -> set[str]:
+    """Insert, or replace the operators' rows unless those were measured later.
+
+    The operators that have these values now.
     """
     key = [column.name for column in inspect(record).primary_key]
-    statement = _insert(session, record).values(values)
+    statement = _insert(session, record)
     new = statement.excluded
     statement = statement.on_conflict_do_update(
         index_elements=key,
-        set_={name: new[name] for name in values if name not in key},
+        set_={name: new[name] for name in rows[0] if name not in key},
         where=record.measured_at <= new.measured_at,
-    )
-    return session.execute(statement.returning(record.operator)).first() is not None
+    ).returning(record.operator)
+    return set(session.connection().execute(statement, list(rows)).scalars())
 
 
 def insert_or_set(
@@ -55,6 +66,8 @@ def insert_or_set(
 
 
 def _insert(session: Session, record: type[Base]) -> postgresql.Insert | sqlite.Insert:
+    table = record.__table__
+    assert isinstance(table, Table)
     if session.get_bind().dialect.name == "sqlite":
-        return sqlite.insert(record)
-    return postgresql.insert(record)
+        return sqlite.insert(table)
+    return postgresql.insert(table)

@@ -20,8 +20,11 @@ from contract.networks import network
 from contract.spaces import space
 from contract.timings import Runtime
 from server.errors import Conflict, NotFound, Unprocessable
+from server.roles import Caller
+from server.store.deeds import note
 from server.store.devices import find_device
 from server.store.inserting import insert_once
+from server.store.owners import must_own
 from server.tables import AgentRecord, JobRecord
 
 MOST_JOBS = 100  # in one listing
@@ -39,7 +42,7 @@ class Standing:
     reason: str | None
 
 
-def file_job(session: DbSession, new: Job, now: datetime) -> tuple[JobReport, bool]:
+def file_job(session: DbSession, new: Job, by: Caller, now: datetime) -> tuple[JobReport, bool]:
     """Store a job that waits; True if it was not stored before.
 
     Raises:
@@ -64,11 +67,14 @@ def file_job(session: DbSession, new: Job, now: datetime) -> tuple[JobReport, bo
             "forgiven": 0,
             "filed_at": now,
             "changed_at": now,
+            "made_by": by.name,
         },
     )
     stored = find_job(session, new.id, now)
     if stored.job != new:
         raise Conflict(f"job {new.id} is stored with other content; give this one a new id")
+    if created:
+        note(session, by, "filed the job", new.id, now)
     return stored, created
 
 
@@ -116,7 +122,7 @@ def find_job(session: DbSession, job_id: UUID, now: datetime) -> JobReport:
     return report(session, record, now)
 
 
-def cancel(session: DbSession, job_id: UUID, now: datetime) -> JobReport:
+def cancel(session: DbSession, job_id: UUID, by: Caller, now: datetime) -> JobReport:
     """Nobody begins it any more, and whoever has begun loses the lease.
 
     The unit stays held until its agent offers it again or the lease would have ended: till then
@@ -125,23 +131,28 @@ def cancel(session: DbSession, job_id: UUID, now: datetime) -> JobReport:
     Raises:
         NotFound: no such job.
         Conflict: it has ended.
+        Forbidden: another token filed it.
     """
     record = taken(session, job_id, now)
+    must_own(by, record.made_by, f"job {job_id}")
     if record.state in ("done", "dead"):
         raise Conflict(f"job {job_id} is {record.state}: there is nothing to cancel")
     if record.state != "cancelled":
         record.state, record.changed_at = "cancelled", now
+        note(session, by, "cancelled the job", job_id, now)
     return report(session, record, now)
 
 
-def retry(session: DbSession, job_id: UUID, now: datetime) -> JobReport:
+def retry(session: DbSession, job_id: UUID, by: Caller, now: datetime) -> JobReport:
     """A dead or cancelled job waits again, its attempts counted anew. One that waits goes on.
 
     Raises:
         NotFound: no such job.
         Conflict: it is being worked on, or done.
+        Forbidden: another token filed it.
     """
     record = taken(session, job_id, now)
+    must_own(by, record.made_by, f"job {job_id}")
     if record.state == "leased":
         raise Conflict(f"job {job_id} is being worked on; wait for its end, or cancel it first")
     if record.state == "done":
@@ -149,6 +160,7 @@ def retry(session: DbSession, job_id: UUID, now: datetime) -> JobReport:
     if record.state != "waiting":
         record.state, record.changed_at = "waiting", now
         record.forgiven = record.attempts
+        note(session, by, "retried the job", job_id, now)
     return report(session, record, now)
 
 

@@ -12,13 +12,14 @@ from sqlalchemy.orm import Session as DbSession
 
 from contract.jobs import LEASE, JobReport, Lease, LeaseRequest, Outcome, Renewal
 from server.errors import Conflict, Unprocessable
+from server.roles import Caller
 from server.store.agents import heard_from
 from server.store.inserting import insert_or_set
 from server.store.jobs import job_of, report, settle, taken
 from server.tables import JobRecord, UnitRecord
 
 
-def lease(session: DbSession, request: LeaseRequest, now: datetime) -> Lease | None:
+def lease(session: DbSession, request: LeaseRequest, by: Caller, now: datetime) -> Lease | None:
     """The waiting job of highest priority, then the oldest, for a free unit; None without one.
 
     An agent that holds the unit already gets its own lease again, with the same attempt and the
@@ -27,7 +28,7 @@ def lease(session: DbSession, request: LeaseRequest, now: datetime) -> Lease | N
     Raises:
         NotFound: the agent never announced itself.
     """
-    heard_from(session, request.agent, now)
+    heard_from(session, request.agent, by, now)
     unit = {
         "device": request.device,
         "serial": request.unit,
@@ -72,21 +73,23 @@ def lease(session: DbSession, request: LeaseRequest, now: datetime) -> Lease | N
     return _lease(record)
 
 
-def renew(session: DbSession, job_id: UUID, renewal: Renewal, now: datetime) -> Lease:
+def renew(session: DbSession, job_id: UUID, renewal: Renewal, by: Caller, now: datetime) -> Lease:
     """Let the lease last a while from now.
 
     Raises:
         NotFound: no such job.
         Conflict: the lease is lost.
     """
-    record = _held(session, job_id, renewal, now)
+    record = _held(session, job_id, renewal, by, now)
     record.expires_at = now + LEASE
     if renewal.progress is not None:
         record.progress = renewal.progress.model_dump()
     return _lease(record)
 
 
-def finish(session: DbSession, job_id: UUID, outcome: Outcome, now: datetime) -> JobReport:
+def finish(
+    session: DbSession, job_id: UUID, outcome: Outcome, by: Caller, now: datetime
+) -> JobReport:
     """End the attempt. The same outcome again changes nothing.
 
     Raises:
@@ -98,7 +101,7 @@ def finish(session: DbSession, job_id: UUID, outcome: Outcome, now: datetime) ->
     record = taken(session, job_id, now)
     if record.outcome == told:
         return report(session, record, now)
-    record = _held(session, job_id, outcome, now)
+    record = _held(session, job_id, outcome, by, now)
     if outcome.done and outcome.estimate is None and job_of(record).work.kind == "measure":
         raise Unprocessable(
             f"job {job_id} measures a network; an outcome that is done needs its estimate"
@@ -127,7 +130,9 @@ def _take_back(session: DbSession, device: str, now: datetime) -> None:
         settle(session, record, now)
 
 
-def _held(session: DbSession, job_id: UUID, claim: Renewal | Outcome, now: datetime) -> JobRecord:
+def _held(
+    session: DbSession, job_id: UUID, claim: Renewal | Outcome, by: Caller, now: datetime
+) -> JobRecord:
     """The job's record, if that attempt of that agent has the lease.
 
     Raises:
@@ -137,7 +142,7 @@ def _held(session: DbSession, job_id: UUID, claim: Renewal | Outcome, now: datet
     record = taken(session, job_id, now)
     mine = (record.agent, record.attempts) == (claim.agent, claim.attempt)
     if record.state == "leased" and mine:
-        heard_from(session, claim.agent, now)
+        heard_from(session, claim.agent, by, now)
         return record
     if record.state == "leased":
         why = f"attempt {record.attempts} of agent {record.agent} works on it"

@@ -1,20 +1,33 @@
 """Sessions and timings: stored once, whoever repeats the post, current rows kept; and read."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic import ValidationError
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session as DbSession
 
+from contract.deeds import What
 from contract.estimates import Estimate, estimate
 from contract.tables import SessionReport
-from contract.timings import Conditions, Failure, Runtime, Session, StoredTiming, Timing
-from server.errors import Conflict, NotFound, Unprocessable
+from contract.timings import (
+    NO_SESSION,
+    Conditions,
+    Failure,
+    Runtime,
+    Session,
+    StoredTiming,
+    Timing,
+)
+from server.errors import Conflict, NotFound, Refusal, Unprocessable
+from server.roles import Caller
 from server.store.clocks import check_clock
+from server.store.deeds import note
 from server.store.devices import count_change, find_device
-from server.store.inserting import insert_once, keep_newest
+from server.store.inserting import insert_many, insert_once, keep_newest
+from server.store.owners import must_own
 from server.store.retention import samples_digest
 from server.store.snapshots import Figures, keep_rows
 from server.store.spaces import operator_keys
@@ -28,7 +41,16 @@ from server.tables import (
 MOST_SESSIONS = 100  # in one listing
 
 
-def add_session(session: DbSession, new: Session) -> tuple[Session, bool]:
+class Outcome(NamedTuple):
+    """What became of a posted timing; `is_new`: it was not stored before."""
+
+    answer: StoredTiming | Refusal
+    is_new: bool = False
+
+
+def add_session(
+    session: DbSession, new: Session, by: Caller, now: datetime
+) -> tuple[Session, bool]:
     """Store a session; True if it was not stored before.
 
     A device's first measured session decides its default runtime.
@@ -38,9 +60,9 @@ def add_session(session: DbSession, new: Session) -> tuple[Session, bool]:
         Conflict: the id belongs to another session.
         Unprocessable: it began or ended before 2000 or in the future.
     """
-    check_clock("started_at", new.started_at)
+    check_clock("started_at", new.started_at, now)
     if new.ended_at is not None:
-        check_clock("ended_at", new.ended_at)
+        check_clock("ended_at", new.ended_at, now)
     find_device(session, new.device)
     created = insert_once(
         session,
@@ -61,8 +83,12 @@ def add_session(session: DbSession, new: Session) -> tuple[Session, bool]:
                 new.conditions_after.model_dump() if new.conditions_after else None
             ),
             "unit": new.unit,
+            "made_by": by.name,
         },
     )
+    if created:
+        what: What = "imported the session" if new.source else "posted the session"
+        note(session, by, what, new.id, now)
     stored = find_session(session, new.id)
     if stored != new:
         raise Conflict(f"session {new.id} is stored with other content; give this one a new id")
@@ -75,45 +101,83 @@ def add_session(session: DbSession, new: Session) -> tuple[Session, bool]:
     return stored, created
 
 
-def add_timing(session: DbSession, session_id: UUID, new: Timing) -> tuple[StoredTiming, bool]:
-    """Store a timing and bring the table up to date; True if it was not stored before.
+def known(
+    session: DbSession, session_id: UUID, timings: Sequence[Timing], by: Caller, now: datetime
+) -> dict[UUID, Outcome]:
+    """What can be said of timings at once, by id: they are stored already, or refused.
 
     Raises:
         NotFound: no such session.
-        Unprocessable: the operator is not of the session's space, the samples have no
-            estimate, or it was measured before 2000 or in the future.
-        Conflict: the id belongs to another timing, or the operator has one in this session.
+        Forbidden: it is another token's.
     """
-    operator = new.operator.key
-    figures = estimate_of(operator, new.rounds_us, new.drift)  # before the database is locked
-    sitting = find_session(session, session_id)
-    if operator not in operator_keys(sitting.space):
-        raise Unprocessable(
-            f"{operator} is no operator of {sitting.space}, the space of session {session_id}"
+    sitting = _to_add_to(session, session_id, by)
+    records = _by_id(session, timings)
+    said: dict[UUID, Outcome] = {}
+    for new in timings:
+        try:
+            _check(sitting, new, now)
+            if new.id in records:
+                said[new.id] = Outcome(_repeated(records[new.id], session_id, new))
+        except Refusal as refusal:
+            said[new.id] = Outcome(refusal)
+    return said
+
+
+def add_timings(
+    session: DbSession,
+    session_id: UUID,
+    found: Sequence[tuple[Timing, Estimate | None]],
+    by: Caller,
+    now: datetime,
+) -> dict[UUID, Outcome]:
+    """Store timings, each with the estimate of its samples, and bring the table up to date.
+
+    What became of each, by id.
+
+    Raises:
+        NotFound: no such session.
+        Forbidden: it is another token's.
+    """
+    sitting = _to_add_to(session, session_id, by)
+    inserted = insert_many(
+        session,
+        TimingRecord,
+        [
+            {"id": new.id, **_content(session_id, new), "figures": figures and dict(figures)}
+            # In one order, so that two who post the same do not wait for each other.
+            for new, figures in sorted(found, key=lambda each: each[0].operator.key)
+        ],
+    )
+    added = [each for each in found if each[0].id in inserted]
+    if added and sitting.withdrawn_at is None:
+        _bring_up_to_date(session, sitting, added, now)
+    outcomes = {
+        new.id: Outcome(
+            StoredTiming(
+                id=new.id,
+                session=session_id,
+                operator=new.operator.key,
+                estimate=figures,
+                failure=new.failure,
+            ),
+            is_new=True,
         )
-    check_clock("measured_at", new.measured_at)
-    content = {
-        "session": session_id,
-        "operator": operator,
-        "measured_at": new.measured_at,
-        "rounds_us": [list(samples) for samples in new.rounds_us] or None,
-        "drift": [list(factors) for factors in new.drift] or None,
-        "failure_code": new.failure.code if new.failure else None,
-        "failure_message": new.failure.message if new.failure else None,
+        for new, figures in added
     }
-    created = insert_once(session, TimingRecord, {"id": new.id, **content})
-    if created:
-        _bring_up_to_date(session, sitting, new, figures)
-        stored = StoredTiming(
-            id=new.id,
-            session=session_id,
-            operator=operator,
-            estimate=figures,
-            failure=new.failure,
-        )
-    else:
-        stored = _stored(_repeated(session, new.id, content))
-    return stored, created
+    records = _by_id(session, [new for new, _ in found if new.id not in inserted])
+    for new, _ in found:
+        if new.id in outcomes:
+            continue
+        try:
+            if new.id not in records:
+                raise Conflict(
+                    f"session {session_id} has a timing of {new.operator.key} already; "
+                    "measure it again in a new session"
+                )
+            outcomes[new.id] = Outcome(_repeated(records[new.id], session_id, new))
+        except Refusal as refusal:
+            outcomes[new.id] = Outcome(refusal)
+    return outcomes
 
 
 def find_session(session: DbSession, session_id: UUID) -> Session:
@@ -122,13 +186,7 @@ def find_session(session: DbSession, session_id: UUID) -> Session:
     Raises:
         NotFound: no such session.
     """
-    record = session.get(SessionRecord, session_id)
-    if record is None:
-        raise NotFound(
-            f"no session {session_id}; `GET /sessions?device=DEVICE` lists those of a device, "
-            "and a new one is posted to /sessions before its timings"
-        )
-    return _session(record)
+    return _session(_find(session, session_id))
 
 
 def sessions(session: DbSession, device: str) -> list[Session]:
@@ -148,14 +206,15 @@ def sessions(session: DbSession, device: str) -> list[Session]:
 
 
 def session_report(session: DbSession, session_id: UUID) -> SessionReport:
-    """A session and the figures of what it measured: computed from the raw samples, or kept
-    from before those were dropped.
+    """A session and the figures of what it measured: those that were kept with the timings, and
+    computed anew where a version stored them that kept none.
 
     Raises:
         NotFound: no such session.
         Unprocessable: samples that an older version stored have no estimate.
     """
-    sitting = find_session(session, session_id)
+    record = _find(session, session_id)
+    sitting = _session(record)
     records = {
         record.operator: record
         for record in session.scalars(
@@ -169,7 +228,19 @@ def session_report(session: DbSession, session_id: UUID) -> SessionReport:
             for operator in operator_keys(sitting.space)
             if operator in records
         ),
+        withdrawn_at=record.withdrawn_at,
     )
+
+
+def _find(session: DbSession, session_id: UUID) -> SessionRecord:
+    record = session.get(SessionRecord, session_id)
+    if record is None:
+        raise NotFound(
+            f"no session {session_id}; `GET /sessions?device=DEVICE` lists those of a device, "
+            "and a new one is posted to /sessions before its timings",
+            type=NO_SESSION,
+        )
+    return record
 
 
 def _session(record: SessionRecord) -> Session:
@@ -226,37 +297,76 @@ def estimate_of(
         ) from error
 
 
-def _bring_up_to_date(
-    session: DbSession, sitting: Session, new: Timing, figures: Estimate | None
-) -> None:
-    """Replace the operator's row or failure, unless a later measurement made it."""
-    revision = count_change(session, sitting.device)
-    key = {
-        "device": sitting.device,
-        "runtime": sitting.runtime.key,
-        "origin": sitting.origin,
-        "operator": new.operator.key,
-    }
-    source = {"session": sitting.id, "measured_at": new.measured_at}
-    if figures is not None:
-        found = Figures(new.operator.key, new.measured_at, figures)
-        keep_rows(session, sitting, [found], revision=revision)
-        session.execute(delete(FailureRecord).filter_by(**key))
-    elif new.failure is not None:
-        keep_newest(session, FailureRecord, {**key, **source, **new.failure.model_dump()})
+def _to_add_to(session: DbSession, session_id: UUID, by: Caller) -> SessionRecord:
+    record = _find(session, session_id)
+    must_own(by, record.made_by, f"session {session_id}")
+    return record
 
 
-def _repeated(session: DbSession, timing_id: UUID, content: Mapping[str, Any]) -> TimingRecord:
-    """Nothing was inserted: fine if this very timing is stored, a conflict otherwise."""
-    record = session.get(TimingRecord, timing_id)
-    if record is None:
-        raise Conflict(
-            f"session {content['session']} has a timing of {content['operator']} already; "
-            "measure it again in a new session"
+def _check(sitting: SessionRecord, new: Timing, now: datetime) -> None:
+    if new.operator.key not in operator_keys(sitting.space):
+        raise Unprocessable(
+            f"{new.operator.key} is no operator of {sitting.space}, the space of session "
+            f"{sitting.id}"
         )
-    expected = dict(content)
-    if record.samples_digest == samples_digest(content["rounds_us"], content["drift"]):
+    check_clock("measured_at", new.measured_at, now)
+
+
+def _content(session_id: UUID, new: Timing) -> dict[str, Any]:
+    """What a stored timing must have to be this one."""
+    return {
+        "session": session_id,
+        "operator": new.operator.key,
+        "measured_at": new.measured_at,
+        "rounds_us": [list(samples) for samples in new.rounds_us] or None,
+        "drift": [list(factors) for factors in new.drift] or None,
+        "failure_code": new.failure.code if new.failure else None,
+        "failure_message": new.failure.message if new.failure else None,
+    }
+
+
+def _by_id(session: DbSession, timings: Sequence[Timing]) -> dict[UUID, TimingRecord]:
+    if not timings:
+        return {}
+    ids = [new.id for new in timings]
+    found = session.scalars(select(TimingRecord).where(TimingRecord.id.in_(ids)))
+    return {record.id: record for record in found}
+
+
+def _bring_up_to_date(
+    session: DbSession,
+    sitting: SessionRecord,
+    added: Sequence[tuple[Timing, Estimate | None]],
+    now: datetime,
+) -> None:
+    """Replace the operators' rows or failures, unless later measurements made them."""
+    revision = count_change(session, sitting.device)
+    table = {"device": sitting.device, "runtime": sitting.runtime, "origin": sitting.origin}
+    good = [
+        Figures(new.operator.key, sitting.id, new.measured_at, figures)
+        for new, figures in added
+        if figures is not None
+    ]
+    if good:
+        keep_rows(session, sitting, good, revision=revision, now=now)
+        operators = [figures.operator for figures in good]
+        session.execute(
+            delete(FailureRecord).filter_by(**table).where(FailureRecord.operator.in_(operators))
+        )
+    for new, _ in added:
+        if new.failure is not None:
+            source = {"session": sitting.id, "measured_at": new.measured_at}
+            key = {**table, "operator": new.operator.key}
+            keep_newest(session, FailureRecord, [{**key, **source, **new.failure.model_dump()}])
+
+
+def _repeated(record: TimingRecord, session_id: UUID, new: Timing) -> StoredTiming:
+    """That id is stored: fine if it is this very timing, a conflict otherwise."""
+    expected = _content(session_id, new)
+    if record.samples_digest is not None and record.samples_digest == samples_digest(
+        expected["rounds_us"], expected["drift"]
+    ):
         expected |= {"rounds_us": None, "drift": None}  # these very ones were dropped
     if any(getattr(record, field) != value for field, value in expected.items()):
-        raise Conflict(f"timing {timing_id} is stored with other content; give this one a new id")
-    return record
+        raise Conflict(f"timing {new.id} is stored with other content; give this one a new id")
+    return _stored(record)

@@ -22,16 +22,19 @@ from contract.searches import (
 )
 from contract.spaces import space
 from server.errors import Conflict, NotFound, Unprocessable
+from server.roles import Caller
 from server.store.clocks import check_clock
+from server.store.deeds import note
 from server.store.devices import find_device
 from server.store.inserting import insert_once
+from server.store.owners import must_own
 from server.tables import SearchEpochRecord, SearchRecord
 
 MOST_SEARCHES = 200  # in one listing
 
 
 def tell_search(
-    session: DbSession, search_id: UUID, run: SearchRun, now: datetime
+    session: DbSession, search_id: UUID, run: SearchRun, by: Caller, now: datetime
 ) -> tuple[SearchSummary, bool]:
     """Register a search, or store how it stands now; True if it is new.
 
@@ -41,11 +44,12 @@ def tell_search(
     Raises:
         NotFound: no such device.
         Conflict: the id belongs to another search.
+        Forbidden: it is another token's.
         Unprocessable: it began before 2000 or in the future, or what it found is no network of
             its space.
     """
     plan = run.plan
-    check_clock("plan.started_at", plan.started_at)
+    check_clock("plan.started_at", plan.started_at, now)
     _check_network(run)
     find_device(session, plan.device)
     told: dict[str, object] = {"state": run.state, "reason": run.reason, "heard_at": now}
@@ -67,31 +71,42 @@ def tell_search(
             "started_at": plan.started_at,
             "plan": plan.model_dump(mode="json"),
             "elsewhere": [],
+            "made_by": by.name,
             **told,
         },
     )
     record = _find(session, search_id, for_update=True)
+    must_own(by, record.made_by, f"search {search_id}")
     if SearchPlan.model_validate(record.plan) != plan:
         raise Conflict(f"search {search_id} is stored with another plan; give this one a new id")
     for name, value in told.items():
         setattr(record, name, value)
+    if created:
+        note(session, by, "told of the search", search_id, now)
     session.flush()
     return _summary(record, _counts(session, [search_id]).get(search_id, 0)), created
 
 
 def tell_epoch(
-    session: DbSession, search_id: UUID, number: int, epoch: SearchEpoch, now: datetime
+    session: DbSession,
+    search_id: UUID,
+    number: int,
+    epoch: SearchEpoch,
+    by: Caller,
+    now: datetime,
 ) -> tuple[SearchEpoch, bool]:
     """Store an epoch of a search; True if it was not stored before.
 
     Raises:
         NotFound: no such search.
         Conflict: the epoch is stored with other content.
+        Forbidden: the search is another token's.
         Unprocessable: it is another epoch than the address says, or of another space.
     """
     if epoch.epoch != number:
         raise Unprocessable(f"the body is of epoch {epoch.epoch}, and the address of {number}")
     record = _find(session, search_id)
+    must_own(by, record.made_by, f"search {search_id}")
     _check_theta(epoch, record.space)
     key = {"search": search_id, "epoch": number}
     content = epoch.model_dump(mode="json")

@@ -5,25 +5,28 @@ transaction; readers only find them (`docs/decisions/0009`).
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import NamedTuple
+from uuid import UUID
 
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session as DbSession
+from sqlalchemy.orm import aliased
 
 from contract.estimates import Estimate
 from contract.snapshots import SnapshotSummary
 from contract.tables import Row
-from contract.timings import Origin, Runtime, Session
+from contract.timings import Origin, Runtime
 from server.errors import NotFound
 from server.store.devices import find_device
-from server.store.inserting import insert_once, keep_newest
+from server.store.inserting import insert_many, keep_newest
 from server.store.spaces import operator_keys, spaces_of
-from server.tables import RowRecord, RowVersion, SnapshotRecord
+from server.tables import RowRecord, RowVersion, SessionRecord, SnapshotRecord
 
 MOST_SNAPSHOTS = 100  # in one listing
+NO_ROW = "null"  # the content of a row's version from which on there is none
 
 # A version with the row's key: of one device, runtime, origin and operator. As a subquery of the
 # rows it is one look into the index for each; as a join SQLite would read the whole history.
@@ -36,41 +39,60 @@ _SAME_ROW = and_(
 
 
 class Figures(NamedTuple):
-    """What a timing says of an operator."""
+    """What a timing of a session says of an operator."""
 
     operator: str
+    session: UUID
     measured_at: datetime
     estimate: Estimate
 
 
 def keep_rows(
-    session: DbSession, sitting: Session, found: Iterable[Figures], *, revision: int
+    session: DbSession,
+    sitting: SessionRecord,
+    found: Sequence[Figures],
+    *,
+    revision: int,
+    now: datetime,
+    gone: Sequence[str] = (),
 ) -> None:
     """Replace the operators' rows, unless later measurements made them; name the new tables.
 
-    `revision` is the device's, counted up in this transaction.
+    `revision` is the device's, counted up in this transaction. The operators `gone` have had a
+    row, and have none from now on.
     """
-    table = {
-        "device": sitting.device,
-        "runtime": sitting.runtime.key,
-        "origin": sitting.origin,
-    }
-    changed = []
-    for operator, measured_at, estimate in found:
-        row = Row(
+    table = {"device": sitting.device, "runtime": sitting.runtime, "origin": sitting.origin}
+    rows = [
+        Row(
             operator=operator,
             measured_at=measured_at.astimezone(UTC),
             origin=sitting.origin,
-            session=sitting.id,
+            session=made_in,
             **estimate.model_dump(),
         )
-        if keep_newest(session, RowRecord, {**table, **row.model_dump(), "version": revision}):
-            content = canonical(row.model_dump(mode="json"))
-            key = {**table, "operator": operator}
-            insert_once(session, RowVersion, {**key, "revision": revision, "content": content})
-            changed.append(operator)
-    if changed:
-        _name_tables(session, sitting, changed, revision=revision)
+        for operator, made_in, measured_at, estimate in found
+    ]
+    changed = (
+        keep_newest(
+            session,
+            RowRecord,
+            [{**table, **row.model_dump(), "version": revision} for row in rows],
+        )
+        if rows
+        else set()
+    )
+    versions = {row.operator: _row_text(row) for row in rows if row.operator in changed}
+    versions |= dict.fromkeys(gone, NO_ROW)
+    insert_many(
+        session,
+        RowVersion,
+        [
+            {**table, "operator": operator, "revision": revision, "content": content}
+            for operator, content in versions.items()
+        ],
+    )
+    if versions:
+        _name_tables(session, sitting, list(versions), revision=revision, now=now)
 
 
 def snapshot_id(
@@ -89,6 +111,10 @@ def snapshot_id(
     }
     document = ",".join(f'"{name}":{value}' for name, value in fields.items())
     return f"sha256:{sha256(f'{{{document}}}'.encode()).hexdigest()}"
+
+
+def _row_text(row: Row) -> str:
+    return canonical(row.model_dump(mode="json"))
 
 
 def canonical(value: object) -> str:
@@ -119,20 +145,35 @@ def rows_at(
     session: DbSession, device: str, runtime: str, origin: Origin, *, revision: int
 ) -> dict[str, Row]:
     """The rows that the table had at that revision of its device, by operator."""
-    # An operator that once had a row has one for good.
+    of_table = (
+        RowVersion.device == device,
+        RowVersion.runtime == runtime,
+        RowVersion.origin == origin,
+    )
+    # Each operator by one look into the index, however often it was measured.
+    first = select(func.min(RowVersion.operator).label("operator")).where(*of_table)
+    ever = first.cte(recursive=True)
+    after = aliased(RowVersion)
+    following = (
+        select(func.min(after.operator))
+        .where(
+            after.device == device,
+            after.runtime == runtime,
+            after.origin == origin,
+            after.operator > ever.c.operator,
+        )
+        .scalar_subquery()
+    )
+    ever = ever.union_all(select(following).where(ever.c.operator.is_not(None)))
     newest = (
         select(RowVersion.content)
-        .where(_SAME_ROW, RowVersion.revision <= revision)
+        .where(*of_table, RowVersion.operator == ever.c.operator, RowVersion.revision <= revision)
         .order_by(RowVersion.revision.desc())
         .limit(1)
         .scalar_subquery()
     )
-    found = session.scalars(
-        select(newest).where(
-            RowRecord.device == device, RowRecord.runtime == runtime, RowRecord.origin == origin
-        )
-    )
-    contents = (content for content in found if content is not None)
+    found = session.scalars(select(newest).select_from(ever))
+    contents = (content for content in found if content not in (None, NO_ROW))
     rows = map(Row.model_validate_json, contents)
     return {row.operator: row for row in rows}
 
@@ -184,18 +225,21 @@ def snapshots(
 
 
 def _name_tables(
-    session: DbSession, sitting: Session, changed: Sequence[str], *, revision: int
+    session: DbSession,
+    sitting: SessionRecord,
+    changed: Sequence[str],
+    *,
+    revision: int,
+    now: datetime,
 ) -> None:
     """Remember the ids of the whole table and of each space that holds a changed operator."""
     contents = _current(session, sitting)
-    device, runtime, origin = sitting.device, sitting.runtime.key, sitting.origin
-    now = datetime.now(UTC)
+    device, runtime, origin = sitting.device, sitting.runtime, sitting.origin
+    named = []
     for space in (None, *spaces_of(changed)):
         order = sorted(contents) if space is None else operator_keys(space)
         entries = [contents[operator] for operator in order if operator in contents]
-        insert_once(
-            session,
-            SnapshotRecord,
+        named.append(
             {
                 "id": snapshot_id(device, runtime, origin, space, entries),
                 "device": device,
@@ -206,11 +250,12 @@ def _name_tables(
                 "rows": len(entries),
                 "session": sitting.id,
                 "made_at": now,
-            },
+            }
         )
+    insert_many(session, SnapshotRecord, named)
 
 
-def _current(session: DbSession, sitting: Session) -> Mapping[str, str]:
+def _current(session: DbSession, sitting: SessionRecord) -> Mapping[str, str]:
     """The content of each current row of the session's table, by operator."""
     content = (
         select(RowVersion.content)
@@ -220,7 +265,7 @@ def _current(session: DbSession, sitting: Session) -> Mapping[str, str]:
     found = session.execute(
         select(RowRecord.operator, content).where(
             RowRecord.device == sitting.device,
-            RowRecord.runtime == sitting.runtime.key,
+            RowRecord.runtime == sitting.runtime,
             RowRecord.origin == sitting.origin,
         )
     )

@@ -1,0 +1,36 @@
+"""Who did what on a server: one line for whatever was made, and for what admins did to it."""
+
+from typing import Literal
+
+from pydantic import AwareDatetime
+
+from contract.values import Value
+
+What = Literal[
+    "registered the device",
+    "chose the default runtime",
+    "announced the agent",
+    "posted the session",
+    "withdrew the session",
+    "brought back the session",
+    "imported the session",
+    "posted the audit",
+    "filed the job",
+    "cancelled the job",
+    "retried the job",
+    "told of the search",
+]
+
+
+class Deed(Value):
+    """One line of the log. `who` is a token's name, null for the server's computer without one.
+
+    `subject` is the name or id of what it was done to; `detail` has the reason, where one was given.
+    """
+
+    id: int
+    at: AwareDatetime
+    who: str | None
+    what: What
+    subject: str
+    detail: str | None

@@ -1,0 +1,154 @@
+"""One database of one server: every transaction begins and ends in one thread of a bounded pool.
+
+A route never waits for a thread while a transaction is open, so whoever holds a lock always gets
+on. Writers have threads of their own, so that those who wait for a lock keep no reader waiting;
+the event loop runs nothing that may block, so that the server always tells that it lives
+(`docs/decisions/0014`).
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial, wraps
+from inspect import Parameter, signature
+from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
+
+from fastapi import Depends, Request
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from server.db import POOL_SIZE, glancing, reading, writing
+from server.errors import Busy
+
+READERS = 12
+GLANCERS = 4
+# SQLite has one writer at a time: the others wait here, where that costs nothing.
+WRITERS = {"sqlite": 1, "postgresql": 8}
+LONGEST_WAIT_S = 20.0  # of a request, for its turn and its transaction together
+
+P = ParamSpec("P")
+Answer = TypeVar("Answer")
+
+
+class Database:
+    """Runs functions of a session in threads, each in a transaction of its own.
+
+    Raises from every method:
+        Busy: there was no answer within `LONGEST_WAIT_S`. What had not begun never begins; what
+            had goes on, so that a write may yet be stored.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        writers = WRITERS[engine.dialect.name]
+        assert writers + READERS + GLANCERS <= POOL_SIZE  # nobody waits for a connection
+        self.engine = engine
+        self.reading = reading(engine)
+        self.writing = writing(engine)
+        self.glancing = glancing(engine)
+        self._writers = ThreadPoolExecutor(writers, "writer")
+        self._readers = ThreadPoolExecutor(READERS, "reader")
+        self._glancers = ThreadPoolExecutor(GLANCERS, "glancer")
+
+    async def write(
+        self,
+        work: Callable[Concatenate[Session, P], Answer],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Answer:
+        """What `work` returns, once all that it has done is committed."""
+
+        def transaction() -> Answer:
+            with self.writing.begin() as session:
+                return work(session, *args, **kwargs)
+
+        return await _within_limit(self._writers, transaction)
+
+    async def read(
+        self,
+        work: Callable[Concatenate[Session, P], Answer],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Answer:
+        """What `work` returns, from the database at one moment."""
+
+        def transaction() -> Answer:
+            with self.reading() as session:
+                return work(session, *args, **kwargs)
+
+        return await _within_limit(self._readers, transaction)
+
+    async def glance(
+        self, work: Callable[Concatenate[Engine, P], Answer], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Answer:
+        """What `work` returns, from one small query: not kept waiting by those who read a lot."""
+        return await _within_limit(self._glancers, partial(work, self.glancing, *args, **kwargs))
+
+    async def compute(
+        self, work: Callable[P, Answer], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Answer:
+        """What `work` returns, which asks nothing of the database."""
+        return await _within_limit(self._readers, partial(work, *args, **kwargs))
+
+    def close(self) -> None:
+        """Begin nothing more; what has begun goes on."""
+        for pool in (self._writers, self._readers, self._glancers):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+async def _within_limit(pool: ThreadPoolExecutor, work: Callable[[], Answer]) -> Answer:
+    running: Future[Answer] = pool.submit(work)
+    try:
+        return await asyncio.wait_for(asyncio.wrap_future(running), LONGEST_WAIT_S)
+    except TimeoutError as error:
+        raise Busy(
+            f"the database has not answered for {LONGEST_WAIT_S:.0f} s; ask again in a while, "
+            "which does no harm: nothing is stored twice"
+        ) from error
+
+
+def _database(request: Request) -> Database:
+    found: Database = request.app.state.database
+    return found
+
+
+async def _database_of(request: Request) -> Database:
+    return _database(request)
+
+
+Store = Annotated[Database, Depends(_database_of)]
+
+
+def reads(route: Callable[..., Answer]) -> Callable[..., Coroutine[Any, Any, Answer]]:
+    """A route whose parameter `session` is a transaction that reads.
+
+    All of the route runs in one thread, and the transaction is over before it returns.
+    """
+    return _with_session(route, lambda database: database.read)
+
+
+def writes(route: Callable[..., Answer]) -> Callable[..., Coroutine[Any, Any, Answer]]:
+    """As `reads`, for a transaction that writes: it is committed before the answer leaves, so
+    that a failed commit is never answered 201."""
+    return _with_session(route, lambda database: database.write)
+
+
+def _with_session(
+    route: Callable[..., Answer], transaction: Callable[[Database], Callable[..., Any]]
+) -> Callable[..., Coroutine[Any, Any, Answer]]:
+    declared = signature(route)
+
+    @wraps(route)
+    async def in_thread(*, store: Database, **kwargs: Any) -> Answer:
+        answer: Answer = await transaction(store)(lambda session: route(session=session, **kwargs))
+        return answer
+
+    parameters = [
+        parameter.replace(kind=Parameter.KEYWORD_ONLY)
+        for name, parameter in declared.parameters.items()
+        if name != "session"
+    ]
+    asked = Parameter("store", Parameter.KEYWORD_ONLY, annotation=Store)
+    in_thread.__signature__ = declared.replace(parameters=[*parameters, asked])  # type: ignore[attr-defined]  # how FastAPI learns what to hand in
+    return in_thread
