@@ -181,8 +181,12 @@ def writing(engine: Engine) -> sessionmaker[Session]:
 
 
 def reading(engine: Engine) -> sessionmaker[Session]:
-    """Sessions that never wait for a writer, and cannot write to PostgreSQL."""
-    return sessionmaker(engine.execution_options(reads_only=True, postgresql_readonly=True))
+    """Sessions that see the database at one moment, never wait for a writer, and cannot write to
+    PostgreSQL."""
+    options: dict[str, Any] = {"reads_only": True}
+    if engine.dialect.name == "postgresql":
+        options |= {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}
+    return sessionmaker(engine.execution_options(**options))
 
 
 def glancing(engine: Engine) -> Engine:
