@@ -23,6 +23,7 @@ from server.routes import (
     assets,
     audits,
     compare,
+    deeds,
     devices,
     export,
     fleet,
@@ -76,7 +77,7 @@ def create_app(
     api_schema.install(app)
     for part in (
         search_pages,  # before the API, whose addresses it shares
-        *(devices, sessions, imports, audits, tables, jobs, agents, searches),
+        *(devices, sessions, imports, audits, tables, jobs, agents, searches, deeds),
         *(health, pages, compare, networks, export, fleet, assets),
     ):
         app.include_router(part.router)

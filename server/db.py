@@ -204,8 +204,5 @@ def takes_writes(engine: Engine) -> bool:
     if engine.dialect.name == "sqlite":
         return os.access(engine.url.database or "", os.W_OK)
     with engine.connect() as connection:
-        return connection.exec_driver_sql(
-            "SHOW default_transaction_read_only"
-        ).scalar() == "off" and not (
-            connection.exec_driver_sql("SELECT pg_is_in_recovery()").scalar()
-        )
+        asked = "SELECT current_setting('transaction_read_only') = 'off'"
+        return bool(connection.exec_driver_sql(asked).scalar())
