@@ -64,7 +64,8 @@ class Size:
 
     history: int  # timings
     turns: int
-    clients: tuple[int, ...]
+    clients: tuple[int, ...]  # at once, of the table of 300 rows
+    clients_of_large: tuple[int, ...]
     agents: tuple[int, ...]
     sessions: int  # of all agents together
     versions: int  # of rows, behind the pages
@@ -76,6 +77,7 @@ FULL = Size(
     history=1_000_000,
     turns=5,
     clients=(1, 8, CROWD),
+    clients_of_large=(8,),
     agents=(1, 10, 30),
     sessions=45,
     versions=100_000,
@@ -86,6 +88,7 @@ SMALL = Size(
     history=20_000,
     turns=1,
     clients=(CROWD,),
+    clients_of_large=(),
     agents=(4,),
     sessions=4,
     versions=2_000,
@@ -182,7 +185,7 @@ def measured(made: Databases, only: Sequence[Part], size: Size) -> Iterator[Sequ
             served_with_constants(url) as short,
         ):
             if "tables" in only:
-                clients = {SMALL_TABLE: size.clients, LARGE_TABLE: (8,)}
+                clients = {SMALL_TABLE: size.clients, LARGE_TABLE: size.clients_of_large}
                 yield compare_with_constants(short, clients=clients, turns=size.turns)
             if "history" in only:
                 with (

@@ -37,14 +37,13 @@ def load_pages(
     after = server.memory_mib
     return [
         Figure(
-            f"{' '.join(PAGES)} after a change, {versions:,} row versions: "
-            f"s until {browsers} browsers have them, and one",
+            f"{', '.join(PAGES)} of {versions:,} versions: s of {browsers} browsers; of one",
             f"{median(many):.2f}",
             f"{median(one):.2f}",
             median(many) / median(one),
         ),
         Figure(
-            "    the server's memory: MiB at peak / after them, and before; peak to before",
+            "    memory in MiB, at peak / after; before; peak to before",
             f"{max(peaks):,.0f} / {after:,.0f}",
             f"{before:,.0f}",
             max(peaks) / before,

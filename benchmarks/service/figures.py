@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.table import Table
 
-SCREEN = Console(highlight=False)
+SCREEN = Console(highlight=False, width=120)  # in a log too
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Report:
     def print(self, *, bars: bool) -> int:
         """Print everything; how many bars were missed."""
         table = Table(title=self.title)
-        for column in ("", "this", "against", "ratio or figure"):
+        for column in ("", "this", "against", "figure"):
             table.add_column(column, justify="right" if column else "left", no_wrap=True)
         if bars:
             table.add_column("bar", justify="right")

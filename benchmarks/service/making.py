@@ -7,10 +7,9 @@ from uuid import UUID, uuid4
 
 from benchmarks.service.asking import Request
 from benchmarks.service_data import RUNTIME, SPACE
-from contract.timings import Conditions, Session, Timing, TimingBatch
+from contract.timings import MOST_IN_BATCH, Conditions, Session, Timing, TimingBatch
 
 ROUNDS, SAMPLES = 40, 5  # of a timing
-BATCH = 40  # timings
 
 
 def a_session(device: str) -> Session:
@@ -61,11 +60,13 @@ def single(session: UUID, timing: Timing) -> Request:
 
 
 def batches(session: UUID, timings: Sequence[Timing]) -> list[Request]:
-    """All of them in a few posts."""
+    """All of them in as few posts as an agent makes of them."""
     return [
         Request(
             f"/sessions/{session}/timings/batch",
-            body=TimingBatch(timings=tuple(timings[first : first + BATCH])).model_dump_json(),
+            body=TimingBatch(
+                timings=tuple(timings[first : first + MOST_IN_BATCH])
+            ).model_dump_json(),
         )
-        for first in range(0, len(timings), BATCH)
+        for first in range(0, len(timings), MOST_IN_BATCH)
     ]

@@ -15,7 +15,6 @@ from sqlalchemy import Engine, insert
 from benchmarks.service.asking import Line, Request
 from benchmarks.service.figures import Figure
 from benchmarks.service.making import (
-    BATCH,
     ROUNDS,
     SAMPLES,
     a_session,
@@ -29,6 +28,7 @@ from benchmarks.service_data import SPACE
 from contract.timings import BatchReport, Timing
 from server.tables import TimingRecord
 
+POSTED = 40  # timings, of each side of a turn
 HEALTH_EVERY_S = 0.1
 SINGLES = 5  # timings of each of many writers
 SHAPE = f"{ROUNDS} x {SAMPLES} samples"
@@ -40,7 +40,7 @@ def compare_posts(server: Server, engine: Engine, device: str, *, turns: int) ->
     with Line(server.port) as line:
         for _ in range(turns):
             for how, taken in rates.items():
-                session, timings = a_session(device), some_timings(BATCH)
+                session, timings = a_session(device), some_timings(POSTED)
                 line.ask(opening(session))
                 if how == "insert":
                     records = [_record(session.id, timing) for timing in timings]
@@ -56,18 +56,18 @@ def compare_posts(server: Server, engine: Engine, device: str, *, turns: int) ->
                     began = time.perf_counter()
                     for request in requests:
                         _stored(line, request)
-                taken.append(BATCH / (time.perf_counter() - began))
+                taken.append(POSTED / (time.perf_counter() - began))
     plain = rates.pop("insert")
     return [
         Figure(
-            f"posts of timings of {SHAPE}, {what}, and executemany: timings/s",
+            f"POST timings of {SHAPE}, {what}; executemany: timings/s",
             f"{median(rates[how]):,.0f}",
             f"{median(plain):,.0f}",
             median(one / another for one, another in zip(rates[how], plain, strict=True)),
             least=least,
         )
         for how, what, least in (
-            ("batch", f"{BATCH} at once", 0.1),
+            ("batch", f"{POSTED} at once", 0.1),
             ("single", "one by one", None),
         )
     ]
@@ -95,7 +95,7 @@ def upload(
             done.result()
     seconds = time.perf_counter() - began
     timings = agents * each * len(SPACE.operators)
-    again = f", asked again {busy.total():,} times" if busy else ""
+    again = f", busy {busy.total():,} times" if busy else ""
     return Figure(
         f"{agents} agents post {timings:,} timings{again}: timings/s",
         f"{timings / seconds:,.0f}",
@@ -125,14 +125,14 @@ def ask_for_health(server: Server, device: str, *, writers: int) -> list[Figure]
         raise SystemExit(f"{writers} writers at once: posts were answered {dict(statuses)}")
     return [
         Figure(
-            f"slowest GET /healthz of {asked} while {writers} write at once: s",
+            f"GET /healthz, slowest of {asked}, while {writers} write at once: s",
             f"{slowest:.3f}",
             "",
             slowest,
             most=1,
         ),
         Figure(
-            f"their {statuses.total()} posts in {seconds:.1f} s: stored, and answered 503",
+            f"    their {statuses.total()} posts in {seconds:.1f} s: stored; answered 503",
             f"{stored}",
             f"{statuses.total() - stored}",
             stored / statuses.total(),

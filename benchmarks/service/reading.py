@@ -62,7 +62,7 @@ def compare_histories(long: Server, short: Server, *, timings: int, turns: int) 
         ours, others = map(median, seconds)
         found.append(
             Figure(
-                f"GET /lut, 300 rows, {what}, {timings:,} timings: ms",
+                f"GET /lut, 300 rows, {what}, {timings:,} timings; few: ms",
                 f"{ours * 1000:.2f}",
                 f"{others * 1000:.2f}",
                 ours / others,
@@ -88,7 +88,7 @@ def compare_crowd(server: Server, *, readers: int, turns: int) -> list[Figure]:
             ours, others = map(median, seconds)
             found.append(
                 Figure(
-                    f"a changed table of 5,000 rows{what}: s until {readers} have it, and one",
+                    f"5,000 rows changed{what}: s until {readers} have them; until one has",
                     f"{ours:.2f}",
                     f"{others:.2f}",
                     ours / others,
