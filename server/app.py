@@ -39,6 +39,7 @@ from server.routes import (
 )
 from server.settings import Settings
 from server.store.history import Histories
+from server.store.versions import Versions
 from server.tokens import require_one
 
 STATIC = Path(__file__).parent / "static"
@@ -70,6 +71,7 @@ def create_app(
     app.state.database = database
     app.state.metrics = metrics
     app.state.answers = Answers()
+    app.state.versions = Versions(database)
     app.state.histories = Histories()
     app.state.clock = clock
     app.state.listeners = Listeners(database, clock)

@@ -40,11 +40,13 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         writers = WRITERS[engine.dialect.name]
-        assert writers + READERS + GLANCERS <= POOL_SIZE  # nobody waits for a connection
+        assert (
+            writers + READERS + GLANCERS < POOL_SIZE
+        )  # nobody waits for one; `Versions` keeps one
         self.engine = engine
         self.reading = reading(engine)
         self.writing = writing(engine)
-        self.glancing = glancing(engine)
+        self._glancing = glancing(engine)
         self._writers = ThreadPoolExecutor(writers, "writer")
         self._readers = ThreadPoolExecutor(READERS, "reader")
         self._glancers = ThreadPoolExecutor(GLANCERS, "glancer")
@@ -80,10 +82,14 @@ class Database:
         return await _within_limit(self._readers, transaction)
 
     async def glance(
-        self, work: Callable[Concatenate[Engine, P], Answer], /, *args: P.args, **kwargs: P.kwargs
+        self,
+        work: Callable[Concatenate[Engine, P], Answer],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> Answer:
-        """What `work` returns, from one small query: not kept waiting by those who read a lot."""
-        return await _within_limit(self._glancers, partial(work, self.glancing, *args, **kwargs))
+        """What `work` returns, which asks one small thing: not kept waiting by long readers."""
+        return await _within_limit(self._glancers, partial(work, self._glancing, *args, **kwargs))
 
     async def compute(
         self, work: Callable[P, Answer], /, *args: P.args, **kwargs: P.kwargs
