@@ -11,7 +11,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.database import Database
 from server.errors import Forbidden, Refusal, TooManyRequests, Unauthenticated
-from server.locality import SAFE_METHODS, check_browser, is_from_here, peer
+from server.locality import SAFE_METHODS, check_browser, peer
+from server.privilege import LocalPrivilege
 from server.problems import no_database, refused
 from server.rates import Rates
 from server.roles import NOBODY, Caller, Role, covers
@@ -79,8 +80,9 @@ By = Annotated[Caller, Depends(_caller)]
 class Access:
     """Finds out who sends each request before its body is read, and slows down who writes a lot.
 
-    Without a token: who sits at a server that listens on loopback is its admin; elsewhere
-    anybody is a reader if reads are open, and else nobody in particular.
+    Without a token: before there is one, who sits at a server that listens on loopback is its
+    admin. Then, and elsewhere, anybody is a reader if reads are open, and else nobody in
+    particular.
     """
 
     def __init__(
@@ -94,7 +96,7 @@ class Access:
         self._app = app
         self._database = database
         self._settings = settings
-        self._local = local
+        self._privilege = LocalPrivilege(database, possible=local and settings.spares_tokens)
         self._rates = Rates(settings.rate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -131,7 +133,7 @@ class Access:
             if kind.lower() != "bearer" or not token:
                 raise Unauthenticated(f"only bearer tokens are known here; {HOW_TO_SEND}")
             return await self._holder(token)
-        if self._local and is_from_here(scope):
+        if await self._privilege.holds(scope):
             check_browser(scope, self._settings.allowed_hosts)
             return Caller(None, "admin")
         return Caller(None, "reader") if self._settings.open_reads else NOBODY
@@ -159,5 +161,6 @@ class Access:
 def _token_needed(role: Role) -> Unauthenticated:
     return Unauthenticated(
         f"this needs a token with the role {role} or a greater one; {HOW_TO_SEND}; the server's "
-        f"keeper makes one with `python -m server.tokens create --name NAME --role {role}`"
+        f"keeper makes one with `python -m server.tokens create --name NAME --role {role}`. Once "
+        "there is a token, nobody does without one, not even at the server's own computer"
     )

@@ -98,5 +98,5 @@ def app_from_env() -> FastAPI:
     logs.configure()
     settings = Settings()
     engine = open_database(settings.database_url)
-    require_one(engine, "a server under uvicorn")
+    require_one(engine, "a server under uvicorn can be reached by others")
     return create_app(engine, settings)

@@ -40,8 +40,8 @@ DatabaseUrl = Annotated[
 app = command_line("python -m server.tokens", "Say who may use the server from elsewhere.")
 
 
-def require_one(engine: Engine, where: str) -> None:
-    """Refuse to be reached by others before anybody has a token.
+def require_one(engine: Engine, why: str) -> None:
+    """Refuse to serve before anybody has a token, and say why one is needed.
 
     Raises:
         PhonebookError: no token works; the message tells the command that makes one.
@@ -49,8 +49,8 @@ def require_one(engine: Engine, where: str) -> None:
     with reading(engine)() as session:
         if not tokens.any_live(session):
             raise PhonebookError(
-                f"{where} can be reached by others, and no token exists; make one with "
-                f"`{CREATE_COMMAND}` and the same database, or listen on 127.0.0.1"
+                f"{why}, and there is no token that works; make one with `{CREATE_COMMAND}` and "
+                "the same database, or listen on 127.0.0.1 without PHONEBOOK_PROXIES"
             )
 
 

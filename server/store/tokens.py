@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, exists, select, update
+from sqlalchemy import ColumnElement, Engine, exists, select, update
 from sqlalchemy.orm import Session
 
 from contract.errors import PhonebookError, near
@@ -88,6 +88,12 @@ def note_use(session: Session, id: UUID) -> None:
     session.execute(
         update(TokenRecord).where(TokenRecord.id == id).values(last_used_at=datetime.now(UTC))
     )
+
+
+def any_ever(engine: Engine) -> bool:
+    """Whether a token was ever made: one that was revoked or has expired counts, too."""
+    with engine.connect() as connection:
+        return bool(connection.scalar(select(exists().select_from(TokenRecord))))
 
 
 def any_live(session: Session) -> bool:

@@ -1,5 +1,6 @@
-"""Who may do what: by token, or by sitting at the computer that a loopback server runs on."""
+"""Who may do what: by token, or before there is one by sitting at the server's computer."""
 
+import time
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -180,6 +181,46 @@ def test_the_database_has_no_token_in_clear_and_knows_when_it_was_used(
     with reading(engine)() as session:
         (report,) = tokens.reports(session)
     assert report.last_used_at is not None
+
+
+def test_the_first_token_ends_what_may_be_done_without_one(
+    engine: Engine, client: TestClient
+) -> None:
+    assert put_phone(client).status_code == 201
+    token = make(engine, "lab", "agent")  # by another process, as far as the server can tell
+    until_refused(client)
+    assert "not even at the server's own computer" in detail(client.get("/devices"), 401)
+    assert put_phone(client).status_code == 401
+    assert put_phone(client, **token).status_code == 200
+    with writing(engine).begin() as session:
+        tokens.revoke(session, "lab")
+    with local_client(engine) as restarted:  # it does not come back with the last token's end
+        assert restarted.get("/devices").status_code == 401
+        assert put_phone(restarted).status_code == 401
+
+
+def until_refused(client: TestClient) -> None:
+    """A second or so after the first token was made."""
+    deadline = time.monotonic() + 1.5
+    while client.get("/devices").status_code != 401:
+        assert time.monotonic() < deadline, "still nobody needs a token"
+        time.sleep(0.02)
+
+
+def test_where_reads_are_open_the_first_token_ends_writes_alone(engine: Engine) -> None:
+    make(engine, "lab", "agent")
+    with local_client(engine, Settings(open_reads=True)) as client:
+        assert client.get("/devices").status_code == 200
+        assert put_phone(client).status_code == 401
+
+
+@pytest.mark.parametrize("settings", [{"local_access": False}, {"proxies": "10.0.0.1"}])
+def test_the_local_privilege_can_be_switched_off(
+    engine: Engine, settings: dict[str, object]
+) -> None:
+    with local_client(engine, Settings.model_validate(settings)) as client:
+        assert client.get("/devices").status_code == 401
+        assert put_phone(client).status_code == 401
 
 
 def test_there_is_no_token_in_a_query(engine: Engine, lab: TestClient) -> None:
