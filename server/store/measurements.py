@@ -91,7 +91,7 @@ def add_session(
     if created:
         what: What = "imported the session" if new.source else "posted the session"
         note(session, by, what, new.id, now)
-    record = _find(session, new.id)
+    record = record_of(session, new.id)
     must_own(by, record.made_by, f"session {new.id}")
     stored = _session(record)
     if stored != new:

@@ -94,9 +94,10 @@ def test_a_token_has_the_rights_of_its_role(
     session = a_session()
     put_phone(lab, **admin)
     lab.post("/sessions", content=session.model_dump_json(), headers={**JSON, **admin})
+    own = a_session()
     bodies = {
-        "/sessions": a_session(),
-        f"/sessions/{session.id}/timings": a_timing(),
+        "/sessions": own,
+        f"/sessions/{own.id}/timings": a_timing(),
         "/audits": an_audit(),
     }
     for path in ("/", "/devices", "/lut/phone", "/devices/phone", f"/sessions/{session.id}"):
