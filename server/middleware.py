@@ -10,6 +10,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.locality import peer
+from server.roles import NOBODY
+
 REQUEST_ID = "X-Request-ID"
 _READABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -64,8 +67,11 @@ class RequestLog:
             try:
                 await self._app(scope, receive, send_with_headers)
             finally:
+                caller = scope["state"].get("caller", NOBODY)
                 log.info(
                     "request",
+                    client=peer(scope),
+                    who=caller.name,
                     method=scope["method"],
                     path=scope["path"],
                     status=status,
