@@ -32,6 +32,8 @@ BROWSER_HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 
+LISTENED_TO = 4  # times the limit
+
 log = structlog.get_logger(__name__)
 
 
@@ -80,7 +82,10 @@ class RequestLog:
 
 
 class BodyLimit:
-    """Stops reading a body that is too large, and never begins one that says it is.
+    """Stops reading a body that is too large, and never begins one that says it is much too large.
+
+    One that is somewhat too large is read to its end: a proxy that is still sending takes the
+    connection's end for a fault of the server's, and its client would try again for ever.
 
     FastAPI's own limit answers in plain text; an exception from here becomes a problem document.
     """
@@ -97,6 +102,8 @@ class BodyLimit:
         async def receive_within_limit() -> Message:
             nonlocal seen_bytes
             if told_bytes > self._most_bytes:
+                if told_bytes <= LISTENED_TO * self._most_bytes:
+                    await _drain(receive)
                 raise self._too_large()
             message = await receive()
             seen_bytes += len(message.get("body", b""))
@@ -111,3 +118,9 @@ class BodyLimit:
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             f"the body is larger than {self._most_bytes} bytes; post less at once",
         )
+
+
+async def _drain(receive: Receive) -> None:
+    more = True
+    while more:
+        more = (await receive()).get("more_body", False)
