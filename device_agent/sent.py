@@ -20,20 +20,20 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What became of the outbox: `refused` for good, or `waiting` for the next time."""
+    """What became of the outbox: `refused` for good, or `waiting` for the next time.
+
+    `clocks_differ`: the server takes for the future what is past here, and would take for it
+    whatever is measured now.
+    """
 
     accepted: int
     refused: tuple[Kept, ...]
     waiting: tuple[Kept, ...]
+    clocks_differ: bool = False
 
     @property
     def kept(self) -> tuple[Kept, ...]:
         return self.refused + self.waiting
-
-    @property
-    def clock_is_wrong(self) -> bool:
-        """Whether whatever is measured now would be refused too, for its time."""
-        return any(each.type == WRONG_CLOCK for each in self.waiting)
 
     @property
     def lines(self) -> tuple[str, ...]:

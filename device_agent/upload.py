@@ -6,6 +6,7 @@ reason; neither holds up the others.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID
 
@@ -66,7 +67,14 @@ def send(
         sending.check_answered()
     except ServerUnreachable as error:
         raise ServerUnreachable(f"{error}. {left_behind(journal, client.server)}") from error
-    return Sent(sending.accepted, tuple(sending.refused), tuple(sending.waiting))
+    except _NoAccess as refused:
+        refusal = refused.refusal
+        raise RequestRefused(
+            f"{refusal}. {left_behind(journal, client.server)}", status=refusal.status
+        ) from refusal
+    return Sent(
+        sending.accepted, tuple(sending.refused), tuple(sending.waiting), sending.clocks_differ
+    )
 
 
 def batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
@@ -83,6 +91,14 @@ def batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
         yield batch
 
 
+class _NoAccess(Exception):
+    """The server takes nothing from this agent, whatever it posts."""
+
+    def __init__(self, refusal: RequestRefused) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
+
+
 class _Sending:
     """One send: what became of each result so far, and what the server has been told already."""
 
@@ -92,6 +108,7 @@ class _Sending:
         self.accepted = 0
         self.refused: list[Kept] = []
         self.waiting: list[Kept] = []
+        self.clocks_differ = False
         self._journal = journal
         self._client = client
         self._patience_s = patience_s
@@ -150,7 +167,7 @@ class _Sending:
             if isinstance(error, RequestRefused) and error.status == 409:
                 self._refuse(Kept(each, what, str(error)) for each in results)
             else:
-                self._leave(results, what, error)
+                self._leave(results, what, error, at=session.ended_at or session.started_at)
             return False
         return True
 
@@ -212,6 +229,7 @@ class _Sending:
                 continue
             reason = f"{self._client.server}: {problem.detail}"
             kept = Kept(timing.id, key, reason, problem.type)
+            self._compare_clocks(problem.type, timing.measured_at)
             is_final = problem.status in _FINAL and problem.type not in _MAY_PASS
             (refused if is_final else self.waiting).append(kept)
         self._journal.mark_sent(stored)
@@ -226,7 +244,7 @@ class _Sending:
             if refusal.status in _FINAL and refusal.type not in _MAY_PASS:
                 self._refuse([Kept(audit.id, what, str(refusal))])
             else:
-                self._leave([audit.id], what, refusal)
+                self._leave([audit.id], what, refusal, at=audit.ended_at)
         except ServerAnsweredNonsense as error:
             self._leave([audit.id], what, error)
         else:
@@ -239,9 +257,16 @@ class _Sending:
         self.refused += refused
 
     def _leave(
-        self, results: Iterable[UUID], what: str, error: RequestRefused | ServerAnsweredNonsense
+        self,
+        results: Iterable[UUID],
+        what: str,
+        error: RequestRefused | ServerAnsweredNonsense,
+        *,
+        at: datetime | None = None,
     ) -> None:
+        """They wait for the next time; `at` is the time they tell."""
         kind = error.type if isinstance(error, RequestRefused) else None
+        self._compare_clocks(kind, at)
         reason = str(error)
         if error.status == _TOO_LARGE:
             reason = (
@@ -253,15 +278,15 @@ class _Sending:
             reason += "; the agent's next run on that device registers it"
         self.waiting += [Kept(each, what, reason, kind) for each in results]
 
+    def _compare_clocks(self, kind: str | None, at: datetime | None) -> None:
+        """What was measured while this clock was wrong says nothing of how it goes now."""
+        if kind == WRONG_CLOCK and at is not None and at.year >= 2000:
+            self.clocks_differ |= at <= datetime.now(UTC)
+
     def _must_have_access(self, error: RequestRefused | ServerAnsweredNonsense) -> None:
         """What is refused before any result is named is refused for all of them."""
         if isinstance(error, RequestRefused) and error.status in _ACCESS:
-            raise self._no_access(error) from error
-
-    def _no_access(self, refusal: RequestRefused) -> RequestRefused:
-        return RequestRefused(
-            f"{refusal}. {left_behind(self._journal, self._client.server)}", status=refusal.status
-        )
+            raise _NoAccess(error) from error
 
     def _ask(self, call: Callable[[], Answer], *, is_one: bool = True) -> Answer:
         """What the server answers, however long it is away, if that is not for too long.
@@ -298,7 +323,7 @@ class _Sending:
             elif isinstance(error, RequestRefused):
                 self._answered = True
                 if error.status == 401:
-                    raise self._no_access(error) from error
+                    raise _NoAccess(error) from error
             raise
         self._answered = True
         return answer

@@ -186,7 +186,7 @@ class Workplace:
         if not sent.kept:
             return
         told = f"{'; '.join(sent.lines)}. {what_to_do(server)}"
-        if sent.clock_is_wrong or any(each.id in must_store for each in sent.kept):
+        if sent.clocks_differ or any(each.id in must_store for each in sent.kept):
             raise NotStored(told)
         screen.console.print(told, markup=False, highlight=False)
 
