@@ -1,5 +1,7 @@
 """Processes that tests kill at any moment and start again."""
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -9,13 +11,17 @@ LIMIT_S = 120.0
 
 
 class OwnServer:
-    """A server that comes back at the same address, with the same database."""
+    """A server that comes back at the same address, with the same database.
 
-    def __init__(self, database_url: str) -> None:
+    `rate` is that of its settings: so many writes a second of one sender, 0 for no limit.
+    """
+
+    def __init__(self, database_url: str, *, rate: int | None = None) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self._port = free.getsockname()[1]
         self._database_url = database_url
+        self._environment = os.environ | ({} if rate is None else {"PHONEBOOK_RATE": str(rate)})
         self.address = f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
@@ -25,12 +31,19 @@ class OwnServer:
                 *(sys.executable, "-m", "server", "--port", str(self._port)),
                 *("--database-url", self._database_url),
             ],
+            env=self._environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
         )
         assert self._process.stdout is not None
         assert self.address in self._process.stdout.readline()
+
+    def stop(self) -> None:
+        """End it as its keeper does."""
+        self._process.terminate()
+        self._process.communicate(timeout=LIMIT_S)
+        assert self._process.returncode in (0, -signal.SIGTERM)
 
     def kill(self) -> None:
         self._process.kill()
