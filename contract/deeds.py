@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from contract.values import Value
 
@@ -22,10 +22,16 @@ What = Literal[
 ]
 
 
+class Reason(Value):
+    """Why somebody does what others will wonder about."""
+
+    reason: str = Field(min_length=1, max_length=1000)
+
+
 class Deed(Value):
     """One line of the log. `who` is a token's name, null for the server's computer without one.
 
-    `subject` is the name or id of what it was done to; `detail` has the reason, where one was given.
+    `subject` is the name or id of what it was done to, `detail` the reason where one was given.
     """
 
     id: int

@@ -27,7 +27,7 @@ class Answer:
     def response(
         self, if_none_match: str, accept_encoding: str, *, immutable: bool = False
     ) -> Response:
-        """The body, compressed for whoever takes that, or 304 to a client that has this content."""
+        """The body, compressed for whoever takes that, or 304 to whoever has this content."""
         headers = {
             "ETag": self._tag,
             "Cache-Control": FOR_GOOD if immutable else "no-cache",

@@ -11,7 +11,7 @@ from starlette.staticfiles import StaticFiles
 
 from server import api_schema, logs, problems
 from server.access import Access
-from server.answers import Answers, Kept
+from server.answers import Answers
 from server.clock import Clock, utc_now
 from server.database import Database
 from server.db import open_database
@@ -23,6 +23,7 @@ from server.routes import (
     assets,
     audits,
     compare,
+    deeds,
     devices,
     export,
     fleet,
@@ -37,7 +38,7 @@ from server.routes import (
     tables,
 )
 from server.settings import Settings
-from server.store.history import History
+from server.store.history import Histories
 from server.tokens import require_one
 
 STATIC = Path(__file__).parent / "static"
@@ -69,14 +70,14 @@ def create_app(
     app.state.database = database
     app.state.metrics = metrics
     app.state.answers = Answers()
-    app.state.histories = Kept[History]()
+    app.state.histories = Histories()
     app.state.clock = clock
     app.state.listeners = Listeners(database, clock)
     problems.install(app)
     api_schema.install(app)
     for part in (
         search_pages,  # before the API, whose addresses it shares
-        *(devices, sessions, imports, audits, tables, jobs, agents, searches),
+        *(devices, sessions, imports, audits, tables, jobs, agents, searches, deeds),
         *(health, pages, compare, networks, export, fleet, assets),
     ):
         app.include_router(part.router)

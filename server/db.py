@@ -181,8 +181,12 @@ def writing(engine: Engine) -> sessionmaker[Session]:
 
 
 def reading(engine: Engine) -> sessionmaker[Session]:
-    """Sessions that never wait for a writer, and cannot write to PostgreSQL."""
-    return sessionmaker(engine.execution_options(reads_only=True, postgresql_readonly=True))
+    """Sessions that see the database at one moment, never wait for a writer, and cannot write to
+    PostgreSQL."""
+    options: dict[str, Any] = {"reads_only": True}
+    if engine.dialect.name == "postgresql":
+        options |= {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}
+    return sessionmaker(engine.execution_options(**options))
 
 
 def glancing(engine: Engine) -> Engine:
@@ -200,8 +204,5 @@ def takes_writes(engine: Engine) -> bool:
     if engine.dialect.name == "sqlite":
         return os.access(engine.url.database or "", os.W_OK)
     with engine.connect() as connection:
-        return connection.exec_driver_sql(
-            "SHOW default_transaction_read_only"
-        ).scalar() == "off" and not (
-            connection.exec_driver_sql("SELECT pg_is_in_recovery()").scalar()
-        )
+        asked = "SELECT current_setting('transaction_read_only') = 'off'"
+        return bool(connection.exec_driver_sql(asked).scalar())

@@ -4,16 +4,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session as DbSession
 
 from contract.estimates import CALM
 from contract.timings import Origin, Runtime
-from server.answers import Kept
 from server.charts import Axis, Chart, Column
 from server.links import step_of
-from server.store.history import History, Step, history, tables
-from server.tables import DeviceRecord
+from server.store.history import Histories, History, Step, tables
 from server.words import counted, runtime_brief
 
 Direction = Literal["slower", "faster", "both"]
@@ -21,13 +18,11 @@ MOST_STEPS = 200
 
 
 class Past:
-    """The histories of all tables; each is kept until its device's tables change."""
+    """The histories of all tables, as they are at the session's moment."""
 
-    def __init__(self, session: DbSession, kept: Kept[History]) -> None:
+    def __init__(self, session: DbSession, histories: Histories) -> None:
         self._session = session
-        self._kept = kept
-        found = session.execute(select(DeviceRecord.name, DeviceRecord.revision))
-        self._revisions = {name: revision for name, revision in found}
+        self._histories = histories
         self.tables = {
             "/".join((device, runtime.key, origin)): (device, runtime, origin)
             for device, runtime, origin in tables(session)
@@ -35,11 +30,7 @@ class Past:
 
     def of(self, device: str, runtime: Runtime, origin: Origin) -> History:
         """One table's history."""
-        return self._kept.get(
-            (device, runtime.key, origin),
-            lambda: history(self._session, device, runtime, origin),
-            version=self._revisions[device],
-        )
+        return self._histories.of(self._session, device, runtime, origin)
 
     def everything(self) -> list[History]:
         """Every table's history."""

@@ -15,7 +15,7 @@ from server.errors import unknown
 from server.links import operator_url, table_url
 from server.steps import levels
 from server.store.devices import device, nothing_measured
-from server.store.history import MOST_IN_SERIES, Step, history
+from server.store.history import Step, history
 from server.store.samples import MeasuredTiming, OperatorRow, rows_everywhere, timings
 from server.store.spaces import find_operator, spaces_of
 from server.views import chosen_summary
@@ -93,8 +93,8 @@ def operator_view(
     newest = timings(session, name, summary.key, origin, key)
     everywhere = rows_everywhere(session, key)
     here = (name, summary.key, origin)
-    past = history(session, name, summary.runtime, origin, operator=key)
-    points = past.points.get(key, [])[-MOST_IN_SERIES:]
+    past = history(session, name, summary.runtime, origin, key)
+    points = past.points.get(key, ())
     kept = [timing for timing in newest if timing.rounds_us]
     shown = _shown(newest, wanted) if wanted else next(iter(kept), None)
     charts = []

@@ -115,7 +115,7 @@ def _answer(
     if asks_for_page(request):
         return refusal_page(request, status, document.detail, headers=headers)
     return JSONResponse(
-        document.model_dump(mode="json"), status, headers=headers, media_type=MEDIA_TYPE
+        document.model_dump(mode="json"), status.value, headers=headers, media_type=MEDIA_TYPE
     )
 
 

@@ -3,7 +3,7 @@
 from typing import Literal, get_args
 
 from fastapi import Request, Response
-from fastapi.responses import RedirectResponse, StreamingResponse
+from fastapi.responses import RedirectResponse
 from sqlalchemy.orm import Session as DbSession
 
 from contract.jobs import LEASE, JobState
@@ -56,11 +56,7 @@ def fleet_page(
 async def fleet_events(request: Request) -> Response:
     """A word whenever the fleet has changed, as server-sent events."""
     listeners: Listeners = request.app.state.listeners
-    return StreamingResponse(
-        listeners.stream(),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
+    return listeners.stream()
 
 
 @router.get("/queue")

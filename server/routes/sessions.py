@@ -5,6 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Response
 from sqlalchemy.orm import Session as DbSession
 
+from contract.deeds import Reason
 from contract.tables import SessionReport
 from contract.timings import (
     BatchReport,
@@ -20,7 +21,7 @@ from server.clock import Now
 from server.database import Store, reads, writes
 from server.errors import Refusal, Unprocessable
 from server.intake import take_in
-from server.store import measurements
+from server.store import measurements, withdrawals
 
 router = APIRouter(
     tags=["measuring"],
@@ -91,3 +92,22 @@ async def add_timings(
             for new, answer in zip(batch.timings, answers, strict=True)
         )
     )
+
+
+ADMIN = [Depends(needs("admin"))]
+
+
+@router.post("/sessions/{session_id}/withdraw", dependencies=ADMIN)
+@writes
+def withdraw(session_id: UUID, why: Reason, session: DbSession, by: By, now: Now) -> SessionReport:
+    """Let a session count for nothing: rows become what they were without it."""
+    return withdrawals.withdraw(session, session_id, why.reason, by, now)
+
+
+@router.post("/sessions/{session_id}/bring-back", dependencies=ADMIN)
+@writes
+def bring_back(
+    session_id: UUID, why: Reason, session: DbSession, by: By, now: Now
+) -> SessionReport:
+    """Let a withdrawn session count again."""
+    return withdrawals.bring_back(session, session_id, why.reason, by, now)

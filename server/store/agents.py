@@ -36,12 +36,13 @@ def announce(
     created = insert_once(session, AgentRecord, {"id": agent_id, "made_by": by.name, **values})
     if created:
         note(session, by, "announced the agent", agent_id, now, detail=description.host)
-    record = heard_from(session, agent_id, by, now)
-    record.made_by = record.made_by or by.name
-    record.host, record.version = description.host, description.version
+    must_own(by, session.get_one(AgentRecord, agent_id).made_by, f"agent {agent_id}")
     told = set(description.units)
     if set(_units(session, [agent_id])[agent_id]) != told:
         _move_units(session, agent_id, told, now)
+    record = heard_from(session, agent_id, by, now)
+    record.made_by = record.made_by or by.name
+    record.host, record.version = description.host, description.version
     return _reports(session, [record])[0], created
 
 

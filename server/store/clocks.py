@@ -12,7 +12,7 @@ CLOCK_START = datetime(2000, 1, 1, tzinfo=UTC)
 def check_clock(field: str, moment: datetime, now: datetime) -> None:
     """Refuse what cannot be the time of a measurement.
 
-    A row from the future would be served until that time has come, and one from 1970 replaces none.
+    A row from the future would be served until that time, and one from 1970 replaces none.
 
     Raises:
         Unprocessable: the time is before 2000, or more than five minutes ahead of this clock.

@@ -131,7 +131,7 @@ def _summaries(session: Session, which: ColumnElement[bool], origin: Origin) -> 
     for name, runtime, space in session.execute(
         select(SessionRecord.device, SessionRecord.runtime, SessionRecord.space)
         .join(DeviceRecord, DeviceRecord.name == SessionRecord.device)
-        .where(which, SessionRecord.origin == origin)
+        .where(which, SessionRecord.origin == origin, SessionRecord.withdrawn_at.is_(None))
         .distinct()
     ):
         spaces_of[name, runtime].add(space)

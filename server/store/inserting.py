@@ -39,9 +39,9 @@ def keep_newest(
     The operators that have these values now.
     """
     key = [column.name for column in inspect(record).primary_key]
-    statement = _insert(session, record)
-    new = statement.excluded
-    statement = statement.on_conflict_do_update(
+    inserted = _insert(session, record)
+    new = inserted.excluded
+    statement = inserted.on_conflict_do_update(
         index_elements=key,
         set_={name: new[name] for name in rows[0] if name not in key},
         where=record.measured_at <= new.measured_at,

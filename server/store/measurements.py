@@ -149,7 +149,7 @@ def add_timings(
         ],
     )
     added = [each for each in found if each[0].id in inserted]
-    if added and sitting.withdrawn_at is None:
+    if added:
         _bring_up_to_date(session, sitting, added, now)
     outcomes = {
         new.id: Outcome(
@@ -186,7 +186,7 @@ def find_session(session: DbSession, session_id: UUID) -> Session:
     Raises:
         NotFound: no such session.
     """
-    return _session(_find(session, session_id))
+    return _session(record_of(session, session_id))
 
 
 def sessions(session: DbSession, device: str) -> list[Session]:
@@ -213,7 +213,7 @@ def session_report(session: DbSession, session_id: UUID) -> SessionReport:
         NotFound: no such session.
         Unprocessable: samples that an older version stored have no estimate.
     """
-    record = _find(session, session_id)
+    record = record_of(session, session_id)
     sitting = _session(record)
     records = {
         record.operator: record
@@ -232,7 +232,12 @@ def session_report(session: DbSession, session_id: UUID) -> SessionReport:
     )
 
 
-def _find(session: DbSession, session_id: UUID) -> SessionRecord:
+def record_of(session: DbSession, session_id: UUID) -> SessionRecord:
+    """The session as it is stored.
+
+    Raises:
+        NotFound: no such session.
+    """
     record = session.get(SessionRecord, session_id)
     if record is None:
         raise NotFound(
@@ -271,14 +276,17 @@ def _stored(record: TimingRecord) -> StoredTiming:
         id=record.id,
         session=record.session,
         operator=record.operator,
-        estimate=(
-            Estimate.model_validate(record.figures)
-            if record.figures
-            else estimate_of(record.operator, record.rounds_us or (), record.drift or ())
-        ),
+        estimate=kept_estimate(record),
         failure=failure or None,
         samples_dropped_at=record.samples_dropped_at,
     )
+
+
+def kept_estimate(record: TimingRecord) -> Estimate | None:
+    """A timing's figures as they were kept with it, or computed of what an old version stored."""
+    if record.figures:
+        return Estimate.model_validate(record.figures)
+    return estimate_of(record.operator, record.rounds_us or (), record.drift or ())
 
 
 def estimate_of(
@@ -298,7 +306,7 @@ def estimate_of(
 
 
 def _to_add_to(session: DbSession, session_id: UUID, by: Caller) -> SessionRecord:
-    record = _find(session, session_id)
+    record = record_of(session, session_id)
     must_own(by, record.made_by, f"session {session_id}")
     return record
 
@@ -339,8 +347,14 @@ def _bring_up_to_date(
     added: Sequence[tuple[Timing, Estimate | None]],
     now: datetime,
 ) -> None:
-    """Replace the operators' rows or failures, unless later measurements made them."""
+    """Replace the operators' rows or failures, unless later measurements made them.
+
+    Nobody can withdraw the session between the look and the end of the transaction.
+    """
     revision = count_change(session, sitting.device)
+    session.refresh(sitting, ["withdrawn_at"])
+    if sitting.withdrawn_at is not None:
+        return
     table = {"device": sitting.device, "runtime": sitting.runtime, "origin": sitting.origin}
     good = [
         Figures(new.operator.key, sitting.id, new.measured_at, figures)

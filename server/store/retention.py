@@ -43,7 +43,12 @@ def old_samples(
     while True:
         with reading() as session:
             found = session.execute(
-                select(TimingRecord.id, TimingRecord.rounds_us, TimingRecord.drift)
+                select(
+                    TimingRecord.id,
+                    TimingRecord.rounds_us,
+                    TimingRecord.drift,
+                    TimingRecord.figures,
+                )
                 .where(*_has_samples(before), *(() if last is None else (TimingRecord.id > last,)))
                 .order_by(TimingRecord.id)
                 .limit(BATCH)
@@ -54,10 +59,14 @@ def old_samples(
         yield tuple(
             OldSamples(
                 id=id,
-                figures=_figures(rounds_us or (), drift or ()),
+                figures=(
+                    Estimate.model_validate(figures)
+                    if figures
+                    else _figures(rounds_us or (), drift or ())
+                ),
                 digest=samples_digest(rounds_us, drift),
             )
-            for id, rounds_us, drift in found
+            for id, rounds_us, drift, figures in found
         )
 
 

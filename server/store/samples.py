@@ -57,6 +57,7 @@ def timings(
             SessionRecord.device == device,
             SessionRecord.runtime == runtime,
             SessionRecord.origin == origin,
+            SessionRecord.withdrawn_at.is_(None),
             TimingRecord.operator == operator,
         )
         .order_by(TimingRecord.measured_at.desc(), TimingRecord.id)

@@ -16,6 +16,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
 from contract.jobs import LEASE
+from server.database import Database
 from server.db import reading
 from server.errors import NotReady
 from server.events import MOST_LISTENERS, Listeners
@@ -103,16 +104,15 @@ def test_the_queue_is_filtered_by_state_device_and_work(fleet: Fleet, client: Te
 def test_too_many_listeners_are_refused_and_readers_alone_may_listen(
     engine: Engine, clock: Clock
 ) -> None:
-    listeners = Listeners(reading(engine), clock)
-
     async def listen() -> None:
+        listeners = Listeners(Database(engine), clock)
         streams = [listeners.stream() for _ in range(MOST_LISTENERS)]
         for stream in streams:
-            assert (await anext(stream)).startswith("event: fleet")
+            assert str(await anext(aiter(stream.body_iterator))).startswith("event: fleet")
         with pytest.raises(NotReady, match="follow the fleet already"):
             listeners.stream()
-        await streams[0].aclose()  # who leaves makes room
-        assert (await anext(listeners.stream())).startswith("event: fleet")
+        listeners.leave()  # who leaves makes room
+        assert str(await anext(aiter(listeners.stream().body_iterator))).startswith("event: fleet")
 
     with ThreadPoolExecutor(1) as thread:  # this one may have a browser's event loop
         thread.submit(lambda: asyncio.run(listen())).result()

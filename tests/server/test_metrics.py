@@ -86,10 +86,10 @@ def test_each_application_has_figures_of_its_own(client: TestClient, engine: Eng
 
 def test_a_failure_of_the_server_is_counted_as_one(client: TestClient, agent: Agent) -> None:
     agent.begin()
-    client.app.state.reading = None  # type: ignore[attr-defined]  # TestClient knows only ASGI
-    assert client.get("/sessions?device=phone").status_code == 500
+    client.app.state.answers = None  # type: ignore[attr-defined]  # TestClient knows only ASGI
+    assert client.get("/lut/phone").status_code == 500
     found = samples(client)
-    assert value(found, "requests_total", method="GET", route="/sessions", status="500") == 1
+    assert value(found, "requests_total", method="GET", route="/lut/{device}", status="500") == 1
 
 
 def test_without_a_database_the_figures_say_so() -> None:
