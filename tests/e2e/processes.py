@@ -1,11 +1,15 @@
 """Processes that tests kill at any moment and start again."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 LIMIT_S = 120.0
 
@@ -74,3 +78,25 @@ class RestlessAgent:
         (self._folder / "finish").touch()
         _, errors = self._process.communicate(timeout=LIMIT_S)
         assert self._process.returncode == 0, errors
+
+
+@contextmanager
+def asked_for_health(server: str) -> Iterator[list[float]]:
+    """Meanwhile a process asks every 50 ms. In the end the list has how many seconds each answer
+    took."""
+    took_s: list[float] = []
+    url = urlsplit(server)
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.e2e.watching", str(url.hostname), str(url.port)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "began\n"
+        try:
+            yield took_s
+        finally:
+            told, _ = process.communicate(timeout=LIMIT_S)
+        assert process.returncode == 0
+        took_s += json.loads(told)
