@@ -50,7 +50,9 @@ def serve(
     prepare(engine)
     local = is_loopback(settings.host)
     if not local:
-        require_one(engine, settings.host)
+        require_one(engine, f"{settings.host} can be reached by others")
+    elif not settings.spares_tokens:
+        require_one(engine, "nobody may do without a token here, as it is set")
     with listen(settings.host, settings.port) as listener:
         address = f"http://{_in_url(settings.host)}:{listener.getsockname()[1]}"
         application = create_app(engine, settings, local=local)

@@ -35,12 +35,14 @@ from server.routes import (
     search_pages,
     searches,
     sessions,
+    sign_in,
     tables,
 )
 from server.settings import Settings
 from server.store.history import Histories
 from server.store.versions import Versions
 from server.tokens import require_one
+from server.uses import Uses
 
 STATIC = Path(__file__).parent / "static"
 SUMMARY = "How long does this operator take on that phone? Durations are in microseconds."
@@ -61,9 +63,10 @@ def create_app(
         summary=SUMMARY,
         favicon_url="/static/favicon.svg",
         middleware=[
+            Middleware(Uses, database=database, clock=clock),
             Middleware(RequestLog),
             Middleware(RequestMetrics, metrics=metrics),
-            Middleware(Access, database=database, settings=settings, local=local),
+            Middleware(Access, database=database, settings=settings, local=local, clock=clock),
             Middleware(GZipMiddleware, minimum_size=1000, compresslevel=4),
             Middleware(BodyLimit, most_bytes=settings.max_body_bytes),
         ],
@@ -80,7 +83,7 @@ def create_app(
     for part in (
         search_pages,  # before the API, whose addresses it shares
         *(devices, sessions, imports, audits, tables, jobs, agents, searches, deeds),
-        *(health, pages, compare, networks, export, fleet, assets),
+        *(health, sign_in, pages, compare, networks, export, fleet, assets),
     ):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
@@ -98,5 +101,5 @@ def app_from_env() -> FastAPI:
     logs.configure()
     settings = Settings()
     engine = open_database(settings.database_url)
-    require_one(engine, "a server under uvicorn")
+    require_one(engine, "a server under uvicorn can be reached by others")
     return create_app(engine, settings)
