@@ -168,7 +168,7 @@ def test_a_batch_is_as_large_as_a_post_may_be() -> None:
 
 def test_many_timings_take_few_posts(empty: Journal, database: Path) -> None:
     session = fake_session()
-    timings = timings_of(session, range(99), samples=500)
+    timings = timings_of(session, range(99), samples=100)
     with serving(database) as address, before(address) as (proxy, through):
         measured(empty, through, timings, session=session)
         with table_client(through) as client:
@@ -375,7 +375,7 @@ def test_a_database_replaced_in_the_midst_of_sending_gets_session_and_results(
     empty: Journal, tmp_path: Path
 ) -> None:
     session = fake_session()
-    timings = timings_of(session, range(99), samples=500)
+    timings = timings_of(session, range(99), samples=100)
     with (
         serving(tmp_path / "old.db") as old,
         serving(tmp_path / "new.db") as new,
