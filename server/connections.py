@@ -26,7 +26,7 @@ FILES_EACH = 2  # the connection, and a file that is sent over it
 OTHER_FILES = 128  # the database, what Python has open, newcomers that are not counted yet
 MOST_HEAD_BYTES = 16 * 1024
 HEAD_S = 10.0
-TAKING_S = 30.0
+TAKING_S = 60.0
 RETRY_S = 5
 # asyncio takes in so many before it looks at any of them; the others wait in the system.
 ACCEPTED_AT_ONCE = 8
