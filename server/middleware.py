@@ -9,6 +9,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.locality import peer
 from server.roles import NOBODY, Caller
 
 REQUEST_ID = "X-Request-ID"
@@ -67,6 +68,7 @@ class RequestLog:
             finally:
                 log.info(
                     "request",
+                    client=peer(scope),
                     method=scope["method"],
                     path=scope["path"],
                     status=status,
