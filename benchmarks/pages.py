@@ -16,22 +16,20 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
-from uuid import uuid4
 
 import httpx
 import uvicorn
 from playwright.sync_api import Browser, sync_playwright
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import Connection, insert, text, update
+from sqlalchemy import text
 
 from benchmarks.searches_data import add_searches
-from benchmarks.service_data import FIGURES, RUNTIME, SPACE, fill
+from benchmarks.service_data import SPACE, fill
+from benchmarks.sessions_data import add_sessions
 from contract.cli import command_line, main
-from contract.tables import Row
 from server import logs
 from server.__main__ import listen
 from server.answers import Kept
@@ -39,14 +37,9 @@ from server.app import create_app
 from server.db import open_database
 from server.settings import Settings
 from server.store.history import History
-from server.store.snapshots import canonical
-from server.tables import DeviceRecord, RowRecord, RowVersion, SessionRecord, TimingRecord
 
 DEVICE = "large"
 OPERATORS = 5_000
-AGAIN = 40  # operators of a session
-KEPT_SESSIONS = 8  # that have raw samples
-ROUNDS, SAMPLES = 40, 10
 PAGES = {
     "overview": "/",
     "device": f"/devices/{DEVICE}?space={SPACE.name}",
@@ -122,7 +115,7 @@ def served(folder: Path, sessions: int) -> Iterator[tuple[str, Kept[History]]]:
     engine = open_database(f"sqlite:///{folder}/pages.db")
     fill(engine, rows={DEVICE: OPERATORS}, history=0)
     with engine.begin() as connection:
-        add_sessions(connection, sessions)
+        add_sessions(connection, DEVICE, sessions)
         add_searches(connection, DEVICE, SEARCHES)
         connection.execute(text("ANALYZE"))
     logs.configure()
@@ -138,57 +131,6 @@ def served(folder: Path, sessions: int) -> Iterator[tuple[str, Kept[History]]]:
             server.should_exit = True
             thread.join()
     engine.dispose()
-
-
-def add_sessions(connection: Connection, sessions: int) -> None:
-    """A session an hour, each with rows of some operators, of which a third are slower at last."""
-    began = datetime.now(UTC) - timedelta(hours=sessions)
-    keys = [operator.key for operator in SPACE.operators]
-    table = {"device": DEVICE, "runtime": RUNTIME.key, "origin": "measured"}
-    conditions = {"load_1min": 0.1, "clock_mhz": 2000.0, "temperature_c": 35.0}
-    revision = 1
-    samples = [[100.0 + number % 7 for number in range(SAMPLES)]] * ROUNDS
-    for number in range(sessions):
-        session, moment = uuid4(), began + timedelta(hours=number)
-        connection.execute(
-            insert(SessionRecord).values(
-                id=session,
-                device=DEVICE,
-                runtime=RUNTIME.key,
-                space=SPACE.name,
-                origin="measured",
-                effort="standard",
-                started_at=moment,
-                agent_version="0",
-                conditions=conditions,
-                unit=f"S{number % 3}",
-            )
-        )
-        versions, timings = [], []
-        for index in range(AGAIN):
-            key = keys[(number * AGAIN + index) % len(keys) if number % 2 else index]
-            slower = 1.2 if index % 3 == 0 and number > sessions * 0.95 else 1.0
-            figures = FIGURES.model_copy(
-                update={"latency_us": FIGURES.latency_us * slower * (1 + number % 5 / 1000)}
-            )
-            row = Row(
-                operator=key,
-                measured_at=moment,
-                origin="measured",
-                session=session,
-                **figures.model_dump(),
-            )
-            revision += 1
-            content = canonical(row.model_dump(mode="json"))
-            versions.append({**table, "operator": key, "revision": revision, "content": content})
-            if number >= sessions - KEPT_SESSIONS:
-                timing = {"id": uuid4(), "session": session, "operator": key}
-                timings.append({**timing, "measured_at": moment, "rounds_us": samples})
-        connection.execute(insert(RowVersion), versions)
-        if timings:
-            connection.execute(insert(TimingRecord), timings)
-    connection.execute(update(DeviceRecord).values(revision=revision))
-    connection.execute(update(RowRecord).values(version=revision))
 
 
 if __name__ == "__main__":

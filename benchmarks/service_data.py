@@ -1,4 +1,4 @@
-"""Databases for `benchmarks/service.py`: tables of many rows, and a long history behind them."""
+"""Databases for benchmarks: tables of many rows, and a long history behind them."""
 
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -7,9 +7,11 @@ from sqlalchemy import Connection, Engine, insert, text
 
 from contract.estimates import Estimate
 from contract.spaces import SPACE_NAMES, space
+from contract.tables import Row
 from contract.timings import Runtime
 from server.schema import upgrade
-from server.tables import DeviceRecord, RowRecord, SessionRecord
+from server.store.snapshots import canonical
+from server.tables import DeviceRecord, RowRecord, RowVersion, SessionRecord
 
 SPACE = space("fbnet-224")
 RUNTIME = Runtime(
@@ -34,6 +36,7 @@ FIGURES = Estimate(
     calm=350,
     rounds=40,
 )
+REVISION = 1  # of each device, which its rows came with
 SESSIONS_AT_ONCE = 5_000
 # Ids in order, which both databases append to their indexes: random ones take far longer to fill.
 _ID = {"sqlite": "printf('%032x', {})", "postgresql": "lpad(to_hex({}), 32, '0')::uuid"}
@@ -64,34 +67,48 @@ def _add_device(connection: Connection, device: str) -> None:
             os="None",
             registered_at=NOW,
             default_runtime=RUNTIME.key,
-            revision=1,
+            revision=REVISION,
         )
     )
 
 
 def _add_rows(connection: Connection, device: str, count: int) -> None:
     session = uuid4()
-    connection.execute(insert(SessionRecord).values(id=session, **_of_session(device)))
-    keys = list({op.key for name in SPACE_NAMES for op in space(name).operators})
+    connection.execute(insert(SessionRecord).values(id=session, **of_session(device)))
+    names = (SPACE.name, *SPACE_NAMES)  # what is posted for its operators replaces rows
+    keys = list(dict.fromkeys(op.key for name in names for op in space(name).operators))
     keys += [f"{keys[number % len(keys)]}-{number}" for number in range(count - len(keys))]
+    rows = [
+        Row(
+            operator=key,
+            measured_at=NOW,
+            origin="measured",
+            session=session,
+            **FIGURES.model_dump(),
+        )
+        for key in keys[:count]
+    ]
+    table = {"device": device, "runtime": RUNTIME.key}
     connection.execute(
-        insert(RowRecord),
+        insert(RowRecord), [{**table, **row.model_dump(), "version": REVISION} for row in rows]
+    )
+    connection.execute(
+        insert(RowVersion),
         [
             {
-                "device": device,
-                "runtime": RUNTIME.key,
-                "origin": "measured",
-                "operator": key,
-                "session": session,
-                "measured_at": NOW,
-                **FIGURES.model_dump(),
+                **table,
+                "origin": row.origin,
+                "operator": row.operator,
+                "revision": REVISION,
+                "content": canonical(row.model_dump(mode="json")),
             }
-            for key in keys[:count]
+            for row in rows
         ],
     )
 
 
-def _of_session(device: str) -> dict[str, object]:
+def of_session(device: str) -> dict[str, object]:
+    """A session's columns, without its id."""
     return {
         "device": device,
         "runtime": RUNTIME.key,
@@ -119,7 +136,7 @@ def _add_history(engine: Engine, device: str, timings: int) -> None:
         these = numbers.format(first=first, last=last)
         with engine.begin() as connection:
             connection.exec_driver_sql(
-                f"INSERT INTO sessions (id, {', '.join(_of_session(device))}) {these} "
+                f"INSERT INTO sessions (id, {', '.join(of_session(device))}) {these} "
                 f"SELECT {id_of('i')}, '{device}', '{RUNTIME.key}', '{SPACE.name}', 'measured', "
                 "'standard', '2026-01-01 00:00:00.000000', '0', '{}' FROM n"
             )

@@ -7,13 +7,21 @@ index sees to it that a unit is held by one job at most. An attempt's number is 
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session as DbSession
 
-from contract.jobs import LEASE, JobReport, Lease, LeaseRequest, Outcome, Renewal
+from contract.jobs import (
+    LEASE,
+    JobReport,
+    Lease,
+    LeaseRequest,
+    Outcome,
+    Renewal,
+    UnitDescription,
+)
 from server.errors import Conflict, Unprocessable
 from server.roles import Caller
-from server.store.agents import heard_from
+from server.store.agents import heard_from, withheld
 from server.store.inserting import insert_or_set
 from server.store.jobs import job_of, report, settle, taken
 from server.tables import JobRecord, UnitRecord
@@ -23,10 +31,12 @@ def lease(session: DbSession, request: LeaseRequest, by: Caller, now: datetime) 
     """The waiting job of highest priority, then the oldest, for a free unit; None without one.
 
     An agent that holds the unit already gets its own lease again, with the same attempt and the
-    same end: it was restarted, or lost the answer. Whoever else asks for that unit gets none.
+    same end: it was restarted, or lost the answer. Whoever else asks for that unit gets none, and
+    so does who asks for one that is `withheld`.
 
     Raises:
         NotFound: the agent never announced itself.
+        Forbidden: it is another token's.
     """
     heard_from(session, request.agent, by, now)
     unit = {
@@ -36,6 +46,9 @@ def lease(session: DbSession, request: LeaseRequest, by: Caller, now: datetime) 
         "lost_at": None,
     }
     insert_or_set(session, UnitRecord, unit, fields=["serial"])  # one at a time asks for a unit
+    asked = UnitDescription(device=request.device, serial=request.unit)
+    if withheld(session, [asked], request.agent, by, now):
+        return None
     _take_back(session, request.device, now)
     holder = session.scalars(
         select(JobRecord).where(
@@ -79,6 +92,7 @@ def renew(session: DbSession, job_id: UUID, renewal: Renewal, by: Caller, now: d
     Raises:
         NotFound: no such job.
         Conflict: the lease is lost.
+        Forbidden: the agent is another token's.
     """
     record = _held(session, job_id, renewal, by, now)
     record.expires_at = now + LEASE
@@ -95,6 +109,7 @@ def finish(
     Raises:
         NotFound: no such job.
         Conflict: the lease is lost.
+        Forbidden: the agent is another token's.
         Unprocessable: a network was measured, and its estimate is not told.
     """
     told = outcome.model_dump(mode="json")
@@ -120,14 +135,22 @@ def finish(
 
 
 def _take_back(session: DbSession, device: str, now: datetime) -> None:
-    """End the device's leases that ran out. Rows that another request is at are left to it."""
+    """End the device's leases that ran out. Rows that another request is at are left to it.
+
+    No lease lasts longer than one that begins now, even where the clock was set back since.
+    """
     lapsed = session.scalars(
         select(JobRecord)
-        .where(JobRecord.device == device, JobRecord.expires_at <= now)
+        .where(
+            JobRecord.device == device,
+            or_(JobRecord.expires_at <= now, JobRecord.expires_at > now + LEASE),
+        )
         .with_for_update(skip_locked=True)
     )
     for record in lapsed:
         settle(session, record, now)
+        if record.expires_at is not None:
+            record.expires_at = min(record.expires_at, now + LEASE)
 
 
 def _held(
@@ -138,6 +161,7 @@ def _held(
     Raises:
         NotFound: no such job.
         Conflict: it has not.
+        Forbidden: the agent is another token's.
     """
     record = taken(session, job_id, now)
     mine = (record.agent, record.attempts) == (claim.agent, claim.attempt)

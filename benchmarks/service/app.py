@@ -1,14 +1,15 @@
-"""The server that `benchmarks/service.py` measures: the product's application, and beside it
-constant answers of the same size through the same stack."""
+"""`python -m benchmarks.service.app URL`: the product's application, and beside it constant
+answers of the same size through the same stack."""
 
+import gzip
 import sys
+from typing import Annotated
 
 import uvicorn
-from fastapi import Response
+from fastapi import Header, Response
 
 from server import logs
 from server.__main__ import AnnouncingServer, listen
-from server.answers import Answers
 from server.app import create_app
 from server.db import open_database, reading
 from server.settings import Settings
@@ -27,20 +28,24 @@ def serve(database_url: str) -> None:
             .encode()
             for device in devices.devices(session)
         }
+    compressed = {device: gzip.compress(body, 6) for device, body in bodies.items()}
 
     @app.get("/constant/{device}")
-    def constant(device: str) -> Response:
+    def constant(device: str, accept_encoding: Annotated[str, Header()] = "") -> Response:
+        if "gzip" in accept_encoding:
+            headers = {"Content-Encoding": "gzip"}
+            return Response(compressed[device], media_type="application/json", headers=headers)
         return Response(bodies[device], media_type="application/json")
 
     @app.get("/forget")
-    def forget() -> None:
+    async def forget() -> None:
         """The next table is read and encoded anew, as after a new timing."""
-        app.state.answers = Answers()
+        app.state.answers.clear()
 
     with listen("127.0.0.1", 0) as listener:
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
-        port = str(listener.getsockname()[1])
-        server = AnnouncingServer(config, announcement=port, listeners=app.state.listeners)
+        announcement = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server = AnnouncingServer(config, announcement=announcement, listeners=app.state.listeners)
         server.run([listener])
 
 
