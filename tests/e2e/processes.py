@@ -46,7 +46,10 @@ class OwnServer:
     def stop(self) -> None:
         """End it as its keeper does."""
         self._process.terminate()
-        self._process.communicate(timeout=LIMIT_S)
+        try:
+            self._process.communicate(timeout=LIMIT_S)
+        finally:
+            self._process.kill()  # where it did not end
         assert self._process.returncode in (0, -signal.SIGTERM)
 
     def kill(self) -> None:

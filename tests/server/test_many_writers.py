@@ -1,13 +1,10 @@
 """Far more writers at once than the server has threads: each is answered, and so is everybody
 beside them."""
 
-import asyncio
-import ssl
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from itertools import cycle
 from uuid import UUID
 
@@ -21,7 +18,8 @@ from contract.imports import Import
 from contract.tables import LatencyTable
 from contract.timings import BatchReport, Session, Timing, TimingBatch
 from server.tables import TimingRecord
-from tests.e2e.processes import OwnServer, asked_for_health
+from tests.e2e.beside import CERTIFICATES, LIMIT_S, beside
+from tests.e2e.processes import OwnServer
 from tests.server.conftest import JSON
 from tests.server.making import PHONE, SPACE, a_session, a_timing
 
@@ -30,11 +28,6 @@ pytestmark = pytest.mark.timeout(120)
 WRITERS = 100
 SESSIONS = 4  # which measure the same operators, one after the other
 OPERATORS = SPACE.operators[: WRITERS // SESSIONS]
-LISTENERS = 20
-READERS = 4
-AT_ONCE_S = 1.0  # within which a server tells that it lives, whatever it is at
-LIMIT_S = 60.0
-CERTIFICATES = ssl.create_default_context()  # each client would read them anew
 
 Post = tuple[str, BaseModel]
 
@@ -99,61 +92,6 @@ class Writers:
         return [LatencyTable.model_validate_json(answer.content) for answer in answers]
 
 
-@dataclass
-class Met:
-    """What those met who were there beside the writers."""
-
-    health_s: list[float] = field(default_factory=list)
-    reads: Counter[int] = field(default_factory=Counter)
-    listening: int = 0  # streams that have told something
-    all_there: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def check(self) -> None:
-        assert max(self.health_s) < AT_ONCE_S
-        assert self.reads.keys() == {200}
-
-
-def beside(server: str, writing: Callable[[], None]) -> Met:
-    """What others meet who ask and listen while `writing` goes on."""
-    met = Met()
-
-    async def story() -> None:
-        async with (
-            httpx.AsyncClient(base_url=server, timeout=LIMIT_S, verify=CERTIFICATES) as http,
-            asyncio.TaskGroup() as group,
-        ):
-            others = [group.create_task(_read(http, met)) for _ in range(READERS)]
-            others += [group.create_task(_listen(http, met)) for _ in range(LISTENERS)]
-            try:
-                await asyncio.wait_for(met.all_there.wait(), LIMIT_S)
-                await asyncio.to_thread(writing)
-            finally:
-                for other in others:
-                    other.cancel()
-
-    with asked_for_health(server) as met.health_s:
-        asyncio.run(story())
-    return met
-
-
-async def _read(http: httpx.AsyncClient, met: Met) -> None:
-    while True:
-        met.reads[(await http.get("/lut/phone")).status_code] += 1
-        await asyncio.sleep(0.05)
-
-
-async def _listen(http: httpx.AsyncClient, met: Met) -> None:
-    async with http.stream("GET", "/fleet/events", timeout=None) as stream:
-        has_told = False
-        async for line in stream.aiter_lines():
-            if line.startswith("data:") and not has_told:
-                has_told = True
-                met.listening += 1
-                if met.listening == LISTENERS:
-                    met.all_there.set()
-    raise AssertionError("a stream ended while its listener was there")
-
-
 def the_writers() -> tuple[list[Session], list[tuple[UUID, Timing]]]:
     """Sessions a minute apart, and the timing that each writer has for one of them."""
     sessions = [a_session(minutes=number) for number in range(SESSIONS)]
@@ -215,7 +153,7 @@ def test_each_of_a_hundred_timings_is_stored_once_and_nobody_beside_waits(
             answers = writers.post(one_by_one(timings))
             assert Counter(each.status_code for each in answers) == {200: WRITERS}
 
-        beside(server, write).check()
+        beside(server, write, read="/lut/phone").check()
         check_rows(writers.tables(), sessions[-1], of_session(sessions[-1], timings))
     assert stored(engine) == sent(timings)
 
@@ -248,7 +186,7 @@ def test_each_timing_of_a_hundred_batches_is_stored_once_and_nobody_beside_waits
                     assert [each.id for each in outcomes] == [each.id for each in batch.timings]
                     assert not any(each.refused for each in outcomes)
 
-        beside(server, write).check()
+        beside(server, write, read="/lut/phone").check()
         check_rows(writers.tables(), sessions[-1], of_session(sessions[-1], timings))
     assert stored(engine) == sent(timings)
 
@@ -267,7 +205,7 @@ def test_two_servers_on_one_database_take_turns(
             swapped = [*one_by_one(timings[1:]), *one_by_one(timings[:1])]  # to the other server
             assert {each.status_code for each in writers.post(swapped)} == {200}
 
-        beside(server, write).check()
+        beside(server, write, read="/lut/phone").check()
         check_rows(writers.tables(), sessions[-1], of_session(sessions[-1], timings))
     assert stored(engine) == sent(timings)
 
@@ -284,7 +222,7 @@ def test_an_import_that_takes_long_keeps_no_writer_waiting(server: str, engine: 
             assert {each.status_code for each in (imported, *others)} == {201}
             assert max(each.elapsed for each in others) < imported.elapsed
 
-        beside(server, write).check()
+        beside(server, write, read="/lut/phone").check()
         for table in writers.tables("imported"):
             assert len(table.entries) == len(large.timings)
     assert len(stored(engine)) == len(timings) + len(large.timings)
