@@ -1,9 +1,37 @@
 """The base of every value that crosses a program's border."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
+
+_STRICT = ("int", "float", "bool")
+
+
+def _make_strict(schema: object) -> None:
+    """Every number and truth value within; dates and ids stay as JSON writes them."""
+    if isinstance(schema, dict):
+        if schema.get("type") in _STRICT:
+            schema["strict"] = True
+        for part in schema.values():
+            _make_strict(part)
+    elif isinstance(schema, list | tuple):
+        for part in schema:
+            _make_strict(part)
 
 
 class Value(BaseModel):
-    """Immutable, hashable, closed to fields it does not know, and free of NaN and infinity."""
+    """Immutable, hashable, closed to fields it does not know, and free of NaN and infinity.
+
+    Numbers are numbers: neither `"1"` nor `true` is taken for one.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        schema = handler(source)
+        _make_strict(schema)
+        return schema

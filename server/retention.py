@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from cyclopts import Parameter
+from sqlalchemy import Engine
 
 from contract.cli import command_line, main
 from contract.errors import PhonebookError
 from server.db import open_database, reading, shown, writing
-from server.schema import require_head
+from server.schema import explained, require_head
 from server.settings import read_settings
+from server.store.agents import count_away, forget_away
 from server.store.retention import count_samples, drop_samples, old_samples
 
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
@@ -33,15 +35,25 @@ def run(
         str | None, Parameter(help="SQLite or PostgreSQL [default: $PHONEBOOK_DATABASE_URL].")
     ] = None,
 ) -> None:
-    """Keep each old timing's figures and drop the samples that they were computed from."""
+    """Keep each old timing's figures and drop the samples that they were computed from.
+
+    Agents that were not heard of for so long are forgotten too, with their units.
+    """
     before = datetime.now(UTC) - age(older_than)
     engine = open_database(read_settings(database_url=database_url).database_url)
     require_head(engine)
+    with explained(engine):
+        _keep(engine, before, dry_run=dry_run)
+    engine.dispose()
+
+
+def _keep(engine: Engine, before: datetime, *, dry_run: bool) -> None:
     with reading(engine)() as session:
-        count = count_samples(session, before)
+        count, away = count_samples(session, before), count_away(session, before)
     timings = f"timings measured before {before:%Y-%m-%d %H:%M} UTC"
     if dry_run:
         _say(f"{count:,} {timings} have raw samples in {shown(engine.url)}; nothing was dropped")
+        _say(f"{away:,} agents were not heard of since; none was forgotten")
     else:
         dropped = kept = 0
         for batch in old_samples(reading(engine), before):
@@ -52,7 +64,9 @@ def run(
         _say(f"dropped the raw samples of {dropped:,} {timings}; their figures stay")
         if kept:
             _say(f"kept those of {kept:,} more, from which no figures can be computed")
-    engine.dispose()
+        with writing(engine).begin() as session:
+            agents, units = forget_away(session, before)
+        _say(f"forgot {agents:,} agents that were not heard of since, and {units:,} units")
 
 
 def age(words: str) -> timedelta:

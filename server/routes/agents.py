@@ -38,5 +38,5 @@ def announce(
 @router.get("/agents")
 @reads
 def list_agents(session: DbSession) -> list[AgentReport]:
-    """Every agent with its units, and when it was heard of last."""
+    """The 500 agents that were heard of last, with their units and when that was, by host."""
     return agents.agents(session)

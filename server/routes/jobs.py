@@ -34,10 +34,17 @@ def file_job(new: Job, response: Response, session: DbSession, by: By, now: Now)
 @router.get("/jobs")
 @reads
 def list_jobs(
-    session: DbSession, now: Now, device: str | None = None, state: JobState | None = None
+    session: DbSession,
+    now: Now,
+    device: str | None = None,
+    state: JobState | None = None,
+    before: UUID | None = None,
 ) -> list[JobReport]:
-    """The newest 100 jobs, newest first: all, or those of a device or in a state."""
-    return jobs.jobs(session, now, device=device, state=state)
+    """The newest 100 jobs, newest first: all, or those of a device or in a state.
+
+    `before` is the id of the last one of a page: the next page begins after it.
+    """
+    return jobs.jobs(session, now, device=device, state=state, before=before)
 
 
 @router.get("/jobs/{job_id}")

@@ -79,10 +79,14 @@ def list_searches(
     device: str | None = None,
     space: str | None = None,
     state: SearchState | None = None,
+    before: UUID | None = None,
 ) -> list[SearchSummary]:
-    """The newest 200 searches, newest first: all, or those for a device, in a space or state."""
+    """The newest 200 searches, newest first: all, or those for a device, in a space or state.
+
+    `before` is the id of the last one of a page: the next page begins after it.
+    """
     name = None if space is None else find_space(space).name
-    return searches.searches(session, device=device, space=name, state=state)
+    return searches.searches(session, device=device, space=name, state=state, before=before)
 
 
 @router.get("/searches/{search_id}")

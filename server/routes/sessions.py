@@ -32,9 +32,12 @@ router = APIRouter(
 
 @router.get("/sessions")
 @reads
-def list_sessions(device: str, session: DbSession) -> list[Session]:
-    """The newest 100 sessions of a device, newest first."""
-    return measurements.sessions(session, device)
+def list_sessions(device: str, session: DbSession, before: UUID | None = None) -> list[Session]:
+    """The newest 100 sessions of a device, newest first.
+
+    `before` is the id of the last one of a page: the next page begins after it.
+    """
+    return measurements.sessions(session, device, before=before)
 
 
 @router.get("/sessions/{session_id}")

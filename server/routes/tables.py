@@ -72,7 +72,7 @@ async def lut(
     With `snapshot`, an id that an earlier answer had, exactly the rows of that answer are served
     again, whatever was measured since; such an answer never changes.
     """
-    encode = _ENCODERS[format or ("csv" if "text/csv" in accept else "json")]
+    encode = _ENCODERS[format or ("csv" if prefers_csv(accept) else "json")]
 
     def answer_anew(session: DbSession) -> Answer:
         asked = lookup.ask(
@@ -137,6 +137,25 @@ def difference_of(
     else:
         now = lookup.ask(session, device, origin=origin, snapshot=after)
     return difference(old, lookup.read(session, now))
+
+
+def prefers_csv(accept: str) -> bool:
+    """Whether the header names CSV, and does not name JSON as better (RFC 9110, 12.5.1)."""
+    qualities = dict(map(_quality, accept.split(",")))
+    wanted = qualities.get("text/csv", 0.0)
+    return wanted > 0 and wanted >= qualities.get("application/json", 0.0)
+
+
+def _quality(media_range: str) -> tuple[str, float]:
+    """`text/csv; q=0.5` as its name and how much it is wanted; what is no number is 1."""
+    name, *parameters = (part.strip().lower() for part in media_range.split(";"))
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return name, float(parameter.removeprefix("q="))
+            except ValueError:
+                break
+    return name, 1.0
 
 
 def as_json(table: LatencyTable) -> Answer:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, tuple_, update
+from sqlalchemy import delete, exists, func, select, tuple_, update
 from sqlalchemy.orm import Session as DbSession
 
 from contract.jobs import AgentDescription, AgentReport, LostUnit, UnitDescription
@@ -14,7 +14,9 @@ from server.roles import Caller
 from server.store.deeds import note
 from server.store.inserting import insert_once, insert_or_set
 from server.store.owners import must_own
-from server.tables import AgentRecord, UnitRecord
+from server.tables import AgentRecord, JobRecord, UnitRecord
+
+MOST_AGENTS = 500  # in one listing
 
 
 def announce(
@@ -46,12 +48,44 @@ def announce(
     return _reports(session, [record])[0], created
 
 
-def agents(session: DbSession) -> list[AgentReport]:
-    """Every agent, by host, those heard of last first."""
-    records = session.scalars(
-        select(AgentRecord).order_by(AgentRecord.host, AgentRecord.seen_at.desc(), AgentRecord.id)
+def agents(session: DbSession, *, heard_since: datetime | None = None) -> list[AgentReport]:
+    """The 500 agents that were heard of last, or of these the ones heard of since, by host."""
+    query = select(AgentRecord).order_by(AgentRecord.seen_at.desc(), AgentRecord.id)
+    if heard_since is not None:
+        query = query.where(AgentRecord.seen_at > heard_since)
+    records = session.scalars(query.limit(MOST_AGENTS)).all()
+    return _reports(session, sorted(records, key=lambda record: record.host))
+
+
+def hosts(session: DbSession, ids: Sequence[UUID]) -> dict[UUID, str]:
+    """The host of each of these agents."""
+    found = session.execute(
+        select(AgentRecord.id, AgentRecord.host).where(AgentRecord.id.in_(ids))
     )
-    return _reports(session, records.all())
+    return {id: host for id, host in found}
+
+
+def count_away(session: DbSession, heard_since: datetime) -> int:
+    """How many agents were not heard of since."""
+    return session.scalar(select(func.count()).where(AgentRecord.seen_at <= heard_since)) or 0
+
+
+def forget_away(session: DbSession, heard_since: datetime) -> tuple[int, int]:
+    """Forget the agents that were not heard of since, and their units: how many of each.
+
+    An agent that a job names stays, without its units.
+    """
+    away = select(AgentRecord.id).where(AgentRecord.seen_at <= heard_since)
+    units = session.execute(
+        delete(UnitRecord).where(UnitRecord.agent.in_(away)).returning(UnitRecord.serial)
+    ).all()
+    named = exists().where(JobRecord.agent == AgentRecord.id)
+    gone = session.execute(
+        delete(AgentRecord)
+        .where(AgentRecord.seen_at <= heard_since, ~named)
+        .returning(AgentRecord.id)
+    ).all()
+    return len(gone), len(units)
 
 
 def heard_from(session: DbSession, agent_id: UUID, by: Caller, now: datetime) -> AgentRecord:

@@ -1,7 +1,7 @@
 """The fleet at a glance: each unit and what it is at, and whether anything has changed."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Literal
 from uuid import UUID
@@ -11,8 +11,11 @@ from sqlalchemy.orm import Session as DbSession
 
 from contract.jobs import LEASE
 from contract.timings import Conditions
+from server.store.agents import MOST_AGENTS
 from server.store.jobs import MOST_JOBS, state_at
 from server.tables import AgentRecord, JobRecord, SessionRecord, UnitRecord
+
+FOLDED_AFTER = timedelta(days=1)  # agents not heard of for so long are not on the page at once
 
 UnitState = Literal["measuring", "free", "lost", "agent away"]
 
@@ -42,11 +45,17 @@ class UnitStatus:
     failed_job: UUID | None
 
 
-def units(session: DbSession, now: datetime) -> list[UnitStatus]:
-    """Every unit that any agent ever had, by device."""
+def units(
+    session: DbSession, now: datetime, *, heard_since: datetime | None = None
+) -> list[UnitStatus]:
+    """The units of the 500 agents that were heard of last, or of these since, by device."""
+    last = select(AgentRecord.id).order_by(AgentRecord.seen_at.desc()).limit(MOST_AGENTS)
+    if heard_since is not None:
+        last = last.where(AgentRecord.seen_at > heard_since)
     found = session.execute(
         select(UnitRecord, AgentRecord)
         .join(AgentRecord, AgentRecord.id == UnitRecord.agent)
+        .where(AgentRecord.id.in_(last))
         .order_by(UnitRecord.device, UnitRecord.serial)
     ).all()
     held = {
@@ -99,15 +108,16 @@ def digest(session: DbSession, now: datetime) -> str:
     agents = [
         (id, host, version, seen_at > now - LEASE)
         for id, host, version, seen_at in session.execute(
-            select(
-                AgentRecord.id, AgentRecord.host, AgentRecord.version, AgentRecord.seen_at
-            ).order_by(AgentRecord.id)
+            select(AgentRecord.id, AgentRecord.host, AgentRecord.version, AgentRecord.seen_at)
+            .where(AgentRecord.seen_at > now - FOLDED_AFTER)
+            .order_by(AgentRecord.id)
         )
     ]
     its_units = session.execute(
-        select(
-            UnitRecord.device, UnitRecord.serial, UnitRecord.agent, UnitRecord.lost_at
-        ).order_by(UnitRecord.device, UnitRecord.serial)
+        select(UnitRecord.device, UnitRecord.serial, UnitRecord.agent, UnitRecord.lost_at)
+        .join(AgentRecord, AgentRecord.id == UnitRecord.agent)
+        .where(AgentRecord.seen_at > now - FOLDED_AFTER)
+        .order_by(UnitRecord.device, UnitRecord.serial)
     ).all()
     told = repr(
         (tuple(changes), [tuple(row) for row in jobs], agents, [tuple(row) for row in its_units])

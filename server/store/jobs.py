@@ -25,6 +25,7 @@ from server.store.deeds import note
 from server.store.devices import find_device
 from server.store.inserting import insert_once
 from server.store.owners import must_own
+from server.store.paging import later_than
 from server.tables import AgentRecord, JobRecord
 
 MOST_JOBS = 100  # in one listing
@@ -48,9 +49,10 @@ def file_job(session: DbSession, new: Job, by: Caller, now: datetime) -> tuple[J
     Raises:
         NotFound: no such device.
         Conflict: the id belongs to another job.
-        Unprocessable: the blocks to measure are no network of the space.
+        Unprocessable: the blocks to measure are no network of the space, or no agent can measure
+            under the runtime.
     """
-    _check_work(new.work)
+    _check_work(new)
     find_device(session, new.device)
     created = insert_once(
         session,
@@ -85,11 +87,14 @@ def jobs(
     device: str | None = None,
     state: JobState | None = None,
     kind: str | None = None,
+    before: UUID | None = None,
 ) -> list[JobReport]:
     """The newest jobs, at most 100, newest first; `kind` is that of their work.
 
+    With `before`, the id of a job: of those that come after it in this order.
+
     Raises:
-        NotFound: no such device.
+        NotFound: no such device, or no such job.
     """
     query = select(JobRecord).order_by(JobRecord.filed_at.desc(), JobRecord.id).limit(MOST_JOBS)
     if device is not None:
@@ -97,6 +102,8 @@ def jobs(
         query = query.where(JobRecord.device == device)
     if state is not None:
         query = query.where(state_at(now) == state)
+    if before is not None:
+        query = query.where(later_than(session, JobRecord, JobRecord.filed_at, before, "job"))
     if kind is not None:
         query = query.where(JobRecord.work["kind"].as_string() == kind)
     return [report(session, record, now) for record in session.scalars(query)]
@@ -226,7 +233,13 @@ def job_of(record: JobRecord) -> Job:
     )
 
 
-def _check_work(work: Work) -> None:
+def _check_work(new: Job) -> None:
+    work = new.work
+    if new.runtime.backend == "foreign":
+        raise Unprocessable(
+            f"no agent measures under {new.runtime.key}: a foreign runtime is another program's; "
+            "file the job under one of the device's own (`GET /devices` lists them)"
+        )
     if isinstance(work, MeasureNetwork):
         try:
             network(work.blocks, space=space(work.space), name="to measure")

@@ -7,7 +7,7 @@ index sees to it that a unit is held by one job at most. An attempt's number is 
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session as DbSession
 
 from contract.jobs import LEASE, JobReport, Lease, LeaseRequest, Outcome, Renewal
@@ -120,14 +120,22 @@ def finish(
 
 
 def _take_back(session: DbSession, device: str, now: datetime) -> None:
-    """End the device's leases that ran out. Rows that another request is at are left to it."""
+    """End the device's leases that ran out. Rows that another request is at are left to it.
+
+    No lease lasts longer than one that begins now, even where the clock was set back since.
+    """
     lapsed = session.scalars(
         select(JobRecord)
-        .where(JobRecord.device == device, JobRecord.expires_at <= now)
+        .where(
+            JobRecord.device == device,
+            or_(JobRecord.expires_at <= now, JobRecord.expires_at > now + LEASE),
+        )
         .with_for_update(skip_locked=True)
     )
     for record in lapsed:
         settle(session, record, now)
+        if record.expires_at is not None:
+            record.expires_at = min(record.expires_at, now + LEASE)
 
 
 def _held(

@@ -28,6 +28,7 @@ from server.store.deeds import note
 from server.store.devices import count_change, find_device
 from server.store.inserting import insert_many, insert_once, keep_newest
 from server.store.owners import must_own
+from server.store.paging import later_than
 from server.store.retention import samples_digest
 from server.store.snapshots import Figures, keep_rows
 from server.store.spaces import operator_keys
@@ -189,20 +190,25 @@ def find_session(session: DbSession, session_id: UUID) -> Session:
     return _session(record_of(session, session_id))
 
 
-def sessions(session: DbSession, device: str) -> list[Session]:
+def sessions(session: DbSession, device: str, *, before: UUID | None = None) -> list[Session]:
     """The device's newest sessions, at most 100, newest first.
 
+    With `before`, the id of a session: of those that come after it in this order.
+
     Raises:
-        NotFound: no such device.
+        NotFound: no such device, or no such session.
     """
     find_device(session, device)
-    found = session.scalars(
+    query = (
         select(SessionRecord)
         .where(SessionRecord.device == device)
         .order_by(SessionRecord.started_at.desc(), SessionRecord.id)
         .limit(MOST_SESSIONS)
     )
-    return [_session(record) for record in found]
+    if before is not None:
+        started_at = SessionRecord.started_at
+        query = query.where(later_than(session, SessionRecord, started_at, before, "session"))
+    return [_session(record) for record in session.scalars(query)]
 
 
 def session_report(session: DbSession, session_id: UUID) -> SessionReport:

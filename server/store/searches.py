@@ -28,6 +28,7 @@ from server.store.deeds import note
 from server.store.devices import find_device
 from server.store.inserting import insert_once
 from server.store.owners import must_own
+from server.store.paging import later_than
 from server.tables import SearchEpochRecord, SearchRecord
 
 MOST_SEARCHES = 200  # in one listing
@@ -129,11 +130,14 @@ def searches(
     space: str | None = None,
     state: SearchState | None = None,
     most: int = MOST_SEARCHES,
+    before: UUID | None = None,
 ) -> list[SearchSummary]:
     """The newest searches, at most 200, newest first.
 
+    With `before`, the id of a search: of those that come after it in this order.
+
     Raises:
-        NotFound: no such device.
+        NotFound: no such device, or no such search.
     """
     query = select(SearchRecord).order_by(SearchRecord.started_at.desc(), SearchRecord.id)
     if device is not None:
@@ -143,6 +147,9 @@ def searches(
         query = query.where(SearchRecord.space == space)
     if state is not None:
         query = query.where(SearchRecord.state == state)
+    if before is not None:
+        started_at = SearchRecord.started_at
+        query = query.where(later_than(session, SearchRecord, started_at, before, "search"))
     records = session.scalars(query.limit(most)).all()
     counts = _counts(session, [record.id for record in records])
     return [_summary(record, counts.get(record.id, 0)) for record in records]

@@ -1,5 +1,6 @@
 """Figures: the calm device's latency, how sure it is, and what was not calm."""
 
+import math
 import random
 from collections.abc import Sequence
 from statistics import fmean
@@ -7,7 +8,7 @@ from statistics import fmean
 import pytest
 from pydantic import ValidationError
 
-from contract.estimates import estimate
+from contract.estimates import estimate, quantile
 
 CALM_US = 100.0
 SLOWER = 1.3  # while neighbours work
@@ -141,3 +142,28 @@ def test_no_samples_or_drift_of_another_shape_is_refused() -> None:
         estimate([])
     with pytest.raises(ValueError, match="zip"):
         estimate([[1.0, 2.0]], [[1.0]])
+
+
+@pytest.mark.parametrize(("rounds", "samples"), [(1, 7), (2, 3), (17, 6), (40, 5), (700, 2)])
+def test_the_interval_is_that_of_rounds_drawn_by_the_definition(rounds: int, samples: int) -> None:
+    """Each of 200 draws, its samples sorted, the mean of their lower half: as slow as it reads."""
+    noise = random.Random(rounds)
+    taken = [[100 + noise.gauss(0, 3) for _ in range(samples)] for _ in range(rounds)]
+    generator = random.Random(0)
+    drawn = []
+    for _ in range(200):
+        chosen = generator.choices(range(rounds), k=rounds)
+        ordered = sorted(us for number in chosen for us in taken[number])
+        half = (len(ordered) + 1) // 2
+        drawn.append(sum(ordered[:half]) / half)
+    drawn.sort()
+    figures = estimate(taken)
+    freedom = max(rounds - 1, 1)
+    student = 1.96 + 2.37 / freedom + 2.82 / freedom**2
+    wider = student / 1.96 * math.sqrt(rounds / freedom) if rounds > 1 else 1.0
+    half_of_all = sorted(us for each in taken for us in each)[: (rounds * samples + 1) // 2]
+    row = sum(half_of_all) / len(half_of_all)
+    low = row / (1 + wider * (row / quantile(drawn, 0.025) - 1))
+    high = row + wider * (quantile(drawn, 0.975) - row)
+    assert figures.low_us == pytest.approx(min(low, row), abs=1e-4)
+    assert figures.high_us == pytest.approx(max(high, row), abs=1e-4)

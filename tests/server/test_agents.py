@@ -1,12 +1,15 @@
 """Agents: announced with their units, heard of, and never at odds over a unit."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import httpx2
 import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import Engine
 
+from server import retention
 from tests.server.fleet import Clock, Fleet, an_agent
 
 
@@ -100,3 +103,33 @@ def test_an_agent_that_nobody_knows_gets_no_work_and_is_told_why(fleet: Fleet) -
     answer = fleet.ask(stranger)
     assert answer.status_code == 404
     assert f"`PUT /agents/{stranger}` first" in answer.json()["detail"]
+
+
+def test_agents_long_away_are_folded_on_the_page_and_shown_where_asked(
+    fleet: Fleet, clock: Clock, client: TestClient
+) -> None:
+    fleet.joined("old-lab", "s1")
+    clock.advance(timedelta(days=2))
+    fleet.joined("new-lab", "s2")
+    page = fleet.page()
+    assert "new-lab" in page
+    assert "s1" not in page.split("Who did what")[0]
+    assert "1 agent more, not heard of for a day" in " ".join(page.split())
+    assert "old-lab" in client.get("/fleet?away=true").text
+
+
+def test_agents_long_away_are_forgotten_but_for_those_that_jobs_name(
+    fleet: Fleet, clock: Clock, engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worked, idle = fleet.joined("worked", "s1"), fleet.joined("idle", "s2", "s3")
+    fleet.filed()
+    fleet.leased(worked)
+    clock.now = datetime.now(UTC)
+    present = fleet.joined("present", "s4")
+    url = engine.url.render_as_string(hide_password=False)
+    retention.run(older_than="30d", database_url=url)
+    assert "forgot 1 agents that were not heard of since, and 3 units" in capsys.readouterr().out
+    found = {agent["id"]: agent["description"]["units"] for agent in fleet.agents()}
+    assert str(idle) not in found
+    assert found[str(worked)] == []
+    assert len(found[str(present)]) == 1

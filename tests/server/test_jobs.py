@@ -7,7 +7,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from contract.jobs import LEASE, Outcome
+from contract.timings import Runtime
+from server.store.jobs import MOST_JOBS
 from tests.server.fleet import MEASURE, Clock, Fleet, a_job
+from tests.server.making import RUNTIME
 
 
 def test_a_filed_job_waits_and_the_same_one_again_is_the_first(fleet: Fleet) -> None:
@@ -207,3 +210,29 @@ def test_a_job_that_is_not_there_is_said_so(fleet: Fleet, client: TestClient, pa
     }[path]()
     assert answer.status_code == 404
     assert "`GET /jobs` lists the newest" in answer.json()["detail"]
+
+
+def test_a_job_under_a_foreign_runtime_is_refused(fleet: Fleet) -> None:
+    foreign = Runtime.model_validate({**RUNTIME.model_dump(), "backend": "foreign"})
+    job = a_job().model_copy(update={"runtime": foreign})
+    fleet.joined()
+    answer = fleet.file(job)
+    assert answer.status_code == 422
+    assert "no agent measures under foreign-" in answer.json()["detail"]
+
+
+def test_a_listing_goes_on_after_its_last_job(
+    fleet: Fleet, clock: Clock, client: TestClient
+) -> None:
+    fleet.joined()
+    filed = []
+    for number in range(MOST_JOBS + 30):
+        filed.append(str(fleet.filed()))
+        if number % 3 == 0:  # some at the same moment
+            clock.advance(timedelta(seconds=1))
+    first = fleet.jobs()
+    rest = fleet.jobs(f"?before={first[-1]['job']['id']}")
+    assert (len(first), len(rest)) == (MOST_JOBS, 30)
+    assert {each["job"]["id"] for each in (*first, *rest)} == set(filed)
+    unknown = client.get(f"/jobs?before={uuid4()}")
+    assert (unknown.status_code, "leave `before` out" in unknown.text) == (404, True)

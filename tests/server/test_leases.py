@@ -233,3 +233,13 @@ def test_the_database_itself_keeps_a_unit_to_one_job(fleet: Fleet, engine: Engin
     second = fleet.leased(agent, "s2").job.id
     with pytest.raises(IntegrityError), engine.begin() as connection:
         connection.execute(update(JobRecord).where(JobRecord.id == second).values(unit="s1"))
+
+
+def test_a_clock_that_was_set_back_keeps_no_lease_alive(fleet: Fleet, clock: Clock) -> None:
+    agent, other = fleet.joined("lab", "s1"), fleet.joined("desk", "s2")
+    job = fleet.filed()
+    fleet.leased(agent, "s1")
+    clock.advance(-timedelta(hours=5))
+    assert fleet.lease(other, "s2") is None, "its agent may live, and has a lease's time to say so"
+    clock.advance(LEASE + timedelta(seconds=1))
+    assert fleet.leased(other, "s2").job.id == job

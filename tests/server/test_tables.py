@@ -278,3 +278,44 @@ def test_a_table_is_read_from_the_current_rows_alone(
     assert (found["entries"], found["failures"]) == (before["entries"], before["failures"])
     assert not [statement for statement in statements if "timings" in statement]
     assert len([statement for statement in statements if "FROM rows" in statement]) == 1
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("text/csv, */*;q=0.1", "text/csv"),
+        ("text/csv;q=0.9, application/json;q=0.5", "text/csv"),
+        ("text/csv;q=0", "application/json"),
+        ("text/csv;q=0.1, application/json", "application/json"),
+        ("text/csvx", "application/json"),
+        ("*/*", "application/json"),
+    ],
+)
+def test_the_form_is_what_the_client_wants_most(
+    agent: Agent, client: TestClient, accept: str, kind: str
+) -> None:
+    agent.tell(agent.begin(), a_timing())
+    answer = client.get("/lut/phone", headers={"accept": accept})
+    assert answer.headers["content-type"].startswith(kind)
+
+
+@pytest.mark.parametrize(
+    ("named", "status"), [("*", 304), ('"other", {tag}', 304), ("{tag}x", 200), ('"other"', 200)]
+)
+def test_a_copy_is_current_where_its_tag_is_among_those_named(
+    agent: Agent, client: TestClient, named: str, status: int
+) -> None:
+    agent.tell(agent.begin(), a_timing())
+    tag = client.get("/lut/phone").headers["etag"]
+    answer = client.get("/lut/phone", headers={"if-none-match": named.format(tag=tag)})
+    assert answer.status_code == status
+
+
+def test_a_compressed_table_is_the_same_table(agent: Agent, client: TestClient) -> None:
+    agent.tell(agent.begin(), *(a_timing(operator) for operator in SPACE.operators[:20]))
+    plain = client.get("/lut/phone", headers={"accept-encoding": "identity"})
+    small = client.get("/lut/phone", headers={"accept-encoding": "gzip"})
+    assert "content-encoding" not in plain.headers
+    assert small.headers["content-encoding"] == "gzip"
+    assert "accept-encoding" in small.headers["vary"].lower()
+    assert (small.json(), small.headers["etag"]) == (plain.json(), plain.headers["etag"])
