@@ -13,12 +13,13 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from server import api_schema, logs, problems
 from server.access import Access
 from server.answers import Answers
+from server.bodies import WholeBodies
 from server.clock import Clock, utc_now
-from server.database import Database
+from server.database import LONGEST_WAIT_S, Database
 from server.db import open_database
 from server.events import Listeners
 from server.metrics import Metrics, RequestMetrics
-from server.middleware import BodyLimit, RequestLog
+from server.middleware import HeadAsGet, RequestLog
 from server.routes import (
     agents,
     assets,
@@ -50,14 +51,19 @@ SUMMARY = "How long does this operator take on that phone? Durations are in micr
 
 
 def create_app(
-    engine: Engine, settings: Settings, *, local: bool = False, clock: Clock = utc_now
+    engine: Engine,
+    settings: Settings,
+    *,
+    local: bool = False,
+    clock: Clock = utc_now,
+    longest_wait_s: float = LONGEST_WAIT_S,
 ) -> FastAPI:
     """The server over this database, whose schema must be at head.
 
     `local` says that it listens on a loopback address alone, so that who sits at this computer
     needs no token.
     """
-    database = Database(engine)
+    database = Database(engine, longest_wait_s=longest_wait_s)
     metrics = Metrics(database.reading)
     app: FastAPI = FastAPIOffline(
         title="Phonebook",
@@ -68,9 +74,10 @@ def create_app(
             Middleware(Uses, database=database, clock=clock),
             Middleware(RequestLog),
             Middleware(RequestMetrics, metrics=metrics),
+            Middleware(HeadAsGet),
             Middleware(Access, database=database, settings=settings, local=local, clock=clock),
             Middleware(GZipMiddleware, minimum_size=1000, compresslevel=4),
-            Middleware(BodyLimit, most_bytes=settings.max_body_bytes),
+            Middleware(WholeBodies, most_bytes=settings.max_body_bytes),
         ],
     )
     app.state.database = database

@@ -95,6 +95,7 @@ def no_database(request: Request, error: OperationalError | FileReplaced) -> Res
         request,
         HTTPStatus.SERVICE_UNAVAILABLE,
         "the database does not answer; try again in a while",
+        headers={"Retry-After": "5"},
     )
 
 

@@ -436,7 +436,7 @@ def test_the_log_has_the_name_of_whoever_asked(engine: Engine, lab: TestClient) 
     with capture_logs() as logs:
         lab.get("/devices", headers=make(engine, "ada", "reader"))
         lab.get("/devices")
-    assert [(line["who"], line["status"]) for line in logs] == [("ada", 200), (None, 401)]
+    assert [(line["by"], line["status"]) for line in logs] == [("ada", 200), (None, 401)]
 
 
 def test_someone_elsewhere_is_not_local_however_the_server_listens(engine: Engine) -> None:
