@@ -1,7 +1,7 @@
 """The only HTTP client of a Phonebook server."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TypeVar
@@ -28,7 +28,16 @@ from contract.jobs import (
 from contract.searches import SearchEpoch, SearchReport, SearchRun, SearchSummary
 from contract.snapshots import SnapshotSummary, TableDiff
 from contract.tables import Device, LatencyTable, SessionReport
-from contract.timings import DeviceDescription, Problem, Runtime, Session, StoredTiming, Timing
+from contract.timings import (
+    BatchReport,
+    DeviceDescription,
+    Problem,
+    Runtime,
+    Session,
+    StoredTiming,
+    Timing,
+    TimingBatch,
+)
 
 DEFAULT_SERVER = "http://127.0.0.1:8420"
 SERVER_VARIABLE = "PHONEBOOK_SERVER"
@@ -93,6 +102,11 @@ class TableClient:
     def add_timing(self, session: str, timing: Timing) -> StoredTiming:
         """Store a timing. The same timing again is answered with the first."""
         return self._call("POST", f"/sessions/{session}/timings", StoredTiming, body=timing)
+
+    def add_timings(self, session: str, timings: Sequence[Timing]) -> BatchReport:
+        """Store timings of a session at once, at most `MOST_IN_BATCH`, each by itself."""
+        batch = TimingBatch(timings=tuple(timings))
+        return self._call("POST", f"/sessions/{session}/timings/batch", BatchReport, body=batch)
 
     def sessions(self, device: str) -> list[Session]:
         """The device's newest sessions, newest first."""
@@ -263,12 +277,15 @@ class TableClient:
         except ValidationError:
             if response.is_server_error:  # of a proxy whose server is away
                 return ServerUnreachable(f"{self.server} answered {response.status_code}")
-            return self._nonsense(response, f"status {response.status_code}")
+            return self._nonsense(
+                response, f"status {response.status_code}", status=response.status_code
+            )
         advice = f"; {credentials.HOW_TO_SET}" if problem.status in _ACCESS else ""
         return RequestRefused(
             f"{self.server}: {problem.detail}{advice}",
             status=problem.status,
             retry_after_s=_seconds(response.headers.get("retry-after", "")),
+            type=problem.type,
         )
 
     def _parse(self, response: httpx.Response, adapter: TypeAdapter[Answer]) -> Answer:
@@ -279,10 +296,13 @@ class TableClient:
             where = ".".join(str(part) for part in first["loc"])
             raise self._nonsense(response, f"{where or 'body'}: {first['msg']}") from error
 
-    def _nonsense(self, response: httpx.Response, what: str) -> ServerAnsweredNonsense:
+    def _nonsense(
+        self, response: httpx.Response, what: str, *, status: int | None = None
+    ) -> ServerAnsweredNonsense:
         return ServerAnsweredNonsense(
             f"{response.request.method} {response.request.url} answered something that is not "
-            f"Phonebook's ({what}); check the address and that both sides have the same version"
+            f"Phonebook's ({what}); check the address and that both sides have the same version",
+            status=status,
         )
 
 

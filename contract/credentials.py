@@ -16,7 +16,8 @@ _BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 
 def token() -> str | None:
-    """The token of the environment, or None: a server on this computer needs none.
+    """The token of the environment, or None: a server on this computer needs none
+    before one is made.
 
     Raises:
         PhonebookError: the file cannot be read, or what is there cannot be a token.

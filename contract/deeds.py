@@ -19,6 +19,8 @@ What = Literal[
     "cancelled the job",
     "retried the job",
     "told of the search",
+    "made the token",
+    "revoked the token",
 ]
 
 

@@ -4,6 +4,7 @@ PhonebookError                  exit 2  bad input: who, what, and what to do nex
 |-- ServerUnreachable           exit 3  no answer
 |-- ServerAnsweredNonsense      exit 3  an answer that is not Phonebook's
 |-- RequestRefused              exit 3  the server said no, with a problem document
+|-- NotStored                   exit 3  the server did not take what was measured, which is kept
 |-- IncompleteTable             exit 4  operators have no row
 |-- DeviceFailed                exit 5  the device could not do it
 |-- Diverged                    exit 6  a search or training no longer learns
@@ -29,9 +30,17 @@ class ServerUnreachable(PhonebookError):
 
 
 class ServerAnsweredNonsense(PhonebookError):
-    """Something answered, but not as a Phonebook server does."""
+    """Something answered, but not as a Phonebook server does.
+
+    Attributes:
+        status: the HTTP status, where that is what was wrong.
+    """
 
     exit_code = 3
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class RequestRefused(PhonebookError):
@@ -40,14 +49,29 @@ class RequestRefused(PhonebookError):
     Attributes:
         status: the HTTP status.
         retry_after_s: after how long the server wants to be asked again, if it says so.
+        type: what programs know the problem by (`contract.timings`).
     """
 
     exit_code = 3
 
-    def __init__(self, message: str, *, status: int, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        retry_after_s: float | None = None,
+        type: str = "about:blank",
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.retry_after_s = retry_after_s
+        self.type = type
+
+
+class NotStored(PhonebookError):
+    """The server did not take some of what was measured; the journal keeps it."""
+
+    exit_code = 3
 
 
 class IncompleteTable(PhonebookError):

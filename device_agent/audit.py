@@ -63,7 +63,7 @@ def run(
         if as_json:
             sys.stdout.write(done.model_dump_json() + "\n")
         show(summary(done), device=place.name)
-        place.send()
+        place.send(must_store=[done.id])
 
 
 def audited(space: SearchSpace, count: int, seed: int) -> tuple[Network, ...]:
@@ -86,7 +86,7 @@ def audit(place: Workplace, space: SearchSpace, *, networks: int, seed: int) -> 
     """Measure the networks whole, in one shuffled session with the operators.
 
     Goes on with an unfinished audit of the same networks. The audit is left in the outbox;
-    `place.send()` posts it.
+    `place.send` posts it.
 
     Raises:
         IncompleteTable: rows are missing; the message names the command that measures them.

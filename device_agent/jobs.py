@@ -23,8 +23,8 @@ def do(work: Work, place: Workplace) -> Estimate | None:
         case Profile():
             profile(place, work.space, again=work.again)
         case AuditTable():
-            audit(place, space_named(work.space), networks=work.networks, seed=work.seed)
-            place.send()
+            done = audit(place, space_named(work.space), networks=work.networks, seed=work.seed)
+            place.send(must_store=[done.id])
         case MeasureNetwork():
             must_be_measured(place.device, place.name)
             chosen = network(work.blocks, space=space_named(work.space), name="asked-for")

@@ -15,3 +15,8 @@ def cache_dir() -> Path:
 def state_dir() -> Path:
     """The journal of sessions and the outbox; deleting it loses what was not yet sent."""
     return place("state", user_state_path("phonebook"))
+
+
+def journal_path() -> Path:
+    """The journal's file. Programs of this computer share it, whatever server they measure for."""
+    return state_dir() / "journal-2.db"

@@ -19,7 +19,7 @@ def profile(place: Workplace, space: str, *, again: bool = False) -> None:
             kept in the outbox for the next run.
         DeviceFailed: every operator failed, or the device is gone or too busy; visits so far
             are kept.
-        PhonebookError: the server refused something; the journal keeps it.
+        NotStored: the server did not take all of it, or the clocks differ; the journal keeps it.
         Halted: the place's watch ended the work; visits so far are kept.
     """
     opened = _begin_or_resume(place, space, again=again)
@@ -28,7 +28,6 @@ def profile(place: Workplace, space: str, *, again: bool = False) -> None:
             f"{place.name}: the table of {space} is complete, nothing to measure; "
             "--again measures it anew"
         )
-        place.send()
         return
     planned = PROTOCOLS[place.device.runtime.protocol](
         space_named(space), opened.operators, place.device.runtime, opened.session.effort
@@ -36,7 +35,7 @@ def profile(place: Workplace, space: str, *, again: bool = False) -> None:
     work = place.measure(opened, planned)
     timings = close(opened, work, place.journal, place.device)
     screen.summary(timings, device=place.name, space=space, origin=opened.session.origin)
-    place.send()
+    place.send(must_store=[timing.id for timing in timings])
     screen.console.print(f"session {opened.session.id}", highlight=False)
     if all(timing.failure for timing in timings):
         raise DeviceFailed(

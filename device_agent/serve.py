@@ -17,10 +17,10 @@ from contract.jobs import Job, MeasureNetwork
 from contract.stopping import Stop
 from device_agent.crowd import PATIENCE_S
 from device_agent.journal import Journal
-from device_agent.places import state_dir
+from device_agent.places import journal_path, state_dir
 from device_agent.serving import Agent, Unit, units_of
 from device_agent.watch import Watch
-from device_agent.workplace import JOURNAL, Options, Workplace, open_workplace
+from device_agent.workplace import Options, Workplace, open_workplace
 
 app = command_line(
     "python -m device_agent.serve", "Wait for jobs of a server, and do them on the units here."
@@ -73,7 +73,7 @@ def run(
         _only_one(),
         Stop() as stop,
         table_client(server or default_server()) as client,
-        Journal(state_dir() / JOURNAL) as journal,
+        Journal(journal_path()) as journal,
     ):
         agent = Agent(
             identity(state_dir()),

@@ -28,10 +28,12 @@ from device_agent.devices import HOST, attached, must_offer
 from device_agent.duty import RETRY_S, STEP_S, Duty, LeaseLost
 from device_agent.jobs import do, title
 from device_agent.journal import Journal
+from device_agent.sent import Sent, results, what_to_do
 from device_agent.watch import Halted, Watch
 from device_agent.workplace import Workplace
 
 POLL_S = 5.0
+SEND_AGAIN_S = 300.0  # what was sent and has to wait
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +89,8 @@ class Agent:
         self._poll_s = poll_s
         self._renew_s = renew_s
         self._said: str | None = None  # what it is waiting for
+        self._last_sent: Sent | None = None
+        self._send_again_at = 0.0
 
     def serve(self) -> None:
         """Do jobs until asked to stop; a server that is away is waited for.
@@ -207,12 +211,19 @@ class Agent:
         client.announce(self._id, _description(self._units()))
 
     def _send_waiting(self) -> None:
-        """What an attempt that was cut off left in the outbox."""
-        if self._journal.unsent(self._client.server):
-            sent = upload.send(self._journal, self._client)
-            screen.say(f"{sent.accepted} results that waited in the outbox are stored")
-            for refused in sent.refused:
-                screen.say(f"the server refused a result, kept in the journal: {refused}")
+        """What an attempt that was cut off left in the outbox; now and then what has to wait."""
+        server = self._client.server
+        waiting = self._journal.waiting(server)
+        known = len(self._last_sent.waiting) if self._last_sent else 0
+        if not waiting or (waiting == known and time.monotonic() < self._send_again_at):
+            return
+        sent = upload.send(self._journal, self._client)
+        if sent.accepted:
+            screen.say(f"{results(sent.accepted)} of the outbox stored by {server}")
+        if sent.kept and (self._last_sent is None or sent.lines != self._last_sent.lines):
+            screen.say(f"{'; '.join(sent.lines)}. {what_to_do(server)}")
+        self._last_sent = sent
+        self._send_again_at = time.monotonic() + SEND_AGAIN_S
 
     def _pause(self) -> None:
         until = time.monotonic() + self._poll_s

@@ -3,18 +3,18 @@
 Profiling and auditing are both a session here; they differ in what they visit and send.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Annotated
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from cyclopts import Parameter, validators
 
 from contract.client import TableClient, default_server, table_client
-from contract.errors import PhonebookError, ServerUnreachable
+from contract.errors import NotStored
 from contract.operators import Operator
 from contract.timings import (
     Dtype,
@@ -29,13 +29,12 @@ from device_agent.alone import alone_here
 from device_agent.crowd import PATIENCE_S, Crowd
 from device_agent.devices import Device, Stores, cpu_numbers, open_device
 from device_agent.journal import Journal, OpenSession
-from device_agent.places import cache_dir, state_dir
+from device_agent.places import cache_dir, journal_path
 from device_agent.programs import Exporter, ProgramCache, ProgramFile, export_to_pte
 from device_agent.protocols import Work
+from device_agent.sent import results, what_to_do
 from device_agent.session import Sitting, failure_of
 from device_agent.watch import Watch
-
-JOURNAL = "journal-2.db"
 
 
 @Parameter(name="*")
@@ -134,7 +133,13 @@ class Workplace:
             conditions=self.device.conditions(),
             unit=self.device.serial,
         )
-        return self.journal.begin(self.client.server, session, operators, purpose=purpose)
+        return self.journal.begin(
+            self.client.server,
+            session,
+            operators,
+            purpose=purpose,
+            description=self.device.describe(),
+        )
 
     def measure(self, opened: OpenSession, planned: Sequence[Work]) -> dict[str, Work]:
         """Export and measure what the session has not yet measured.
@@ -160,31 +165,30 @@ class Workplace:
             sitting.measure(before_round=crowd.wait, on_visit=steps.advance, on_more=on_more)
         return {file.name: item for file, item in work.items()}
 
-    def send(self) -> None:
-        """Send what waits in the outbox.
+    def send(self, must_store: Collection[UUID] = ()) -> None:
+        """Send what waits in the outbox. What is not stored now is told and kept.
 
         Raises:
-            ServerUnreachable: it stays in the outbox for the next run.
+            NotStored: that is one of `must_store`, or the server's clock and this one differ, so
+                that whatever is measured now would have to wait too.
+            ServerUnreachable: everything stays in the outbox for the next run.
             Halted: so it does where the watch ended the waiting for the server.
-            PhonebookError: the server refused something, which stays in the journal.
+            RequestRefused: the server takes nothing from this agent.
         """
-        if not self.journal.unsent(self.client.server):
+        server = self.client.server
+        if not self.journal.waiting(server):
             return
-        try:
-            sent = upload.send(
-                self.journal, self.client, patience_s=self.server_patience_s, watch=self.watch
-            )
-        except ServerUnreachable as error:
-            raise ServerUnreachable(
-                f"{error}. {len(self.journal.unsent(self.client.server))} results wait in the "
-                "outbox; the agent's next run sends them"
-            ) from error
-        screen.console.print(f"{sent.accepted} results stored by {self.client.server}")
-        if sent.refused:
-            raise PhonebookError(
-                f"the server refused {len(sent.refused)} results, kept in "
-                f"{self.journal.path}: {sent.refused[0]}"
-            )
+        sent = upload.send(
+            self.journal, self.client, patience_s=self.server_patience_s, watch=self.watch
+        )
+        if sent.accepted:
+            screen.console.print(f"{results(sent.accepted)} stored by {server}")
+        if not sent.kept:
+            return
+        told = f"{'; '.join(sent.lines)}. {what_to_do(server)}"
+        if sent.clocks_differ or any(each.id in must_store for each in sent.kept):
+            raise NotStored(told)
+        screen.console.print(told, markup=False, highlight=False)
 
     def _export(
         self, opened: OpenSession, work: dict[ProgramFile, Work]
@@ -225,7 +229,7 @@ def open_workplace(
     """
     with (
         table_client(options.server or default_server()) as client,
-        Journal(state_dir() / JOURNAL) as journal,
+        Journal(journal_path()) as journal,
         alone_here(options.device),
         open_device(
             options.device,

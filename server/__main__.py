@@ -1,17 +1,29 @@
 """`python -m server`: the server on this machine."""
 
 import errno
+import logging
+import os
 import socket
 import sys
 from typing import Annotated
 
+import structlog
 import uvicorn
 from cyclopts import Parameter
 
-from contract.cli import command_line, main
+from contract.cli import INTERRUPTED, command_line, main
 from contract.errors import PhonebookError
 from server import logs
 from server.app import create_app
+from server.connections import (
+    ACCEPTED_AT_ONCE,
+    BACKLOG,
+    MOST_HEAD_BYTES,
+    Limits,
+    limited,
+    room_for_connections,
+)
+from server.database import Database
 from server.db import open_database, shown
 from server.events import Listeners
 from server.locality import is_loopback
@@ -19,6 +31,10 @@ from server.schema import prepare
 from server.settings import read_settings
 from server.tokens import require_one
 
+ENDING_S = 10  # in which requests that have begun may end
+HANGING_S = 2.0  # and then, what they have begun in the database
+
+log = structlog.get_logger(__name__)
 app = command_line("python -m server", "Keep timings and serve latency tables.")
 
 
@@ -46,17 +62,25 @@ def serve(
     """Serve until Ctrl-C. The address is printed once it answers."""
     settings = read_settings(host=host, port=port, database_url=database_url)
     logs.configure()
+    limits = Limits(room_for_connections())
     engine = open_database(settings.database_url)
     prepare(engine)
     local = is_loopback(settings.host)
     if not local:
-        require_one(engine, settings.host)
+        require_one(engine, f"{settings.host} can be reached by others")
+    elif not settings.spares_tokens:
+        require_one(engine, "nobody may do without a token here, as it is set")
     with listen(settings.host, settings.port) as listener:
         address = f"http://{_in_url(settings.host)}:{listener.getsockname()[1]}"
         application = create_app(engine, settings, local=local)
         server = AnnouncingServer(
             uvicorn.Config(
                 application,
+                http=limited(limits),
+                h11_max_incomplete_event_size=MOST_HEAD_BYTES,
+                ws="none",
+                backlog=ACCEPTED_AT_ONCE,
+                timeout_graceful_shutdown=ENDING_S,
                 log_config=None,
                 access_log=False,  # RequestLog writes one
                 lifespan="off",
@@ -65,8 +89,27 @@ def serve(
             announcement=f"Phonebook serves {address} (database {shown(engine.url)})",
             listeners=application.state.listeners,
         )
-        server.run(sockets=[listener])
+        code = 0
+        try:
+            server.run(sockets=[listener])
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+            raise
+        finally:
+            end(application.state.database, code)
     engine.dispose()
+
+
+def end(database: Database, code: int) -> None:
+    """Let what has begun in the database come to its end; if it does not, leave it behind.
+
+    Python waits for its threads, and one that waits for a database that does not answer would
+    keep it for ever. What they do was acknowledged to nobody.
+    """
+    if not database.close(within_s=HANGING_S):
+        log.warning("the database does not answer; what it has not confirmed is left to it")
+        logging.shutdown()
+        os._exit(code)
 
 
 class AnnouncingServer(uvicorn.Server):
@@ -82,6 +125,8 @@ class AnnouncingServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        for listener in sockets or []:
+            listener.listen(BACKLOG)  # more than uvicorn asked for
         sys.stdout.write(f"{self._announcement}\n")
         sys.stdout.flush()
 

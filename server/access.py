@@ -1,28 +1,38 @@
-"""Who may do what: the sender's role by its token or its place, and the role a route needs."""
+"""Who may do what: the sender's role by token, sign-in or place, and the role a route needs."""
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
+from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
-from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from server.clock import Clock
 from server.database import Database
+from server.db import FileReplaced
 from server.errors import Forbidden, Refusal, TooManyRequests, Unauthenticated
-from server.locality import SAFE_METHODS, check_browser, is_from_here, peer
+from server.locality import SAFE_METHODS, check_browser, check_own_page, peer
+from server.privilege import LocalPrivilege
 from server.problems import no_database, refused
 from server.rates import Rates
 from server.roles import NOBODY, Caller, Role, covers
 from server.settings import Settings
-from server.store import tokens
+from server.store import sign_ins, tokens
+from server.store.tokens import Holder
 
 # What tells nothing that was measured: whether the server lives, its own scripts and its manual.
-OPEN_PATHS = ("/healthz", "/readyz", "/openapi.json", "/docs", "/redoc", "/docs/oauth2-redirect")
+OPEN_PATHS = (
+    *("/healthz", "/readyz", "/sign-in"),
+    *("/openapi.json", "/docs", "/redoc", "/docs/oauth2-redirect"),
+)
 OPEN_FOLDERS = ("/static/", "/static-offline-docs/", "/assets/")
+OPEN_WRITES = ("/sign-in", "/sign-out")  # by the server's own pages, as the routes see to
 
-HOW_TO_SEND = "send a token as `Authorization: Bearer TOKEN`"
+COOKIE = "phonebook"  # has a sign-in's secret
 _SCHEME = HTTPBearer(
     scheme_name="token",
     description="Made by `python -m server.tokens create --name NAME --role ROLE`.",
@@ -79,8 +89,9 @@ By = Annotated[Caller, Depends(_caller)]
 class Access:
     """Finds out who sends each request before its body is read, and slows down who writes a lot.
 
-    Without a token: who sits at a server that listens on loopback is its admin; elsewhere
-    anybody is a reader if reads are open, and else nobody in particular.
+    A token goes before a browser's sign-in. Without either: before there is a token, who sits at a
+    server that listens on loopback is its admin. Then, and elsewhere, anybody is a reader if reads
+    are open, and else nobody in particular.
     """
 
     def __init__(
@@ -90,60 +101,73 @@ class Access:
         database: Database,
         settings: Settings,
         local: bool,
+        clock: Clock,
     ) -> None:
         self._app = app
         self._database = database
         self._settings = settings
-        self._local = local
+        self._clock = clock
+        self._privilege = LocalPrivilege(database, possible=local and settings.spares_tokens)
         self._rates = Rates(settings.rate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            try:
-                await self._admit(scope)
-            except Refusal as refusal:
-                await refused(Request(scope), refusal)(scope, receive, send)
-                return
-            except OperationalError as error:
-                await no_database(Request(scope), error)(scope, receive, send)
-                return
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            await self._admit(scope)
+        except Refusal as refusal:
+            await refused(Request(scope), refusal)(scope, receive, send)
+            return
+        except (OperationalError, FileReplaced) as error:
+            await no_database(Request(scope), error)(scope, receive, send)
+            return
         await self._app(scope, receive, send)
 
     async def _admit(self, scope: Scope) -> None:
-        caller = NOBODY
+        scope["state"]["caller"] = NOBODY
         reads = scope["method"] in SAFE_METHODS
-        if not (reads and is_open(scope["path"])):
-            try:
-                caller = await self._caller(scope)
-                if caller.role is None and not reads:
-                    raise _token_needed("agent")
-            except Refusal:
-                self._slow_down(scope, NOBODY)
-                raise
-            if not reads:
-                self._slow_down(scope, caller)
-        scope["state"]["caller"] = caller
+        if reads and is_open(scope["path"]):
+            return
+        if not reads and scope["path"] in OPEN_WRITES:
+            self._slow_down(scope, NOBODY)
+            return
+        try:
+            holder = scope["state"]["holder"] = await self._holder(scope)
+            caller = await self._without(scope) if holder is None else _caller_of(holder)
+            scope["state"]["caller"] = caller
+            if caller.role is None and not reads:
+                raise _token_needed("agent")
+        except Refusal:
+            self._slow_down(scope, NOBODY)
+            raise
+        if not reads:
+            self._slow_down(scope, caller)
 
-    async def _caller(self, scope: Scope) -> Caller:
-        authorization = Headers(scope=scope).get("authorization")
+    async def _holder(self, scope: Scope) -> Holder | None:
+        sent = HTTPConnection(scope)
+        authorization = sent.headers.get("authorization")
         if authorization is not None:
             kind, token = get_authorization_scheme_param(authorization)
             if kind.lower() != "bearer" or not token:
-                raise Unauthenticated(f"only bearer tokens are known here; {HOW_TO_SEND}")
-            return await self._holder(token)
-        if self._local and is_from_here(scope):
+                raise Unauthenticated(
+                    "only bearer tokens are known here; send one as `Authorization: Bearer TOKEN`"
+                )
+            found = await self._database.glance(_with_token, token)
+            return tokens.check(found, self._clock())
+        secret = sent.cookies.get(COOKIE)
+        if secret is None:
+            return None
+        signed_in = await self._database.glance(_signed_in, secret, self._clock())
+        if signed_in is not None and scope["method"] not in SAFE_METHODS:
+            check_own_page(scope)
+        return signed_in
+
+    async def _without(self, scope: Scope) -> Caller:
+        if await self._privilege.holds(scope):
             check_browser(scope, self._settings.allowed_hosts)
             return Caller(None, "admin")
         return Caller(None, "reader") if self._settings.open_reads else NOBODY
-
-    async def _holder(self, token: str) -> Caller:
-        found = await self._database.read(tokens.find_live, token)
-        if found is None:
-            raise Unauthenticated(
-                "this token is unknown or revoked; "
-                "`python -m server.tokens create --name NAME --role ROLE` makes another"
-            )
-        return Caller(found.name, found.role)
 
     def _slow_down(self, scope: Scope, caller: Caller) -> None:
         key = f"token {caller.name}" if caller.name else f"address {peer(scope)}"
@@ -156,8 +180,24 @@ class Access:
             )
 
 
+def _with_token(engine: Engine, token: str) -> Holder | None:
+    with engine.connect() as connection:
+        return tokens.find(connection, token)
+
+
+def _signed_in(engine: Engine, secret: str, now: datetime) -> Holder | None:
+    with engine.connect() as connection:
+        return sign_ins.find(connection, secret, now)
+
+
+def _caller_of(holder: Holder) -> Caller:
+    return Caller(holder.name, holder.role)
+
+
 def _token_needed(role: Role) -> Unauthenticated:
     return Unauthenticated(
-        f"this needs a token with the role {role} or a greater one; {HOW_TO_SEND}; the server's "
-        f"keeper makes one with `python -m server.tokens create --name NAME --role {role}`"
+        f"this needs a token with the role {role} or a greater one: sign in with it in a browser, "
+        "or send it as `Authorization: Bearer TOKEN`. The server's keeper makes one with `python "
+        f"-m server.tokens create --name NAME --role {role}`. Once there is a token, nobody does "
+        "without one, not even at the server's own computer"
     )

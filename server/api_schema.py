@@ -59,4 +59,8 @@ def _refusals(operation: dict[str, Any]) -> Iterator[HTTPStatus]:
     if "parameters" in operation:
         yield HTTPStatus.UNPROCESSABLE_ENTITY  # what a database cannot store, say
     if "requestBody" in operation:
-        yield from (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        yield from (
+            HTTPStatus.BAD_REQUEST,
+            HTTPStatus.REQUEST_TIMEOUT,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        )

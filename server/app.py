@@ -8,16 +8,18 @@ from sqlalchemy import Engine
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from server import api_schema, logs, problems
 from server.access import Access
 from server.answers import Answers
+from server.bodies import WholeBodies
 from server.clock import Clock, utc_now
-from server.database import Database
+from server.database import LONGEST_WAIT_S, Database
 from server.db import open_database
 from server.events import Listeners
 from server.metrics import Metrics, RequestMetrics
-from server.middleware import BodyLimit, RequestLog
+from server.middleware import HeadAsGet, RequestLog
 from server.routes import (
     agents,
     assets,
@@ -35,41 +37,53 @@ from server.routes import (
     search_pages,
     searches,
     sessions,
+    sign_in,
     tables,
 )
 from server.settings import Settings
 from server.store.history import Histories
+from server.store.versions import Versions
 from server.tokens import require_one
+from server.uses import Uses
 
 STATIC = Path(__file__).parent / "static"
 SUMMARY = "How long does this operator take on that phone? Durations are in microseconds."
 
 
 def create_app(
-    engine: Engine, settings: Settings, *, local: bool = False, clock: Clock = utc_now
+    engine: Engine,
+    settings: Settings,
+    *,
+    local: bool = False,
+    clock: Clock = utc_now,
+    longest_wait_s: float = LONGEST_WAIT_S,
 ) -> FastAPI:
     """The server over this database, whose schema must be at head.
 
     `local` says that it listens on a loopback address alone, so that who sits at this computer
     needs no token.
     """
-    database = Database(engine)
+    database = Database(engine, longest_wait_s=longest_wait_s)
     metrics = Metrics(database.reading)
     app: FastAPI = FastAPIOffline(
         title="Phonebook",
         summary=SUMMARY,
         favicon_url="/static/favicon.svg",
         middleware=[
+            Middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.proxies)),
+            Middleware(Uses, database=database, clock=clock),
             Middleware(RequestLog),
             Middleware(RequestMetrics, metrics=metrics),
-            Middleware(Access, database=database, settings=settings, local=local),
+            Middleware(HeadAsGet),
+            Middleware(Access, database=database, settings=settings, local=local, clock=clock),
             Middleware(GZipMiddleware, minimum_size=1000, compresslevel=4),
-            Middleware(BodyLimit, most_bytes=settings.max_body_bytes),
+            Middleware(WholeBodies, most_bytes=settings.max_body_bytes),
         ],
     )
     app.state.database = database
     app.state.metrics = metrics
     app.state.answers = Answers()
+    app.state.versions = Versions(database)
     app.state.histories = Histories()
     app.state.clock = clock
     app.state.listeners = Listeners(database, clock)
@@ -78,7 +92,7 @@ def create_app(
     for part in (
         search_pages,  # before the API, whose addresses it shares
         *(devices, sessions, imports, audits, tables, jobs, agents, searches, deeds),
-        *(health, pages, compare, networks, export, fleet, assets),
+        *(health, sign_in, pages, compare, networks, export, fleet, assets),
     ):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
@@ -96,5 +110,5 @@ def app_from_env() -> FastAPI:
     logs.configure()
     settings = Settings()
     engine = open_database(settings.database_url)
-    require_one(engine, "a server under uvicorn")
+    require_one(engine, "a server under uvicorn can be reached by others")
     return create_app(engine, settings)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial, wraps
 from inspect import Parameter, signature
+from threading import Thread
 from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
 
 from fastapi import Depends, Request
@@ -34,17 +35,19 @@ class Database:
     """Runs functions of a session in threads, each in a transaction of its own.
 
     Raises from every method:
-        Busy: there was no answer within `LONGEST_WAIT_S`. What had not begun never begins; what
+        Busy: there was no answer within `longest_wait_s`. What had not begun never begins; what
             had goes on, so that a write may yet be stored.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, longest_wait_s: float = LONGEST_WAIT_S) -> None:
         writers = WRITERS[engine.dialect.name]
-        assert writers + READERS + GLANCERS <= POOL_SIZE  # nobody waits for a connection
+        # Nobody waits for a connection; `Versions` keeps one.
+        assert writers + READERS + GLANCERS < POOL_SIZE
         self.engine = engine
+        self._longest_wait_s = longest_wait_s
         self.reading = reading(engine)
         self.writing = writing(engine)
-        self.glancing = glancing(engine)
+        self._glancing = glancing(engine)
         self._writers = ThreadPoolExecutor(writers, "writer")
         self._readers = ThreadPoolExecutor(READERS, "reader")
         self._glancers = ThreadPoolExecutor(GLANCERS, "glancer")
@@ -62,7 +65,7 @@ class Database:
             with self.writing.begin() as session:
                 return work(session, *args, **kwargs)
 
-        return await _within_limit(self._writers, transaction)
+        return await self._within_limit(self._writers, transaction)
 
     async def read(
         self,
@@ -77,35 +80,49 @@ class Database:
             with self.reading() as session:
                 return work(session, *args, **kwargs)
 
-        return await _within_limit(self._readers, transaction)
+        return await self._within_limit(self._readers, transaction)
 
     async def glance(
-        self, work: Callable[Concatenate[Engine, P], Answer], /, *args: P.args, **kwargs: P.kwargs
+        self,
+        work: Callable[Concatenate[Engine, P], Answer],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> Answer:
-        """What `work` returns, from one small query: not kept waiting by those who read a lot."""
-        return await _within_limit(self._glancers, partial(work, self.glancing, *args, **kwargs))
+        """What `work` returns, which asks one small thing: not kept waiting by long readers."""
+        return await self._within_limit(
+            self._glancers, partial(work, self._glancing, *args, **kwargs)
+        )
 
     async def compute(
         self, work: Callable[P, Answer], /, *args: P.args, **kwargs: P.kwargs
     ) -> Answer:
         """What `work` returns, which asks nothing of the database."""
-        return await _within_limit(self._readers, partial(work, *args, **kwargs))
+        return await self._within_limit(self._readers, partial(work, *args, **kwargs))
 
-    def close(self) -> None:
-        """Begin nothing more; what has begun goes on."""
-        for pool in (self._writers, self._readers, self._glancers):
+    def close(self, *, within_s: float) -> bool:
+        """Begin nothing more; whether what has begun is over within that time."""
+        ending = Thread(target=self._end, daemon=True)
+        ending.start()
+        ending.join(within_s)
+        return not ending.is_alive()
+
+    def _end(self) -> None:
+        pools = (self._writers, self._readers, self._glancers)
+        for pool in pools:
             pool.shutdown(wait=False, cancel_futures=True)
+        for pool in pools:
+            pool.shutdown()
 
-
-async def _within_limit(pool: ThreadPoolExecutor, work: Callable[[], Answer]) -> Answer:
-    running: Future[Answer] = pool.submit(work)
-    try:
-        return await asyncio.wait_for(asyncio.wrap_future(running), LONGEST_WAIT_S)
-    except TimeoutError as error:
-        raise Busy(
-            f"the database has not answered for {LONGEST_WAIT_S:.0f} s; ask again in a while, "
-            "which does no harm: nothing is stored twice"
-        ) from error
+    async def _within_limit(self, pool: ThreadPoolExecutor, work: Callable[[], Answer]) -> Answer:
+        running: Future[Answer] = pool.submit(work)
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(running), self._longest_wait_s)
+        except TimeoutError as error:
+            raise Busy(
+                f"the database has not answered for {self._longest_wait_s:g} s; ask again in a "
+                "while, which does no harm: nothing is stored twice"
+            ) from error
 
 
 def _database(request: Request) -> Database:

@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session, sessionmaker
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
 from contract.errors import PhonebookError, listing
 
-POOL_SIZE = 24
+POOL_SIZE = 25
 BUSY_TIMEOUT_MS = 15_000
 CONNECT_TIMEOUT_S = 5
 # PostgreSQL ends what waits for a lock, or holds one and does nothing, and a connection whose
@@ -49,7 +50,7 @@ def open_database(database_url: str) -> Engine:
     except (ArgumentError, ImportError) as error:
         raise PhonebookError(f"the database URL cannot be used: {error}") from error
     if engine.dialect.name == "sqlite":
-        file = _OpenFile(Path(url.database or "").resolve())
+        file = _FILES[engine.pool] = _OpenFile(Path(url.database or "").resolve())
         event.listen(engine, "do_connect", file.make)
         event.listen(engine, "connect", file.opened)
         event.listen(engine, "connect", _configure_sqlite)
@@ -94,6 +95,20 @@ class _OpenFile:
         except OSError:
             return None
         return found.st_dev, found.st_ino
+
+
+_FILES: WeakKeyDictionary[Pool, _OpenFile] = WeakKeyDictionary()
+
+
+def check_file(engine: Engine) -> None:
+    """For whoever asks the driver itself: what every transaction checks by itself.
+
+    Raises:
+        FileReplaced: the SQLite file is no longer the one that was opened.
+    """
+    file = _FILES.get(engine.pool)
+    if file is not None:
+        file.check()
 
 
 def _connect_args(url: URL) -> dict[str, Any]:

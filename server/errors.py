@@ -5,6 +5,8 @@ Refusal
 |-- Forbidden       403  the sender may not do this
 |-- NotFound        404  names what is not there, and what is near
 |-- Conflict        409  the request contradicts what is stored
+|-- BodyTooSlow     408  the body did not come in time
+|-- BodyTooLarge    413  the body is larger than the server takes
 |-- Unprocessable   422  the request contradicts itself, or cannot be stored
 |-- TooManyRequests 429  the sender writes too often
 |-- NotReady        503  the server cannot work yet
@@ -80,6 +82,21 @@ class Conflict(Refusal):
     """The request contradicts what is stored."""
 
     status = HTTPStatus.CONFLICT
+
+
+class BodyTooSlow(Refusal):
+    """The request's body did not come in time."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"Connection": "close"})
+
+
+class BodyTooLarge(Refusal):
+    """The request's body is larger than the server takes."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
 class Unprocessable(Refusal):

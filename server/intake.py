@@ -5,11 +5,14 @@ from datetime import datetime
 from uuid import UUID
 
 from contract.estimates import Estimate
+from contract.imports import Import, ImportReport
 from contract.timings import Timing
 from server.database import Database
 from server.errors import Refusal
 from server.roles import Caller
+from server.store.imports import import_timings, is_stored
 from server.store.measurements import Outcome, add_timings, estimate_of, known
+from server.store.snapshots import Figures
 
 
 async def take_in(
@@ -33,6 +36,21 @@ async def take_in(
     return outcomes
 
 
+async def take_in_import(store: Database, new: Import, by: Caller, now: datetime) -> ImportReport:
+    """Store imported timings with their session, all or none; figures as in `take_in`.
+
+    Raises:
+        NotFound: no such device.
+        Conflict: the session's id, or the id of a timing, belongs to something else.
+        Unprocessable: an operator is not of the session's space, samples have no estimate, or a
+            time is before 2000 or in the future.
+        Busy: the database does not answer.
+    """
+    known = await store.read(is_stored, new, now)
+    figures = () if known else await store.compute(_figures_of_import, new)
+    return await store.write(import_timings, new, figures, by, now)
+
+
 def _figures(
     timings: Sequence[Timing],
 ) -> tuple[list[tuple[Timing, Estimate | None]], dict[UUID, Outcome]]:
@@ -47,3 +65,12 @@ def _figures(
         else:
             found.append((timing, estimate))
     return found, refused
+
+
+def _figures_of_import(new: Import) -> tuple[Figures, ...]:
+    found = []
+    for timing in new.timings:
+        estimate = estimate_of(timing.operator.key, timing.rounds_us, timing.drift)
+        assert estimate is not None  # an import has no failures
+        found.append(Figures(timing.operator.key, new.session.id, timing.measured_at, estimate))
+    return tuple(found)

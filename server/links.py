@@ -1,10 +1,15 @@
 """Addresses of pages, as other pages link to them."""
 
+import re
 from urllib.parse import quote, urlencode
+
+from starlette.requests import Request
 
 from contract.tables import LatencyTable
 from contract.timings import Origin
 from server.store.history import Step
+
+_OWN = re.compile(r"/(?!/)[^\\\x00-\x20\x7f]*")
 
 
 def table_url(device: str, runtime: str, *, space: str = "", origin: Origin = "measured") -> str:
@@ -28,6 +33,19 @@ def operator_of(operator: str, table: LatencyTable) -> str:
 def step_of(step: Step) -> str:
     """The page of the operator that has the step."""
     return operator_url(step.device, step.operator, step.runtime.key, origin=step.origin)
+
+
+def here(request: Request) -> str:
+    """The address that the request asks for, to come back to; after a form the first page's."""
+    if request.method not in ("GET", "HEAD"):
+        return "/"
+    path = quote(request.scope["path"], safe="/:@!$&'()*+,;=~")
+    return f"{path}?{request.url.query}" if request.url.query else path
+
+
+def is_own(address: str) -> bool:
+    """Whether it is a path of this server: browsers take `//host` and `/\\host` for another."""
+    return _OWN.fullmatch(address) is not None
 
 
 def _query(*, origin: Origin, **given: str) -> str:

@@ -1,4 +1,4 @@
-"""Who sits at this very computer: the right to do without a token, and what would steal it."""
+"""Where a request comes from: this very computer, a page of this server, or another's page."""
 
 from collections.abc import Sequence
 from ipaddress import ip_address
@@ -52,10 +52,26 @@ def check_browser(scope: Scope, allowed_hosts: Sequence[str]) -> None:
             f"without a token this server answers to loopback names alone, not to {host!r}; use "
             "127.0.0.1 or localhost, name the host in PHONEBOOK_ALLOWED_HOSTS, or send a token"
         )
-    if scope["method"] not in SAFE_METHODS and _is_foreign(headers, host):
+    if scope["method"] not in SAFE_METHODS:
+        check_own_page(scope)
+
+
+def check_own_page(scope: Scope) -> None:
+    """Refuse what a browser sends for a web page of another origin: this server's own may.
+
+    A browser sends at least one of two headers with a write; other programs send neither.
+
+    Raises:
+        Forbidden: the page is not of this server.
+    """
+    headers = Headers(scope=scope)
+    origin = headers.get("origin")
+    is_foreign = origin is not None and _authority(origin) != headers.get("host", "").lower()
+    if is_foreign or headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
         raise Forbidden(
-            "a web page of another origin caused this write; without a token only this server's "
-            "own pages and programs may write"
+            "a web page of another origin caused this write; without a token in its header only "
+            "this server's own pages and programs may write. A proxy must hand on the `Host` "
+            "that the browser sent"
         )
 
 
@@ -65,14 +81,6 @@ def host_name(authority: str) -> str:
         return urlsplit(f"//{authority}").hostname or ""
     except ValueError:
         return ""
-
-
-def _is_foreign(headers: Headers, host: str) -> bool:
-    """A browser sends at least one of the two with a write; other programs send neither."""
-    origin = headers.get("origin")
-    if origin is not None and _authority(origin) != host.lower():
-        return True
-    return headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
 
 
 def _authority(origin: str) -> str:

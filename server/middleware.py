@@ -1,4 +1,4 @@
-"""Around every request: an id, one log line, headers for browsers, a limit on the body."""
+"""Around every request: an id, one log line, headers for browsers, HEAD as GET."""
 
 import re
 import time
@@ -7,8 +7,10 @@ from uuid import uuid4
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server.locality import peer
+from server.roles import NOBODY, Caller
 
 REQUEST_ID = "X-Request-ID"
 _READABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -50,7 +52,7 @@ class RequestLog:
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status = int(message["status"])
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID] = request_id
                 headers["Content-Security-Policy"] = (
@@ -66,42 +68,39 @@ class RequestLog:
             finally:
                 log.info(
                     "request",
+                    client=peer(scope),
                     method=scope["method"],
                     path=scope["path"],
                     status=status,
+                    by=_sender(scope),
                     ms=round((time.perf_counter() - began) * 1000, 1),
                 )
 
 
-class BodyLimit:
-    """Stops reading a body that is too large, and never begins one that says it is.
+def _sender(scope: Scope) -> str | None:
+    """The name of the token that was sent, once `Access` has found it out."""
+    caller: Caller = scope["state"].get("caller", NOBODY)
+    return caller.name
 
-    FastAPI's own limit answers in plain text; an exception from here becomes a problem document.
-    """
 
-    def __init__(self, app: ASGIApp, *, most_bytes: int) -> None:
+class HeadAsGet:
+    """Answers HEAD wherever GET is answered: the same status and headers, and no body."""
+
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._most_bytes = most_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        told = Headers(scope=scope).get("content-length", "") if scope["type"] == "http" else ""
-        told_bytes = int(told) if told.isdecimal() else 0
-        seen_bytes = 0
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        ended = False
 
-        async def receive_within_limit() -> Message:
-            nonlocal seen_bytes
-            if told_bytes > self._most_bytes:
-                raise self._too_large()
-            message = await receive()
-            seen_bytes += len(message.get("body", b""))
-            if seen_bytes > self._most_bytes:
-                raise self._too_large()
-            return message
+        async def send_head(message: Message) -> None:
+            nonlocal ended
+            if message["type"] == "http.response.start":
+                await send(message)
+            elif not ended:  # at once, though a stream would go on
+                ended = True
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-        await self._app(scope, receive_within_limit, send)
-
-    def _too_large(self) -> HTTPException:
-        return HTTPException(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f"the body is larger than {self._most_bytes} bytes; post less at once",
-        )
+        await self._app({**scope, "method": "GET"}, receive, send_head)

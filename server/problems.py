@@ -55,8 +55,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(FileReplaced)
     async def file_replaced(request: Request, error: FileReplaced) -> Response:
-        log.error("the database file is another one", reason=str(error))
-        return problem(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+        return no_database(request, error)
 
     @app.exception_handler(InternalError)
     async def not_written(request: Request, error: InternalError) -> Response:
@@ -86,13 +85,17 @@ def refused(request: Request, refusal: Refusal) -> Response:
     return _answer(request, refusal.document(), headers=refusal.headers)
 
 
-def no_database(request: Request, error: OperationalError) -> Response:
-    """The answer while the database is away."""
+def no_database(request: Request, error: OperationalError | FileReplaced) -> Response:
+    """The answer while the database is away, or another."""
+    if isinstance(error, FileReplaced):
+        log.error("the database file is another one", reason=str(error))
+        return problem(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
     log.error("the database did not answer", reason=str(error.orig))
     return problem(
         request,
         HTTPStatus.SERVICE_UNAVAILABLE,
         "the database does not answer; try again in a while",
+        headers={"Retry-After": "5"},
     )
 
 

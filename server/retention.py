@@ -1,22 +1,19 @@
 """`python -m server.retention --older-than 90d`: drop the raw samples of old timings."""
 
-import re
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated
 
 from cyclopts import Parameter
 from sqlalchemy import Engine
 
 from contract.cli import command_line, main
-from contract.errors import PhonebookError
 from server.db import open_database, reading, shown, writing
 from server.schema import explained, require_head
 from server.settings import read_settings
+from server.spans import span
 from server.store.agents import count_away, forget_away
 from server.store.retention import count_samples, drop_samples, old_samples
-
-_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 app = command_line(
     "python -m server.retention",
@@ -39,7 +36,7 @@ def run(
 
     Agents that were not heard of for so long are forgotten too, with their units.
     """
-    before = datetime.now(UTC) - age(older_than)
+    before = datetime.now(UTC) - span("--older-than", older_than)
     engine = open_database(read_settings(database_url=database_url).database_url)
     require_head(engine)
     with explained(engine):
@@ -67,21 +64,6 @@ def _keep(engine: Engine, before: datetime, *, dry_run: bool) -> None:
         with writing(engine).begin() as session:
             agents, units = forget_away(session, before)
         _say(f"forgot {agents:,} agents that were not heard of since, and {units:,} units")
-
-
-def age(words: str) -> timedelta:
-    """`90d`, `12w` or `36h`.
-
-    Raises:
-        PhonebookError: it is something else, or before all dates.
-    """
-    found = re.fullmatch(r"([0-9]{1,6})([hdw])", words)
-    length = found and int(found[1]) * _UNITS[found[2]]
-    if length is None or length > timedelta(days=36_500):
-        raise PhonebookError(
-            f"--older-than: {words!r} is no age; give days, weeks or hours, as 90d, 12w or 36h"
-        )
-    return length
 
 
 def _say(line: str) -> None:

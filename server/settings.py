@@ -1,5 +1,6 @@
 """Everything the server reads from its environment, once."""
 
+from ipaddress import ip_network
 from typing import Annotated
 
 from pydantic import Field, ValidationError, field_validator
@@ -21,14 +22,35 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=4 * 2**20, ge=1)
     open_reads: bool = False  # whether anybody who reaches the server may read
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()  # further names of this computer
+    local_access: bool = True  # whether somebody here may do without a token before there is one
+    proxies: Annotated[tuple[str, ...], NoDecode] = ()  # addresses and networks of trusted ones
     rate: float = Field(default=100, ge=0, le=1e6)  # writes a second of one sender; 0: no limit
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "proxies", mode="before")
     @classmethod
     def _by_comma(cls, hosts: str | tuple[str, ...]) -> tuple[str, ...]:
         if isinstance(hosts, str):
             return tuple(host.strip() for host in hosts.split(",") if host.strip())
         return hosts
+
+    @field_validator("proxies")
+    @classmethod
+    def _are_addresses(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            try:
+                ip_network(proxy)
+            except ValueError as error:
+                raise ValueError(
+                    f"{proxy!r} is no address and no network; give those that the proxy connects "
+                    "from, as 127.0.0.1 or 172.18.0.0/16"
+                ) from error
+        return proxies
+
+    @property
+    def spares_tokens(self) -> bool:
+        """Whether somebody at this computer may do without a token before there is one: what
+        comes through a proxy may be anybody's."""
+        return self.local_access and not self.proxies
 
 
 def read_settings(**given: str | int | None) -> Settings:

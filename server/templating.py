@@ -1,14 +1,15 @@
-"""The templates, what they know everywhere, and the page that says no."""
+"""The templates, what they know everywhere, and the pages that say no or ask who it is."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastapi import Request, Response
 from fastapi.templating import Jinja2Templates
 
 from server import links, words
+from server.roles import NOBODY
 from server.routes.assets import PLOTLY_PATH
 
 
@@ -37,7 +38,12 @@ NAVIGATION = (
     Section("API", "/docs"),
 )
 
-TEMPLATES = Jinja2Templates(Path(__file__).parent / "templates")
+
+def _who(request: Request) -> dict[str, Any]:
+    return {"who": getattr(request.state, "caller", NOBODY), "here": links.here(request)}
+
+
+TEMPLATES = Jinja2Templates(Path(__file__).parent / "templates", context_processors=[_who])
 TEMPLATES.env.filters |= {
     "runtime_words": words.runtime_words,
     "conditions_words": words.conditions_words,
@@ -60,8 +66,9 @@ TEMPLATES.env.globals |= {"plotly_path": PLOTLY_PATH, "navigation": NAVIGATION}
 
 
 def asks_for_page(request: Request) -> bool:
-    """Whether a browser asks for something to show, rather than a program for data."""
-    return request.method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", "")
+    """Whether a browser asks for something to show, by a link or a form, rather than a program
+    for data."""
+    return "text/html" in request.headers.get("accept", "")
 
 
 def refusal_page(
@@ -71,6 +78,21 @@ def refusal_page(
     *,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """The page that says what is wrong and where to go."""
+    """The page that says what is wrong and where to go: to sign in, where that may mend it."""
+    if status == HTTPStatus.UNAUTHORIZED:
+        return sign_in_page(request, links.here(request), detail, headers=headers)
     context = {"status": status, "detail": detail}
     return TEMPLATES.TemplateResponse(request, "refusal.html", context, status, headers)
+
+
+def sign_in_page(
+    request: Request,
+    then: str,
+    refusal: str | None = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The form for a token; who has signed in is shown the page `then`."""
+    status = HTTPStatus.OK if refusal is None else HTTPStatus.UNAUTHORIZED
+    context = {"then": then, "refusal": refusal}
+    return TEMPLATES.TemplateResponse(request, "sign_in.html", context, status, headers)

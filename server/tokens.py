@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 from uuid import uuid4
@@ -17,9 +17,11 @@ from sqlalchemy.orm import Session
 from contract.cli import command_line, main
 from contract.errors import PhonebookError
 from server.db import open_database, reading, writing
+from server.errors import Unauthenticated
 from server.roles import Role
 from server.schema import prepare
 from server.settings import read_settings
+from server.spans import span
 from server.store import tokens
 
 CREATE_COMMAND = "python -m server.tokens create --name NAME --role agent"
@@ -40,26 +42,37 @@ DatabaseUrl = Annotated[
 app = command_line("python -m server.tokens", "Say who may use the server from elsewhere.")
 
 
-def require_one(engine: Engine, where: str) -> None:
-    """Refuse to be reached by others before anybody has a token.
+def require_one(engine: Engine, why: str) -> None:
+    """Refuse to serve before anybody has a token, and say why one is needed.
 
     Raises:
         PhonebookError: no token works; the message tells the command that makes one.
     """
     with reading(engine)() as session:
-        if not tokens.any_live(session):
+        if not tokens.any_live(session, datetime.now(UTC)):
             raise PhonebookError(
-                f"{where} can be reached by others, and no token exists; make one with "
-                f"`{CREATE_COMMAND}` and the same database, or listen on 127.0.0.1"
+                f"{why}, and there is no token that works; make one with `{CREATE_COMMAND}` and "
+                "the same database, or listen on 127.0.0.1 without PHONEBOOK_PROXIES"
             )
 
 
 @app.command
-def create(*, name: Name, role: GivenRole, database_url: DatabaseUrl = None) -> None:
+def create(
+    *,
+    name: Name,
+    role: GivenRole,
+    expires: Annotated[
+        str | None, Parameter(help="After how long it works no more: 90d, 12w or 36h.")
+    ] = None,
+    database_url: DatabaseUrl = None,
+) -> None:
     """Make a token and print it. It is shown this once; the server keeps its digest alone."""
     _check_name(name)
+    lasts = None if expires is None else span("--expires", expires)
+    if lasts == timedelta(0):
+        raise PhonebookError(f"--expires: {expires} is over at once; give at least 1h")
     with _database(database_url) as session:
-        token = tokens.create(session, name, role)
+        token = tokens.create(session, name, role, lasts=lasts)
     sys.stdout.write(f"{token}\n")
 
 
@@ -68,11 +81,14 @@ def list_all(*, database_url: DatabaseUrl = None) -> None:
     """List the tokens: their names, roles and times (UTC), not themselves."""
     with _database(database_url) as session:
         found = tokens.reports(session)
-    lines = [("name", "role", "created", "last used", "revoked")] + [
+    lines = [("name", "role", "created", "expires", "last used", "revoked")] + [
         (
             token.name,
             token.role,
-            *(_shown(at) for at in (token.created_at, token.last_used_at, token.revoked_at)),
+            *map(
+                _shown,
+                (token.created_at, token.expires_at, token.last_used_at, token.revoked_at),
+            ),
         )
         for token in found
     ]
@@ -137,8 +153,12 @@ def _holds(session: Session, file: Path, name: str, role: Role) -> bool:
         return False
     except (OSError, UnicodeDecodeError) as error:
         raise PhonebookError(f"--file: cannot read {file}: {error}") from error
-    found = tokens.find_live(session, held)
-    if found is None or (found.name, found.role) != (name, role):
+    found = tokens.find(session.connection(), held)
+    try:
+        holder = tokens.check(found, datetime.now(UTC))
+    except Unauthenticated:
+        return False
+    if (holder.name, holder.role) != (name, role):
         return False
     if file.stat().st_mode & 0o077:
         file.chmod(0o600)

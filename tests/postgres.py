@@ -7,6 +7,7 @@ another account where the tests run as root, which PostgreSQL refuses.
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
+import psutil
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
@@ -65,6 +67,20 @@ class PostgresServer:
         if self._running:
             self._run("pg_ctl", "stop", "-w", "-D", str(self._data), "-m", mode)
             self._running = False
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It is there, keeps its connections, and says nothing, until the end of the block."""
+        postmaster = int((self._data / "postmaster.pid").read_text().split()[0])
+        os.kill(postmaster, signal.SIGSTOP)  # first, so that it makes no more children
+        all_of_it = [psutil.Process(postmaster), *psutil.Process(postmaster).children()]
+        for process in all_of_it:
+            process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in all_of_it:
+                process.send_signal(signal.SIGCONT)
 
     def _run(self, program: str, *arguments: str) -> None:
         said = self._folder / "said"

@@ -1,14 +1,13 @@
 """Imports: timings of others, parsed by whoever posts them, stored whole or not at all."""
 
 from fastapi import APIRouter, Depends, Response
-from sqlalchemy.orm import Session as DbSession
 
 from contract.imports import Import, ImportReport
 from contract.timings import Problem
 from server.access import By, needs
 from server.clock import Now
-from server.database import writes
-from server.store.imports import import_timings
+from server.database import Store
+from server.intake import take_in_import
 
 router = APIRouter(
     tags=["tables"], dependencies=[Depends(needs("admin"))], responses={404: {"model": Problem}}
@@ -20,11 +19,10 @@ router = APIRouter(
     status_code=201,
     responses={200: {"model": ImportReport}, 409: {"model": Problem}},
 )
-@writes
-def add_import(
-    new: Import, response: Response, session: DbSession, by: By, now: Now
+async def add_import(
+    new: Import, response: Response, store: Store, by: By, now: Now
 ) -> ImportReport:
     """Store imported timings (201); the same ones again change nothing (200)."""
-    report = import_timings(session, new, by, now)
+    report = await take_in_import(store, new, by, now)
     response.status_code = 201 if report.is_new else 200
     return report

@@ -18,6 +18,7 @@ from server.imports import ofa
 from server.store import lookup
 from server.store.snapshots import snapshots
 from server.store.spaces import find_space
+from server.store.versions import Versions
 
 router = APIRouter(tags=["tables"], dependencies=[Depends(needs("reader"))])
 
@@ -81,7 +82,8 @@ async def lut(
         return encode(lookup.read(session, asked))
 
     # Most answers are kept ones: to find them takes one small query, and no session.
-    version = await store.glance(lookup.version, device)
+    versions: Versions = request.app.state.versions
+    version = await versions.of(device)
     answers: Answers = request.app.state.answers
     key = (device, version, runtime, space, origin, snapshot, encode)
     answer = await answers.get(key, lambda: store.read(answer_anew))

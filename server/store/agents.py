@@ -1,14 +1,14 @@
 """Agents and the units that each of them has."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import delete, exists, func, select, tuple_, update
 from sqlalchemy.orm import Session as DbSession
 
-from contract.jobs import AgentDescription, AgentReport, LostUnit, UnitDescription
+from contract.jobs import LEASE, AgentDescription, AgentReport, LostUnit, UnitDescription
 from server.errors import NotFound
 from server.roles import Caller
 from server.store.deeds import note
@@ -28,8 +28,8 @@ def announce(
 ) -> tuple[AgentReport, bool]:
     """Store or refresh an agent and its units; True if the agent is new.
 
-    A unit belongs to the agent that announced it last; one that it no longer has stays with it
-    as lost. Its device need not be registered yet.
+    A unit belongs to the agent that announced it last, unless it is `withheld`; one that it
+    no longer has stays with it as lost. Its device need not be registered yet.
 
     Raises:
         Forbidden: the agent is another token's.
@@ -38,12 +38,10 @@ def announce(
     created = insert_once(session, AgentRecord, {"id": agent_id, "made_by": by.name, **values})
     if created:
         note(session, by, "announced the agent", agent_id, now, detail=description.host)
-    must_own(by, session.get_one(AgentRecord, agent_id).made_by, f"agent {agent_id}")
     told = set(description.units)
     if set(_units(session, [agent_id])[agent_id]) != told:
-        _move_units(session, agent_id, told, now)
+        _move_units(session, agent_id, told, by, now)  # first, since it locks every agent
     record = heard_from(session, agent_id, by, now)
-    record.made_by = record.made_by or by.name
     record.host, record.version = description.host, description.version
     return _reports(session, [record])[0], created
 
@@ -89,7 +87,7 @@ def forget_away(session: DbSession, heard_since: datetime) -> tuple[int, int]:
 
 
 def heard_from(session: DbSession, agent_id: UUID, by: Caller, now: datetime) -> AgentRecord:
-    """Note that the agent lives.
+    """Note that the agent lives. One that is nobody's belongs to the token that speaks for it.
 
     Raises:
         NotFound: it never announced itself.
@@ -99,21 +97,52 @@ def heard_from(session: DbSession, agent_id: UUID, by: Caller, now: datetime) ->
     if record is None:
         raise NotFound(f"no agent {agent_id}; announce it with `PUT /agents/{agent_id}` first")
     must_own(by, record.made_by, f"agent {agent_id}")
+    if by.role == "agent":
+        record.made_by = record.made_by or by.name
     record.seen_at = now
     session.flush()
     return record
 
 
+def withheld(
+    session: DbSession,
+    units: Collection[UnitDescription],
+    agent_id: UUID,
+    by: Caller,
+    now: datetime,
+) -> set[UnitDescription]:
+    """Those of the units that `agent_id` cannot take: another token's agent has them and lives."""
+    found = session.execute(
+        select(UnitRecord.device, UnitRecord.serial, AgentRecord.made_by)
+        .join(AgentRecord, AgentRecord.id == UnitRecord.agent)
+        .where(
+            tuple_(UnitRecord.device, UnitRecord.serial).in_(_keys(units)),
+            UnitRecord.lost_at.is_(None),
+            AgentRecord.id != agent_id,
+            AgentRecord.seen_at > now - LEASE,
+        )
+    )
+    return {
+        UnitDescription(device=device, serial=serial)
+        for device, serial, made_by in found
+        if not by.may_change(made_by)
+    }
+
+
+def _keys(units: Iterable[UnitDescription]) -> list[tuple[str, str]]:
+    return sorted((unit.device, unit.serial) for unit in units)
+
+
 def _move_units(
-    session: DbSession, agent_id: UUID, units: set[UnitDescription], now: datetime
+    session: DbSession, agent_id: UUID, units: set[UnitDescription], by: Caller, now: datetime
 ) -> None:
-    """The agent has exactly these from now on, and has lost the others that it had.
+    """The agent has these from now on, but for those withheld, and has lost what else it had.
 
     One announcement at a time moves units, or two that take each other's would deadlock. So each
     locks all agents first; a lease locks its own agent before its unit, and so waits for neither.
     """
     session.execute(select(AgentRecord.id).order_by(AgentRecord.id).with_for_update())
-    kept = sorted((unit.device, unit.serial) for unit in units)
+    kept = _keys(units - withheld(session, units, agent_id, by, now))
     session.execute(
         update(UnitRecord)
         .where(

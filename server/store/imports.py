@@ -1,5 +1,6 @@
 """Imported timings: a session of others, stored in one transaction."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,30 +13,40 @@ from server.errors import Conflict, Unprocessable
 from server.roles import Caller
 from server.store.clocks import check_clock
 from server.store.devices import count_change
-from server.store.measurements import add_session, estimate_of
+from server.store.measurements import add_session
 from server.store.snapshots import Figures, keep_rows
 from server.store.spaces import operator_keys
 from server.tables import SessionRecord, TimingRecord
 
 
-def import_timings(session: DbSession, new: Import, by: Caller, now: datetime) -> ImportReport:
-    """Store a session and its timings, and bring the device's imported table up to date.
+def is_stored(session: DbSession, new: Import, now: datetime) -> bool:
+    """Whether its session is there already.
 
     Raises:
-        NotFound: no such device.
-        Conflict: the session's id, or the id of a timing, belongs to something else.
-        Unprocessable: an operator is not of the session's space, samples have no estimate, or a
-            time is before 2000 or in the future.
+        Unprocessable: an operator is not of the session's space, or a time is before 2000 or in
+            the future.
     """
-    figures = []
     for timing in new.timings:
         key = timing.operator.key
         if key not in operator_keys(new.session.space):
             raise Unprocessable(f"{key} is no operator of {new.session.space}")
         check_clock("measured_at", timing.measured_at, now)
-        estimate = estimate_of(key, timing.rounds_us, timing.drift)
-        assert estimate is not None  # an import has no failures
-        figures.append(Figures(key, new.session.id, timing.measured_at, estimate))
+    return session.get(SessionRecord, new.session.id) is not None
+
+
+def import_timings(
+    session: DbSession, new: Import, figures: Sequence[Figures], by: Caller, now: datetime
+) -> ImportReport:
+    """Store a session and its timings, and bring the device's imported table up to date.
+
+    `figures` are those of the timings, in their order; they are needed unless the session is
+    stored.
+
+    Raises:
+        NotFound: no such device.
+        Conflict: the session's id, or the id of a timing, belongs to something else.
+        Unprocessable: the session's times are before 2000 or in the future.
+    """
     sitting, created = add_session(session, new.session, by, now)
     if created:
         _check_new(session, new)
@@ -51,7 +62,7 @@ def import_timings(session: DbSession, new: Import, by: Caller, now: datetime) -
         keep_rows(session, record, figures, revision=revision, now=now)
     else:
         _check_same(session, new)
-    return ImportReport(session=sitting, rows=len(figures), is_new=created)
+    return ImportReport(session=sitting, rows=len(new.timings), is_new=created)
 
 
 def _check_new(session: DbSession, new: Import) -> None:

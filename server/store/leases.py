@@ -10,10 +10,18 @@ from uuid import UUID
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session as DbSession
 
-from contract.jobs import LEASE, JobReport, Lease, LeaseRequest, Outcome, Renewal
+from contract.jobs import (
+    LEASE,
+    JobReport,
+    Lease,
+    LeaseRequest,
+    Outcome,
+    Renewal,
+    UnitDescription,
+)
 from server.errors import Conflict, Unprocessable
 from server.roles import Caller
-from server.store.agents import heard_from
+from server.store.agents import heard_from, withheld
 from server.store.inserting import insert_or_set
 from server.store.jobs import job_of, report, settle, taken
 from server.tables import JobRecord, UnitRecord
@@ -23,10 +31,12 @@ def lease(session: DbSession, request: LeaseRequest, by: Caller, now: datetime) 
     """The waiting job of highest priority, then the oldest, for a free unit; None without one.
 
     An agent that holds the unit already gets its own lease again, with the same attempt and the
-    same end: it was restarted, or lost the answer. Whoever else asks for that unit gets none.
+    same end: it was restarted, or lost the answer. Whoever else asks for that unit gets none, and
+    so does who asks for one that is `withheld`.
 
     Raises:
         NotFound: the agent never announced itself.
+        Forbidden: it is another token's.
     """
     heard_from(session, request.agent, by, now)
     unit = {
@@ -36,6 +46,9 @@ def lease(session: DbSession, request: LeaseRequest, by: Caller, now: datetime) 
         "lost_at": None,
     }
     insert_or_set(session, UnitRecord, unit, fields=["serial"])  # one at a time asks for a unit
+    asked = UnitDescription(device=request.device, serial=request.unit)
+    if withheld(session, [asked], request.agent, by, now):
+        return None
     _take_back(session, request.device, now)
     holder = session.scalars(
         select(JobRecord).where(
@@ -79,6 +92,7 @@ def renew(session: DbSession, job_id: UUID, renewal: Renewal, by: Caller, now: d
     Raises:
         NotFound: no such job.
         Conflict: the lease is lost.
+        Forbidden: the agent is another token's.
     """
     record = _held(session, job_id, renewal, by, now)
     record.expires_at = now + LEASE
@@ -95,6 +109,7 @@ def finish(
     Raises:
         NotFound: no such job.
         Conflict: the lease is lost.
+        Forbidden: the agent is another token's.
         Unprocessable: a network was measured, and its estimate is not told.
     """
     told = outcome.model_dump(mode="json")
@@ -146,6 +161,7 @@ def _held(
     Raises:
         NotFound: no such job.
         Conflict: it has not.
+        Forbidden: the agent is another token's.
     """
     record = taken(session, job_id, now)
     mine = (record.agent, record.attempts) == (claim.agent, claim.attempt)

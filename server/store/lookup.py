@@ -1,7 +1,7 @@
 """Latency tables, read from the current rows and audits and never from the history."""
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import ColumnElement, Engine, bindparam, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session as DbSession
 
 from contract.audits import AuditSummary
@@ -18,9 +18,6 @@ _ROW_FIELDS = tuple(Row.model_fields)
 _ROW_COLUMNS = tuple(getattr(RowRecord, field) for field in _ROW_FIELDS)
 # All rows in one call each way: several times faster than a call per row.
 _ROWS = TypeAdapter(tuple[Row, ...])
-_VERSION = select(DeviceRecord.revision, DeviceRecord.default_runtime).where(
-    DeviceRecord.name == bindparam("device")
-)
 
 
 class Asked(Value):
@@ -32,13 +29,6 @@ class Asked(Value):
     space: str | None
     origin: Origin
     snapshot: str | None = None  # of the table as it was at that revision; None: as it is
-
-
-def version(engine: Engine, device: str) -> tuple[object, ...] | None:
-    """What changes whenever a table of the device does; None where there is no such device."""
-    with engine.connect() as connection:
-        found = connection.execute(_VERSION, {"device": device}).first()
-    return None if found is None else tuple(found)
 
 
 def ask(

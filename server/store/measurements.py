@@ -59,6 +59,7 @@ def add_session(
     Raises:
         NotFound: no such device.
         Conflict: the id belongs to another session.
+        Forbidden: the session is another token's.
         Unprocessable: it began or ended before 2000 or in the future.
     """
     check_clock("started_at", new.started_at, now)
@@ -90,7 +91,9 @@ def add_session(
     if created:
         what: What = "imported the session" if new.source else "posted the session"
         note(session, by, what, new.id, now)
-    stored = find_session(session, new.id)
+    record = record_of(session, new.id)
+    must_own(by, record.made_by, f"session {new.id}")
+    stored = _session(record)
     if stored != new:
         raise Conflict(f"session {new.id} is stored with other content; give this one a new id")
     if created and new.origin == "measured":

@@ -80,7 +80,7 @@ def test_an_interrupted_session_goes_on_and_repeats_nothing(
     leaving = FakeDevice(US, pull_the_cable)
     with pytest.raises(DeviceFailed):
         run(opened, leaving, journal, tmp_path)
-    assert journal.unsent(SERVER) == []
+    assert journal.waiting(SERVER) == 0
 
     with Journal(tmp_path / "journal.db") as after_restart:
         found = after_restart.open_session(SERVER, "bench", RUNTIME, "fbnet-32")
@@ -89,7 +89,7 @@ def test_an_interrupted_session_goes_on_and_repeats_nothing(
         assert Counter(leaving.visits + whole.visits) == dict.fromkeys(US, ROUNDS)
         assert {len(timing.rounds_us) for timing in timings.values()} == {ROUNDS}
         assert after_restart.open_session(SERVER, "bench", RUNTIME, "fbnet-32") is None
-        assert len(after_restart.unsent(SERVER)) == len(OPERATORS)
+        assert after_restart.waiting(SERVER) == len(OPERATORS)
 
 
 def test_a_session_goes_on_on_the_very_unit_it_was_begun_on(journal: Journal) -> None:

@@ -1,34 +1,36 @@
 """Sending: retried, stored once however often the answer is lost, never thrown away."""
 
-import json
-from collections.abc import Iterator
-from datetime import UTC, datetime
+import shutil
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
-from contract.client import TableClient
+from contract.client import TableClient, table_client
 from contract.errors import RequestRefused, ServerUnreachable
-from contract.estimates import estimate
 from contract.spaces import space
-from contract.timings import StoredTiming, Timing
-from device_agent.journal import Journal
-from device_agent.upload import send
-from tests.fakes import fake_session
+from contract.timings import (
+    MOST_IN_BATCH,
+    BatchReport,
+    Problem,
+    Timing,
+    TimingBatch,
+    TimingOutcome,
+)
+from device_agent.journal import Entry, Journal
+from device_agent.upload import MOST_BYTES, batches, send
+from tests.device_agent.results import OPERATORS, SESSION, TIMINGS, measured, timings_of
+from tests.device_agent.servers import HTML, Answer, before, new_token, serving, stored_operators
+from tests.fakes import DESCRIPTION, fake_session
+from tests.server.making import an_audit
 
 SERVER = "http://server"
-SESSION = fake_session()
-TIMINGS = [
-    Timing(
-        id=uuid5(SESSION.id, operator.key),
-        operator=operator,
-        measured_at=datetime.now(UTC),
-        rounds_us=((1.0, 2.0),),
-    )
-    for operator in space("fbnet-32").operators[:8]
-]
+AN_HOUR = timedelta(hours=1)
 
 
 class Server:
@@ -42,78 +44,399 @@ class Server:
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if request.url.path == "/sessions":
             return httpx.Response(201, content=request.content)
-        assert request.url.path == f"/sessions/{SESSION.id}/timings"
+        assert request.url.path == f"/sessions/{SESSION.id}/timings/batch"
         self.posts += 1
         trouble = self._troubles.pop(0) if self._troubles else "works"
         if isinstance(trouble, int):
-            problem = {"type": "about:blank", "title": "No", "status": trouble, "detail": "no"}
             headers = {"retry-after": "0"} if trouble == 429 else {}
-            return httpx.Response(trouble, json=problem, headers=headers)
-        timing = Timing.model_validate_json(request.content)
-        self.stored[timing.id] = timing
+            return httpx.Response(trouble, json=problem(trouble).model_dump(), headers=headers)
+        batch = TimingBatch.model_validate_json(request.content)
+        self.stored |= {timing.id: timing for timing in batch.timings}
         if trouble == "answer lost":
             raise httpx.ReadTimeout("lost", request=request)
-        answer = StoredTiming(
-            id=timing.id,
-            session=SESSION.id,
-            operator=timing.operator.key,
-            estimate=estimate(timing.rounds_us),
-            failure=None,
+        report = BatchReport(
+            outcomes=tuple(TimingOutcome(id=timing.id) for timing in batch.timings)
         )
-        return httpx.Response(201, json=json.loads(answer.model_dump_json()))
+        return httpx.Response(200, content=report.model_dump_json())
+
+
+def problem(status: int) -> Problem:
+    return Problem(type="about:blank", title="No", status=status, detail="no")
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
+def empty(tmp_path: Path) -> Iterator[Journal]:
     with Journal(tmp_path / "journal.db") as journal:
-        journal.begin(SERVER, SESSION, [timing.operator for timing in TIMINGS])
-        journal.close(SESSION, TIMINGS)
         yield journal
+
+
+@pytest.fixture
+def journal(empty: Journal) -> Journal:
+    measured(empty, SERVER, known=False)
+    return empty
 
 
 def client(server: Server) -> TableClient:
     return TableClient(httpx.Client(base_url=SERVER, transport=httpx.MockTransport(server)))
 
 
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "server.db"
+
+
+def keys(timings: Sequence[Timing]) -> list[str]:
+    return sorted(timing.operator.key for timing in timings)
+
+
+# The server's moods.
+
+
 def test_a_server_that_stumbles_ends_with_each_timing_once(journal: Journal) -> None:
-    server = Server([503, "answer lost", "works", 429, 500, "answer lost"])
+    server = Server([503, "answer lost", 429, 502, "answer lost"])
     sent = send(journal, client(server))
-    assert (sent.accepted, sent.refused) == (len(TIMINGS), ())
+    assert (sent.accepted, sent.kept) == (len(TIMINGS), ())
     assert server.stored == {timing.id: timing for timing in TIMINGS}
-    assert server.posts == len(TIMINGS) + 5
-    assert journal.unsent(SERVER) == []
+    assert server.posts == 6
+    assert journal.waiting(SERVER) == 0
 
 
-def test_what_the_server_will_never_take_is_kept_with_its_reason(journal: Journal) -> None:
-    server = Server([422])
-    sent = send(journal, client(server))
-    assert sent.accepted == len(TIMINGS) - 1
-    assert sent.refused == (f"{TIMINGS[0].operator.key}: {SERVER}: no",)
-    assert send(journal, client(Server([]))).accepted == 0
-
-
-def test_a_server_that_stays_away_leaves_the_rest_in_the_outbox(journal: Journal) -> None:
-    server = Server(["works", "works", *[503] * 100])
-    with pytest.raises(ServerUnreachable, match="no"):
-        send(journal, client(server), patience_s=0.5)
-    assert [timing for _, timing in journal.unsent(SERVER)] == TIMINGS[2:]
-    assert send(journal, client(Server([]))).accepted == len(TIMINGS) - 2
-
-
-def test_the_outbox_belongs_to_the_server_it_was_made_for(journal: Journal) -> None:
-    assert journal.unsent("http://another") == []
+def test_a_server_that_stays_away_leaves_everything_in_the_outbox(journal: Journal) -> None:
+    with pytest.raises(ServerUnreachable, match=r"no\. 8 results wait .*device_agent\.outbox"):
+        send(journal, client(Server([503] * 100)), patience_s=0.5)
+    assert journal.waiting(SERVER) == len(TIMINGS)
+    assert send(journal, client(Server([]))).accepted == len(TIMINGS)
 
 
 def test_a_server_that_is_asked_too_often_gets_everything_in_the_end(journal: Journal) -> None:
-    server = Server([429] * 30)
-    assert send(journal, client(server)).accepted == len(TIMINGS)
+    assert send(journal, client(Server([429] * 30))).accepted == len(TIMINGS)
+
+
+def test_a_server_that_fails_at_one_result_gets_the_others(journal: Journal) -> None:
+    poison = TIMINGS[2].id
+    server = Server([])
+
+    def fails(request: httpx.Request) -> httpx.Response:
+        if str(poison).encode() in request.content:
+            return httpx.Response(500, json=problem(500).model_dump())
+        return server(request)
+
+    http = httpx.Client(base_url=SERVER, transport=httpx.MockTransport(fails))
+    sent = send(journal, TableClient(http), patience_s=0.2)
+    assert (sent.accepted, [kept.id for kept in sent.waiting]) == (7, [poison])
+
+
+def test_the_outbox_belongs_to_the_server_it_was_made_for(journal: Journal) -> None:
+    assert journal.waiting("http://another") == 0
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_token_that_does_not_work_loses_nothing(journal: Journal, status: int) -> None:
-    server = Server(["works", status])
+def test_a_token_that_does_not_work_loses_nothing(empty: Journal, status: int) -> None:
+    measured(empty, SERVER)
+
+    def refuses(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(status, json=problem(status).model_dump())
+
+    refusing = TableClient(httpx.Client(base_url=SERVER, transport=httpx.MockTransport(refuses)))
     with pytest.raises(
-        RequestRefused, match=r"set PHONEBOOK_TOKEN.* 7 results wait in the outbox"
+        RequestRefused, match=r"set PHONEBOOK_TOKEN.* 8 results wait in the outbox"
     ):
-        send(journal, client(server))
-    assert send(journal, client(Server([]))).accepted == len(TIMINGS) - 1
+        send(empty, refusing)
+    assert empty.waiting(SERVER) == len(TIMINGS)
+
+
+def test_a_token_revoked_in_the_midst_loses_nothing(journal: Journal) -> None:
+    other = fake_session()
+    measured(journal, SERVER, timings_of(other), session=other, known=False)
+    with pytest.raises(RequestRefused, match=r"set PHONEBOOK_TOKEN.* 16 results wait"):
+        send(journal, client(Server([401])))
+
+
+# How much at once.
+
+
+def test_a_batch_is_as_large_as_a_post_may_be() -> None:
+    def sizes(*of_entries: int) -> list[list[int]]:
+        entries = [Entry(uuid4(), "Timing", size) for size in of_entries]
+        return [[entry.bytes for entry in batch] for batch in batches(entries)]
+
+    assert [len(batch) for batch in sizes(*[1] * 250)] == [MOST_IN_BATCH, MOST_IN_BATCH, 50]
+    half = MOST_BYTES // 2
+    assert sizes(half, half, 1, 3 * half, 1) == [[half, half], [1], [3 * half], [1]]
+    assert sizes() == []
+
+
+def test_many_timings_take_few_posts(empty: Journal, database: Path) -> None:
+    session = fake_session()
+    timings = timings_of(session, range(99), samples=100)
+    with serving(database) as address, before(address) as (proxy, through):
+        measured(empty, through, timings, session=session)
+        with table_client(through) as client:
+            assert send(empty, client).accepted == 99
+        paths = [path.rpartition("/")[2] for path, _ in proxy.posts]
+    assert paths == ["bench", "sessions", "batch", "batch"]
+    assert stored_operators(database) == keys(timings)
+
+
+# What is wrong with one result.
+
+
+def test_final_and_passing_refusals_side_by_side_hold_up_nobody(
+    empty: Journal, database: Path
+) -> None:
+    foreign = TIMINGS[1].model_copy(update={"operator": space("fbnet-224").head, "id": uuid4()})
+    ahead = TIMINGS[2].model_copy(update={"measured_at": datetime.now(UTC) + AN_HOUR})
+    with serving(database) as address, table_client(address) as client:
+        measured(empty, address, [TIMINGS[0], foreign, ahead, *TIMINGS[3:]])
+        sent = send(empty, client)
+        assert (sent.accepted, sent.clocks_differ) == (6, False)
+        assert [kept.id for kept in sent.refused] == [foreign.id]
+        assert [kept.id for kept in sent.waiting] == [ahead.id]
+        refused, waits = sent.lines
+        assert refused.startswith(f"{foreign.operator.key} was refused for good: {address}: ")
+        assert "is no operator of fbnet-32" in refused
+        assert waits.startswith(f"{ahead.operator.key} waits: {address}: measured_at ")
+        (held,) = empty.held(address)
+        assert (held.waiting, held.refused, held.sent) == (1, 1, 6)
+        again = send(empty, client)
+        assert [kept.id for kept in again.kept] == [ahead.id]
+
+
+def test_a_damaged_row_blocks_nobody(empty: Journal, database: Path) -> None:
+    with serving(database) as address, table_client(address) as client:
+        measured(empty, address)
+        with closing(sqlite3.connect(empty.path, isolation_level=None)) as other:
+            cut = "UPDATE outbox SET body = substr(body, 1, 40) WHERE id = ?"
+            other.execute(cut, (str(TIMINGS[0].id),))
+            other.execute("UPDATE outbox SET kind = 'Odd' WHERE id = ?", (str(TIMINGS[1].id),))
+        sent = send(empty, client)
+        assert sent.accepted == 6
+        assert all("cannot be read" in kept.reason for kept in sent.refused)
+        assert {kept.id for kept in sent.refused} == {timing.id for timing in TIMINGS[:2]}
+        assert empty.waiting(address) == 0
+
+
+def test_a_damaged_session_blocks_no_other(empty: Journal, database: Path) -> None:
+    with serving(database) as address, table_client(address) as client:
+        measured(empty, address)
+        other = fake_session()
+        measured(empty, address, timings_of(other), session=other)
+        with closing(sqlite3.connect(empty.path, isolation_level=None)) as file:
+            file.execute("UPDATE sessions SET body = '{' WHERE id = ?", (str(SESSION.id),))
+        sent = send(empty, client)
+        assert sent.accepted == 8
+        (line,) = sent.lines
+        assert line.startswith("8 results were refused for good: its session cannot be read")
+
+
+def too_large(path: str, body: bytes) -> Answer | None:
+    if len(body) <= 100_000:
+        return None
+    return 413, HTML, b"<html><h1>413 Request Entity Too Large</h1></html>"
+
+
+def test_one_result_that_is_too_large_for_a_proxy_holds_up_no_other(
+    empty: Journal, database: Path
+) -> None:
+    session = fake_session()
+    small, (large,) = timings_of(session, range(1, 21)), timings_of(session, [0], samples=10_000)
+    with (
+        serving(database) as address,
+        before(address) as (proxy, through),
+        table_client(through) as client,
+    ):
+        proxy.instead = too_large
+        measured(empty, through, [*small[:10], large, *small[10:]], session=session)
+        sent = send(empty, client)
+        assert (sent.accepted, sent.refused) == (20, ())
+        (line,) = sent.lines
+        assert line.startswith(f"{large.operator.key} waits: {through} answered 413: ")
+        assert "PHONEBOOK_MAX_BODY_BYTES" in line
+        proxy.instead = lambda path, body: None
+        assert send(empty, client).accepted == 1
+    assert stored_operators(database) == keys([*small, large])
+
+
+def test_html_instead_of_one_answer_holds_up_no_other(empty: Journal, database: Path) -> None:
+    suspicious = str(TIMINGS[3].id).encode()
+
+    def guards(path: str, body: bytes) -> Answer | None:
+        return (403, HTML, b"<html>request blocked</html>") if suspicious in body else None
+
+    with (
+        serving(database) as address,
+        before(address) as (proxy, through),
+        table_client(through) as client,
+    ):
+        proxy.instead = guards
+        measured(empty, through)
+        sent = send(empty, client, patience_s=0.2)
+        assert sent.accepted == 7
+        assert [kept.id for kept in sent.waiting] == [TIMINGS[3].id]
+        assert "not Phonebook's (status 403)" in sent.lines[0]
+
+
+def test_a_proxy_whose_server_is_made_anew_is_waited_for(empty: Journal, database: Path) -> None:
+    answers = 0
+
+    def for_a_while(path: str, body: bytes) -> Answer | None:
+        nonlocal answers
+        answers += path.endswith("/batch")
+        return (404, HTML, b"404 page not found") if 1 <= answers <= 6 else None
+
+    with (
+        serving(database) as address,
+        before(address) as (proxy, through),
+        table_client(through) as client,
+    ):
+        proxy.instead = for_a_while
+        measured(empty, through)
+        sent = send(empty, client)
+        assert (sent.accepted, sent.kept) == (len(TIMINGS), ())
+
+
+def test_where_nobody_is_phonebook_everything_is_kept(empty: Journal, database: Path) -> None:
+    with (
+        serving(database) as address,
+        before(address) as (proxy, through),
+        table_client(through) as client,
+    ):
+        proxy.instead = lambda path, body: (404, HTML, b"<html>nothing here</html>")
+        measured(empty, through)
+        with pytest.raises(ServerUnreachable, match=r"not Phonebook's.* 8 results wait"):
+            send(empty, client)
+        assert len(proxy.posts) == 1
+        assert empty.waiting(through) == len(TIMINGS)
+
+
+# What the server must be told first.
+
+
+def test_a_wrong_clock_is_told_once_and_is_not_final(empty: Journal, database: Path) -> None:
+    def behind() -> datetime:
+        return datetime.now(UTC) - timedelta(days=3)
+
+    with serving(database, clock=behind) as address, table_client(address) as client:
+        port = httpx.URL(address).port
+        measured(empty, address)
+        other = fake_session()
+        measured(empty, address, timings_of(other), session=other)
+        sent = send(empty, client)
+        assert (sent.accepted, sent.refused, sent.clocks_differ) == (0, (), True)
+        (line,) = sent.lines
+        assert line.startswith("16 results wait: ")
+        assert f"{SESSION.started_at:%Y-%m-%dT%H}" in line
+        assert f"{behind():%Y-%m-%dT%H}" in line
+    assert port is not None
+    with serving(database, port=port) as address, table_client(address) as client:
+        assert send(empty, client).accepted == 16
+
+
+def test_a_new_and_empty_database_is_told_device_and_session(
+    empty: Journal, tmp_path: Path
+) -> None:
+    with serving(tmp_path / "new.db") as address, table_client(address) as client:
+        measured(empty, address)
+        audit = an_audit("bench")
+        session = fake_session()
+        empty.begin(address, session, OPERATORS, description=DESCRIPTION)
+        empty.close(session, [audit])
+        assert send(empty, client).accepted == len(TIMINGS) + 1
+        assert [device.description for device in client.devices()] == [DESCRIPTION]
+        assert client.sessions("bench") == [SESSION]
+
+
+def test_a_device_that_nobody_can_describe_waits_for_its_next_run(
+    empty: Journal, database: Path
+) -> None:
+    with serving(database) as address, table_client(address) as client:
+        measured(empty, address, known=False)
+        sent = send(empty, client)
+        (line,) = sent.lines
+        assert line.startswith("8 results wait: ")
+        assert line.endswith("the agent's next run on that device registers it")
+        client.register("bench", DESCRIPTION)
+        assert send(empty, client).accepted == len(TIMINGS)
+
+
+def test_a_name_that_is_another_devices_by_now_gets_none_of_its_results(
+    empty: Journal, database: Path
+) -> None:
+    with serving(database) as address, table_client(address) as client:
+        measured(empty, address)
+        client.register("bench", DESCRIPTION.model_copy(update={"soc": "Another"}))
+        sent = send(empty, client)
+        assert (sent.accepted, sent.refused, len(sent.waiting)) == (0, (), 8)
+        assert "is registered with soc 'Another'" in sent.lines[0]
+    assert stored_operators(database) == []
+
+
+def test_a_database_replaced_in_the_midst_of_sending_gets_session_and_results(
+    empty: Journal, tmp_path: Path
+) -> None:
+    session = fake_session()
+    timings = timings_of(session, range(99), samples=100)
+    with (
+        serving(tmp_path / "old.db") as old,
+        serving(tmp_path / "new.db") as new,
+        before(old) as (proxy, through),
+        table_client(through) as client,
+    ):
+
+        def replaced(path: str, body: bytes) -> Answer | None:
+            if path.endswith("/batch"):
+                proxy.server = new
+            return None
+
+        proxy.instead = replaced
+        measured(empty, through, timings, session=session)
+        sent = send(empty, client)
+        assert (sent.accepted, sent.kept) == (99, ())
+    assert stored_operators(tmp_path / "new.db") == keys(timings)
+
+
+def test_a_session_of_another_token_waits_and_holds_up_no_other(
+    empty: Journal, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = fake_session()
+    with serving(database) as address:
+        for name in ("old", "new"):
+            monkeypatch.setenv("PHONEBOOK_TOKEN", new_token(database, name, "agent"))
+            if name == "old":
+                with table_client(address) as client:
+                    client.register("bench", DESCRIPTION)
+                    client.add_session(SESSION)
+        measured(empty, address)
+        measured(empty, address, timings_of(other), session=other)
+        with table_client(address) as client:
+            sent = send(empty, client)
+        assert (sent.accepted, sent.refused) == (8, ())
+        (line,) = sent.lines
+        assert line.startswith("8 results wait: ")
+        assert "belongs to the token old" in line
+
+
+def test_a_database_replaced_by_an_older_copy_gets_what_it_lost(
+    empty: Journal, database: Path, tmp_path: Path
+) -> None:
+    later = fake_session()
+    copy = tmp_path / "copy.db"
+    with serving(database) as address, table_client(address) as client:
+        port = httpx.URL(address).port or 0
+        measured(empty, address)
+        send(empty, client)
+    shutil.copy(database, copy)
+    with serving(database, port=port) as address, table_client(address) as client:
+        measured(empty, address, timings_of(later, range(20)), session=later)
+        assert send(empty, client).accepted == 20
+        assert send(empty, client).accepted == 0
+    for part in tmp_path.glob("server.db*"):
+        part.unlink()
+    shutil.copy(copy, database)
+    with serving(database, port=port) as address, table_client(address) as client:
+        empty.put_back(address, later.id)
+        assert empty.waiting(address) == 20
+        empty.put_back(address)
+        sent = send(empty, client)
+        assert (sent.accepted, sent.kept) == (28, ())
+    assert stored_operators(database) == keys([*TIMINGS, *timings_of(later, range(20))])

@@ -15,7 +15,7 @@ import httpx
 from contract.client import TableClient
 from contract.errors import PhonebookError, is_passing
 from contract.spaces import space
-from contract.timings import Origin, Timing
+from contract.timings import BatchReport, Origin
 from device_agent.journal import Journal
 from device_agent.profile import profile
 from device_agent.programs import ProgramCache
@@ -51,10 +51,10 @@ def main(server: str, folder: Path) -> None:
     acknowledged = os.open(folder / "acknowledged", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def note(response: httpx.Response) -> None:
-        request = response.request
-        if request.url.path.endswith("/timings") and response.status_code in (200, 201):
-            timing = Timing.model_validate_json(request.content)
-            os.write(acknowledged, f"{timing.id}\n".encode())
+        if response.request.url.path.endswith("/timings/batch") and response.status_code == 200:
+            report = BatchReport.model_validate_json(response.read())
+            stored = [each.id for each in report.outcomes if each.refused is None]
+            os.write(acknowledged, "".join(f"{identity}\n" for identity in stored).encode())
 
     with (
         httpx.Client(base_url=server, timeout=30, event_hooks={"response": [note]}) as http,

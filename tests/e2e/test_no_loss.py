@@ -113,7 +113,8 @@ def samples_in_journal(path: Path) -> dict[UUID, list[list[float]]]:
     """What the timings must be: each session's visits by operator. All of it was sent."""
     found: dict[UUID, list[list[float]]] = {}
     with closing(sqlite3.connect(path)) as journal:
-        assert journal.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
+        not_sent = "SELECT count(*) FROM outbox WHERE sent IS NULL"
+        assert journal.execute(not_sent).fetchone() == (0,)
         assert journal.execute("SELECT count(*) FROM sessions WHERE is_open").fetchone() == (0,)
         for session, operators in journal.execute("SELECT id, operators FROM sessions"):
             by_key: defaultdict[str, list[list[float]]] = defaultdict(list)

@@ -45,11 +45,11 @@ def address(empty_url: str) -> Iterator[str]:
         process.wait(timeout=START_TIMEOUT_S)
 
 
-def refusal(*arguments: str) -> str:
+def refusal(*arguments: str, **settings: str) -> str:
     """What `python -m server` says when it refuses to start."""
     done = subprocess.run(
         [sys.executable, "-m", "server", *arguments],
-        env=environment(),
+        env=environment() | settings,
         capture_output=True,
         text=True,
         timeout=START_TIMEOUT_S,
@@ -126,8 +126,25 @@ def test_an_address_that_others_can_reach_is_refused_without_a_token(
     tmp_path: Path, host: str
 ) -> None:
     said = refusal("--host", host, "--database-url", f"sqlite:///{tmp_path}/phonebook.db")
-    assert f"{host} can be reached by others, and no token exists" in said
+    assert f"{host} can be reached by others, and there is no token that works" in said
     assert "python -m server.tokens create --name NAME --role agent" in said
+
+
+@pytest.mark.parametrize(
+    "setting", [{"PHONEBOOK_LOCAL_ACCESS": "false"}, {"PHONEBOOK_PROXIES": "127.0.0.1"}]
+)
+def test_where_nobody_may_do_without_a_token_one_is_wanted_at_the_start(
+    tmp_path: Path, setting: dict[str, str]
+) -> None:
+    said = refusal("--database-url", f"sqlite:///{tmp_path}/phonebook.db", **setting)
+    assert "nobody may do without a token here" in said
+    assert "python -m server.tokens create --name NAME --role agent" in said
+
+
+def test_a_proxy_is_told_by_its_address(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path}/phonebook.db"
+    said = refusal("--database-url", database, PHONEBOOK_PROXIES="127.0.0.1, lab")
+    assert "PHONEBOOK_PROXIES): 'lab' is no address and no network" in said
 
 
 def test_an_unusable_database_is_refused() -> None:

@@ -10,7 +10,6 @@ from sqlalchemy import Engine, text
 
 from contract.errors import PhonebookError
 from server import retention
-from server.retention import age
 from server.store.retention import BATCH
 from tests.server.conftest import Agent
 from tests.server.making import NOON, SPACE, a_failure, a_session, a_steady_timing, a_timing
@@ -136,8 +135,9 @@ def test_a_table_measured_anew_after_the_drop_goes_on_as_usual(
 
 @pytest.mark.parametrize("words", ["90", "d", "-1d", "1.5d", "3 months", "999999w"])
 def test_an_age_that_cannot_be_read_is_explained(words: str) -> None:
-    with pytest.raises(PhonebookError, match="no age; give days, weeks or hours, as 90d"):
-        age(words)
+    wrong = r"--older-than: .* is no span of time; give days, weeks or hours, as 90d"
+    with pytest.raises(PhonebookError, match=wrong):
+        retention.run(older_than=words)
 
 
 def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -13,8 +14,9 @@ import pytest
 from cyclopts import CycloptsError
 
 from contract.errors import PhonebookError
-from server.db import open_database, writing
+from server.db import open_database, reading
 from server.store import tokens
+from server.store.deeds import deeds
 from server.tokens import app
 from tests.server.making import PHONE
 
@@ -51,10 +53,20 @@ class Keeper:
 
     def works(self, token: str) -> bool:
         engine = open_database(f"sqlite:///{self.database}")
-        with writing(engine).begin() as session:
-            found = tokens.find_live(session, token)
+        with engine.connect() as connection:
+            found = tokens.find(connection, token)
         engine.dispose()
         return found is not None
+
+    def deeds(self) -> list[tuple[str | None, str, str, str | None]]:
+        """Who did what to which token, and how; newest first."""
+        engine = open_database(f"sqlite:///{self.database}")
+        with reading(engine)() as session:
+            found = [
+                (deed.who, str(deed.what), deed.subject, deed.detail) for deed in deeds(session)
+            ]
+        engine.dispose()
+        return found
 
 
 @pytest.fixture
@@ -74,11 +86,34 @@ def test_a_token_is_made_listed_and_taken_back(keeper: Keeper) -> None:
     assert "there is a token lab already" in again
     assert "python -m server.tokens revoke lab" in again
 
-    assert re.search(r"^lab +agent +\d{4}-\d\d-\d\d \d\d:\d\d +- +-$", listed(keeper), re.M)
+    assert re.search(r"^lab +agent +\d{4}-\d\d-\d\d \d\d:\d\d +- +- +-$", listed(keeper), re.M)
     keeper.run("revoke", "lab")
     assert not keeper.works(token)
     assert re.search(r"^lab +agent .* - +\d{4}-\d\d-\d\d \d\d:\d\d$", listed(keeper), re.M)
     assert token not in listed(keeper)
+    assert keeper.deeds() == [
+        (None, "revoked the token", "lab", None),
+        (None, "made the token", "lab", "agent"),
+    ]
+    keeper.run("revoke", "lab")
+    assert len(keeper.deeds()) == 2
+
+
+def test_a_token_lasts_as_long_as_told(keeper: Keeper) -> None:
+    keeper.run("create", "--name", "lab", "--role", "agent", "--expires", "90d")
+    found = re.search(r"^lab +agent +(\S+ \S+) +(\S+ \S+) +- +-$", listed(keeper), re.M)
+    assert found is not None
+    made, ends = (datetime.strptime(at, "%Y-%m-%d %H:%M") for at in found.groups())
+    assert ends - made == timedelta(days=90)
+
+
+@pytest.mark.parametrize(
+    ("words", "why"), [("soon", "no span of time"), ("90", "as 90d"), ("0d", "over at once")]
+)
+def test_a_span_that_is_none_is_explained(keeper: Keeper, words: str, why: str) -> None:
+    refused = keeper.refusal("create", "--name", "lab", "--role", "agent", "--expires", words)
+    assert refused.startswith("--expires: ")
+    assert why in refused
 
 
 def listed(keeper: Keeper) -> str:
