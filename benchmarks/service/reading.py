@@ -35,7 +35,7 @@ def compare_with_constants(
                 this = Request(path, headers)
                 constant = Request(f"/constant/{device}", constant_headers)
                 loads = _by_turns(server, this, status, constant, clients=count, turns=turns)
-                name = f"GET /lut, {TABLES[device]:,} rows{what}, {count} clients"
+                name = f"GET /lut, {TABLES[device]:,} rows{what}, clients: {count}"
                 least = None
                 if device == SMALL_TABLE and what != ", gzip":
                     least = 0.75 if status == 304 else 0.6
