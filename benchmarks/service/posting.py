@@ -97,7 +97,7 @@ def upload(
     timings = agents * each * len(SPACE.operators)
     again = f", busy {busy.total():,} times" if busy else ""
     return Figure(
-        f"{agents} agents post {timings:,} timings{again}: timings/s",
+        f"uploads of {agents} at once, {timings:,} timings{again}: timings/s",
         f"{timings / seconds:,.0f}",
         "",
         timings / seconds,
