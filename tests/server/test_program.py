@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -48,12 +48,12 @@ def address(empty_url: str) -> Iterator[str]:
         process.wait(timeout=START_TIMEOUT_S)
 
 
-def refusal(*arguments: str, files: int = 1024, **settings: str) -> str:
+def refusal(*arguments: str, files: int = 1024, settings: Mapping[str, str] | None = None) -> str:
     """What `python -m server` says when it refuses to start."""
     limited = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh"]
     done = subprocess.run(
         [*limited, sys.executable, "-m", "server", *arguments],
-        env=environment() | settings,
+        env={**environment(), **(settings or {})},
         capture_output=True,
         text=True,
         timeout=START_TIMEOUT_S,
@@ -140,14 +140,14 @@ def test_an_address_that_others_can_reach_is_refused_without_a_token(
 def test_where_nobody_may_do_without_a_token_one_is_wanted_at_the_start(
     tmp_path: Path, setting: dict[str, str]
 ) -> None:
-    said = refusal("--database-url", f"sqlite:///{tmp_path}/phonebook.db", **setting)
+    said = refusal("--database-url", f"sqlite:///{tmp_path}/phonebook.db", settings=setting)
     assert "nobody may do without a token here" in said
     assert "python -m server.tokens create --name NAME --role agent" in said
 
 
 def test_a_proxy_is_told_by_its_address(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path}/phonebook.db"
-    said = refusal("--database-url", database, PHONEBOOK_PROXIES="127.0.0.1, lab")
+    said = refusal("--database-url", database, settings={"PHONEBOOK_PROXIES": "127.0.0.1, lab"})
     assert "PHONEBOOK_PROXIES): 'lab' is no address and no network" in said
 
 
