@@ -60,27 +60,36 @@ class OwnServer:
 class RestlessAgent:
     """`tests.e2e.restless` in a process: measures again and again until it is told to finish."""
 
-    def __init__(self, server: str, folder: Path) -> None:
-        self._command = [sys.executable, "-m", "tests.e2e.restless", server, str(folder)]
-        self._folder = folder
+    def __init__(self, server: str, folder: Path, number: int) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self._command = [sys.executable, "-m", "tests.e2e.restless"]
+        self._command += [server, str(folder), str(number)]
 
     def start(self) -> None:
         """Returns once it has measured or sent something."""
-        self._process = subprocess.Popen(
-            self._command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        with (self.folder / "said").open("a") as said:  # nobody reads along
+            self._process = subprocess.Popen(
+                self._command, stdout=subprocess.PIPE, stderr=said, text=True
+            )
         assert self._process.stdout is not None
-        assert self._process.stdout.readline() == "began\n", self._process.communicate()
+        assert self._process.stdout.readline() == "began\n", self._said()
 
     def kill(self) -> None:
         self._process.kill()
         self._process.communicate()
 
-    def finish(self) -> None:
+    def ask_to_finish(self) -> None:
         """Let it end the session at hand and complete the table."""
-        (self._folder / "finish").touch()
-        _, errors = self._process.communicate(timeout=LIMIT_S)
-        assert self._process.returncode == 0, errors
+        (self.folder / "finish").touch()
+
+    def finish(self) -> None:
+        """Returns once it has."""
+        self._process.communicate(timeout=LIMIT_S)
+        assert self._process.returncode == 0, self._said()
+
+    def _said(self) -> str:
+        return (self.folder / "said").read_text()[-4000:]
 
 
 @contextmanager

@@ -1,13 +1,15 @@
-"""`python -m tests.e2e.restless SERVER FOLDER`: an agent that never rests, to be killed.
+"""`python -m tests.e2e.restless SERVER FOLDER NUMBER`: an agent that never rests, to be killed.
 
 It profiles a fake device anew, again and again, by the product's own code, until FOLDER/finish
 exists; then it completes the table. FOLDER/acknowledged gets a line for each timing that the
-server said it has stored.
+server said it has stored. One program of seven fails to load, others with each NUMBER.
 """
 
 import os
+import random
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -16,25 +18,28 @@ from contract.client import TableClient
 from contract.errors import PhonebookError, is_passing
 from contract.spaces import space
 from contract.timings import BatchReport, Origin
+from device_agent.devices import Plan, ProgramTiming
 from device_agent.journal import Journal
 from device_agent.profile import profile
-from device_agent.programs import ProgramCache
+from device_agent.programs import ProgramCache, ProgramFile
 from device_agent.workplace import Workplace
 from tests.fakes import FakeDevice, fake_export
 
 SPACE = space("fbnet-32-0.35")
 KEYS = [operator.key for operator in SPACE.operators]
-FEW = 12  # the other programs fail to load, once per session
+FAILS = 7
 NAME = "bench"
+DISTURBED = 0.1  # of the probes
 
 
 class Bench(FakeDevice):
-    """No two visits take the same time, so that a sample says which visit it is of."""
+    """No two samples are the same, nor two drifts, so that each says which visit it is of."""
 
     origin: Origin = "measured"
 
-    def __init__(self, keys: list[str], *, said: bool) -> None:
+    def __init__(self, number: int, keys: list[str], *, said: bool) -> None:
         super().__init__(dict.fromkeys(keys, 100.0), self._age)
+        self.serial = f"bench-{number}"
         self._started = time.time()
         self._said = said
 
@@ -46,8 +51,22 @@ class Bench(FakeDevice):
         if key in self.us_by_key:
             self.us_by_key[key] = 100.0 + (time.time() - self._started)
 
+    def time_program(self, file: ProgramFile, plan: Plan) -> ProgramTiming:
+        timing = super().time_program(file, plan)
+        return replace(
+            timing,
+            samples_ns=tuple(_about(ns, 0.02) for ns in timing.samples_ns),
+            probes_ns=tuple(
+                _about(ns, 0.8 if random.random() < DISTURBED else 0.04) for ns in timing.probes_ns
+            ),
+        )
 
-def main(server: str, folder: Path) -> None:
+
+def _about(ns: int, more: float) -> int:
+    return round(ns * (1 + random.random() * more))
+
+
+def main(server: str, folder: Path, number: int) -> None:
     acknowledged = os.open(folder / "acknowledged", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def note(response: httpx.Response) -> None:
@@ -63,7 +82,7 @@ def main(server: str, folder: Path) -> None:
 
         def place(keys: list[str], *, said: bool) -> Workplace:
             return Workplace(
-                device=Bench(keys, said=said),
+                device=Bench(number, keys, said=said),
                 name=NAME,
                 client=TableClient(http),
                 journal=journal,
@@ -72,9 +91,10 @@ def main(server: str, folder: Path) -> None:
                 effort="quick",
             )
 
-        few = place(KEYS[:FEW], said=False)
+        good = [key for at, key in enumerate(KEYS) if at % FAILS != number]
+        most = place(good, said=False)
         while not (folder / "finish").exists():
-            until_it_works(few, again=True)
+            until_it_works(most, again=True)
         until_it_works(place(KEYS, said=True), again=False)
 
 
@@ -91,4 +111,4 @@ def until_it_works(place: Workplace, *, again: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

@@ -1,4 +1,4 @@
-"""Agent, server and database killed at random moments: no timing lost, none twice, none wrong."""
+"""Agents, server and database killed at random moments: no timing lost, none twice, none wrong."""
 
 import json
 import random
@@ -6,24 +6,36 @@ import sqlite3
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID, uuid5
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session as DbSession
 
-from contract.client import table_client
+from contract.client import TableClient, table_client
+from contract.estimates import Estimate, estimate
 from contract.operators import Operator
+from contract.tables import LatencyTable, Row, SessionReport
+from contract.timings import Failure, Session
 from server.db import open_database
 from server.schema import upgrade
-from server.tables import TimingRecord
+from server.tables import RowVersion, TimingRecord
 from tests.e2e.processes import OwnServer, RestlessAgent
 from tests.e2e.restless import KEYS, NAME, SPACE
 from tests.postgres import PostgresServer
 
 pytestmark = pytest.mark.timeout(1800)
+
+AGENTS = 3
+LEAST_GOOD = 0.8  # of all timings have samples
 
 
 class Victim(Protocol):
@@ -45,87 +57,232 @@ class Database:
         self._server.stop("immediate")
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What a stored timing must be."""
+
+    session: UUID
+    operator: str
+    measured_at: datetime
+    rounds_us: list[list[float]]
+    drift: list[list[float]]
+    failure: Failure | None
+
+    @property
+    def estimate(self) -> Estimate | None:
+        return estimate(self.rounds_us, self.drift) if self.rounds_us else None
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the server answered in the end."""
+
+    table: LatencyTable
+    of_space: LatencyTable
+    again: tuple[LatencyTable, LatencyTable]  # the same two, by their snapshots' ids
+    sessions: list[SessionReport]
+
+
 @pytest.fixture
 def kills(request: pytest.FixtureRequest) -> int:
     number: int = request.config.getoption("--kills")
     return number
 
 
-def test_kill_agent_and_server(tmp_path: Path, kills: int) -> None:
-    url = f"sqlite:///{tmp_path}/phonebook.db"
-    survive(url, tmp_path, [], kills)
-    check_nothing_lost(url, tmp_path)
+def test_kill_agents_and_server(tmp_path: Path, kills: int) -> None:
+    check_nothing_lost(f"sqlite:///{tmp_path}/phonebook.db", tmp_path, [], kills)
 
 
-def test_kill_agent_server_and_database(
+def test_kill_agents_server_and_database(
     tmp_path: Path, kills: int, own_postgres: PostgresServer
 ) -> None:
     engine = open_database(own_postgres.url)
     upgrade(engine)
     engine.dispose()
-    survive(own_postgres.url, tmp_path, [Database(own_postgres)], kills)
-    check_nothing_lost(own_postgres.url, tmp_path)
+    check_nothing_lost(own_postgres.url, tmp_path, [Database(own_postgres)], kills)
 
 
-def survive(url: str, folder: Path, others: Sequence[Victim], kills: int) -> None:
-    """Kill each in turn while the agent works, then let it complete the table."""
-    generator = random.Random(kills)
-    server = OwnServer(url)
-    agent = RestlessAgent(server.address, folder)
+def check_nothing_lost(url: str, folder: Path, others: Sequence[Victim], kills: int) -> None:
+    """Every timing of every session is stored once, as its agent measured it; and served."""
+    server = OwnServer(url, rate=0)
+    agents = [
+        RestlessAgent(server.address, folder / f"agent-{number}", number)
+        for number in range(AGENTS)
+    ]
     server.start()
-    agent.start()
-    victims: list[Victim] = [agent, server, *others]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(RestlessAgent.start, agents))
+    kill_each_in_turn([*agents, server, *others], kills)
+    for agent in agents:
+        agent.ask_to_finish()
+    for agent in agents:
+        agent.finish()
+
+    sessions: list[Session] = []
+    measured: dict[UUID, Measured] = {}
+    for agent in agents:
+        its_sessions, its_timings = in_journal(agent.folder / "journal.db")
+        acknowledged = (agent.folder / "acknowledged").read_text().split()
+        assert {UUID(line) for line in acknowledged} <= its_timings.keys()
+        assert len(acknowledged) >= len(KEYS)
+        sessions += its_sessions
+        measured |= its_timings
+    good = [each for each in measured.values() if each.rounds_us]
+    assert len(good) >= LEAST_GOOD * len(measured)
+
+    with table_client(server.address) as client:
+        told = ask(client, sessions)
+    server.kill()
+    engine = open_database(url)
+    check_stored(engine, measured)
+    check_sessions(told, sessions, measured)
+    check_rows(told, good)
+    check_history(engine, told.table)
+    engine.dispose()
+
+
+def kill_each_in_turn(victims: Sequence[Victim], kills: int) -> None:
+    generator = random.Random(kills)
     for number in range(kills):
         time.sleep(generator.uniform(0, 1.5))
         victim = victims[number % len(victims)]
         victim.kill()
         time.sleep(generator.uniform(0, 0.5))
         victim.start()
-    agent.finish()
-    with table_client(server.address) as client:
-        table = client.table(NAME, space=SPACE.name)
-    server.kill()
-    assert table.complete
-    assert {row.operator for row in table.entries} == set(KEYS)
 
 
-def check_nothing_lost(url: str, folder: Path) -> None:
-    """Every timing of every session once in the database, with the samples of the journal."""
-    engine = open_database(url)
-    stored = timings(engine)
-    engine.dispose()
-    measured = samples_in_journal(folder / "journal.db")
-    assert Counter(identity for identity, _ in stored) == dict.fromkeys(measured, 1)
-    assert dict(stored) == measured
-    acknowledged = {UUID(line) for line in (folder / "acknowledged").read_text().split()}
-    assert acknowledged <= measured.keys()
-    assert len(acknowledged) > len(KEYS)
-
-
-def timings(engine: Engine) -> list[tuple[UUID, list[list[float]]]]:
-    """Every timing in the database: its id and raw samples, none where it failed."""
-    with engine.connect() as connection:
-        rows = connection.execute(select(TimingRecord.id, TimingRecord.rounds_us))
-        return [(identity, rounds_us or []) for identity, rounds_us in rows]
-
-
-def samples_in_journal(path: Path) -> dict[UUID, list[list[float]]]:
-    """What the timings must be: each session's visits by operator. All of it was sent."""
-    found: dict[UUID, list[list[float]]] = {}
+def in_journal(path: Path) -> tuple[list[Session], dict[UUID, Measured]]:
+    """An agent's sessions and what their timings must be, by id. All of it was sent."""
+    sessions: list[Session] = []
+    timings: dict[UUID, Measured] = {}
     with closing(sqlite3.connect(path)) as journal:
         not_sent = "SELECT count(*) FROM outbox WHERE sent IS NULL"
         assert journal.execute(not_sent).fetchone() == (0,)
         assert journal.execute("SELECT count(*) FROM sessions WHERE is_open").fetchone() == (0,)
-        for session, operators in journal.execute("SELECT id, operators FROM sessions"):
-            by_key: defaultdict[str, list[list[float]]] = defaultdict(list)
-            visits = journal.execute(
-                "SELECT body FROM visits WHERE session = ? ORDER BY rowid", (session,)
-            )
-            for (body,) in visits:
-                for series in json.loads(body)["series"]:
-                    for key, samples_us in series["samples_us"].items():
-                        by_key[key].append(samples_us)
-            for body in json.loads(operators):
-                key = Operator.model_validate(body).key
-                found[uuid5(UUID(session), key)] = by_key[key]
-    return found
+        for body, operators in journal.execute("SELECT body, operators FROM sessions").fetchall():
+            session = Session.model_validate_json(body)
+            sessions.append(session)
+            keys = [Operator.model_validate(each).key for each in json.loads(operators)]
+            for each in in_session(journal, session.id, keys):
+                timings[uuid5(session.id, each.operator)] = each
+    return sessions, timings
+
+
+def in_session(journal: sqlite3.Connection, session: UUID, keys: list[str]) -> list[Measured]:
+    """One timing for each operator: its visits in order, or why there are none."""
+    failures = {
+        program: (Failure.model_validate_json(body), datetime.fromisoformat(made))
+        for program, body, made in journal.execute(
+            "SELECT program, body, made FROM failures WHERE session = ?", (str(session),)
+        )
+    }
+    visits = [
+        (json.loads(body)["series"], datetime.fromisoformat(made))
+        for program, body, made in journal.execute(
+            "SELECT program, body, made FROM visits WHERE session = ? ORDER BY rowid",
+            (str(session),),
+        )
+        if program not in failures
+    ]
+    calm_us = np.quantile(
+        [us for series, _ in visits for one in series for us in one["probes_us"]], 0.02
+    )
+    rounds_us: defaultdict[str, list[list[float]]] = defaultdict(list)
+    drift: defaultdict[str, list[list[float]]] = defaultdict(list)
+    last: dict[str, datetime] = {}
+    for series, made in visits:
+        for one in series:
+            probes = one["probes_us"]
+            slower = [max(pair) / calm_us for pair in pairwise(probes)]
+            for key, samples in one["samples_us"].items():
+                rounds_us[key].append(samples)
+                drift[key].append([round(float(factor), 3) for factor in slower])
+                last[key] = max(made, last.get(key, made))
+    failed = {program.rpartition("-")[0]: found for program, found in failures.items()}
+    return [
+        Measured(session, key, last[key], rounds_us[key], drift[key], None)
+        if key in last
+        else Measured(session, key, failed[key][1], [], [], failed[key][0])
+        for key in keys
+    ]
+
+
+def ask(client: TableClient, sessions: Sequence[Session]) -> Told:
+    table, of_space = client.table(NAME), client.table(NAME, space=SPACE.name)
+    return Told(
+        table,
+        of_space,
+        (
+            client.table(NAME, snapshot=table.snapshot),
+            client.table(NAME, snapshot=of_space.snapshot),
+        ),
+        [client.session_report(str(session.id)) for session in sessions],
+    )
+
+
+def check_stored(engine: Engine, measured: dict[UUID, Measured]) -> None:
+    with DbSession(engine) as session:
+        records = session.scalars(select(TimingRecord)).all()
+    assert Counter(record.id for record in records) == dict.fromkeys(measured, 1)
+    for record in records:
+        failure = record.failure_code and Failure(
+            code=record.failure_code, message=record.failure_message or ""
+        )
+        assert measured[record.id] == Measured(
+            record.session,
+            record.operator,
+            record.measured_at,
+            record.rounds_us or [],
+            record.drift or [],
+            failure or None,
+        )
+
+
+def check_sessions(
+    told: Told, sessions: Sequence[Session], measured: dict[UUID, Measured]
+) -> None:
+    """Reports tell each session as it ended, and the figures of all that it measured."""
+    assert [report.session for report in told.sessions] == sessions
+    for report in told.sessions:
+        assert {
+            (each.id, each.operator, each.estimate, each.failure) for each in report.timings
+        } == {
+            (id, each.operator, each.estimate, each.failure)
+            for id, each in measured.items()
+            if each.session == report.session.id
+        }
+
+
+def check_rows(told: Told, good: Sequence[Measured]) -> None:
+    """Each row is the estimate of the newest timing that has samples, whoever measured it."""
+    newest: dict[str, Measured] = {}
+    for each in sorted(good, key=lambda timing: timing.measured_at):
+        newest[each.operator] = each
+    rows = {key: row_of(each) for key, each in newest.items()}
+    assert {row.operator: row for row in told.table.entries} == rows
+    assert told.of_space.complete
+    assert told.of_space.entries == tuple(rows[key] for key in KEYS)
+    for table, again in zip((told.table, told.of_space), told.again, strict=True):
+        assert (again.snapshot, again.entries) == (table.snapshot, table.entries)
+
+
+def row_of(timing: Measured) -> Row:
+    figures = timing.estimate
+    assert figures is not None
+    return Row(
+        operator=timing.operator,
+        measured_at=timing.measured_at,
+        origin="measured",
+        session=timing.session,
+        **figures.model_dump(),
+    )
+
+
+def check_history(engine: Engine, table: LatencyTable) -> None:
+    """The newest version of each row is the row itself."""
+    with engine.connect() as connection:
+        versions = connection.execute(
+            select(RowVersion.operator, RowVersion.content).order_by(RowVersion.revision)
+        )
+        last = {operator: Row.model_validate_json(content) for operator, content in versions}
+    assert last == {row.operator: row for row in table.entries}

@@ -85,7 +85,8 @@ def program(database_url: str, *, log: Path, files: int | None = None) -> Iterat
             assert found is not None, log.read_text()
             yield Program(found[0], process)
         finally:
-            process.kill()
+            process.terminate()
+            process.wait(LIMIT_S)
 
 
 def connected(address: str) -> socket.socket:

@@ -5,7 +5,7 @@ import select
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -183,6 +183,23 @@ def test_who_takes_nothing_of_an_answer_is_let_go(
     wait_until(lambda: hurried.connections() == 0)
     head, _, body = rest(connection).partition(b"\r\n\r\n")
     assert len(body) < told_length(head)
+
+
+def test_who_takes_nothing_and_sends_a_little_is_let_go_too(
+    hurried: Served, sockets: ExitStack
+) -> None:
+    connection = sockets.enter_context(connected(hurried.address))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+    half_a_body = b"Content-Length: 1000\r\nConnection: close"
+    connection.sendall(request_for(IN_PIECES).replace(b"Connection: close", half_a_body))
+    wait_until(lambda: hurried.connections() == 1)
+
+    def is_gone() -> bool:
+        with suppress(ConnectionError):
+            connection.sendall(b"a")
+        return hurried.connections() == 0
+
+    wait_until(is_gone)
 
 
 @pytest.mark.parametrize("path", [IN_ONE_PIECE, IN_PIECES])
