@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import psycopg
+from psycopg.errors import DiskFull
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
@@ -54,47 +56,109 @@ def open_database(database_url: str) -> Engine:
         event.listen(engine, "do_connect", file.make)
         event.listen(engine, "connect", file.opened)
         event.listen(engine, "connect", _configure_sqlite)
-        event.listen(engine, "begin", file.check)
+        event.listen(engine, "begin", file.begun)
         event.listen(engine, "begin", _begin_sqlite)
-        event.listen(engine, "commit", file.check)
+        event.listen(engine, "commit", file.end)
+        event.listen(engine, "close", file.closing)
+        event.listen(engine, "engine_disposed", file.closed)
+    else:
+        event.listen(engine, "checkout", _as_the_database_says)
     return engine
 
 
 class _OpenFile:
-    """The SQLite file of an engine: its owner's alone if it is new, and always the same one."""
+    """The SQLite file of an engine: its owner's alone if it is new, and always the same one.
+
+    So are the two files that SQLite keeps beside it, from when they are there.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._opened: tuple[int, int] | None = None
+        self._beside = [Path(f"{path}{suffix}") for suffix in ("-wal", "-shm")]
+        self._opened: dict[Path, _Identity] = {}
 
     def make(self, *_of_connection: object) -> None:
-        """Only its owner may read it: it holds all that the server knows."""
+        """Only its owner may read it: it holds all that the server knows.
+
+        Raises:
+            FileReplaced: it was there before; SQLite would make another.
+        """
+        if self._opened:
+            self.check()
+            return
         with suppress(OSError):  # it is there, or SQLite tells why it cannot be
             os.close(os.open(self._path, os.O_CREAT | os.O_EXCL, 0o600))
 
     def opened(self, _connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
-        if self._opened is None:
-            self._opened = self._found()
+        if not self._opened:
+            self._note(self._path)
         self.check()
+
+    def begun(self, connection: Connection) -> None:
+        """The connection has all three open by now, so that no other program removes them."""
+        for path in self._beside:
+            if path not in self._opened:
+                self._note(path)
+        self.end(connection)
+
+    def end(self, connection: Connection) -> None:
+        """Raises as `check` does, with nothing left to be committed."""
+        try:
+            self.check()
+        except FileReplaced:
+            _gather(connection.connection.driver_connection)
+            raise
+
+    def closing(self, connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+        try:
+            self.check()
+        except FileReplaced:
+            _gather(connection)
+
+    def closed(self, _engine: Engine) -> None:
+        """No connection is left: whoever opens it next may find another."""
+        self._opened.clear()
 
     def check(self, *_of_connection: object) -> None:
         """
         Raises:
             FileReplaced: it was removed, or another took its place, since it was opened.
         """
-        if self._found() != self._opened:
-            raise FileReplaced(
-                f"the database {self._path} was removed or replaced while it was open, and what "
-                "is written to it now would be lost; put it back, or restart the server to serve "
-                "what is there"
-            )
+        for path, opened in self._opened.copy().items():
+            if _identity(path) != opened:
+                raise FileReplaced(
+                    f"{path}, of the database, was removed or replaced while it was open, and "
+                    "what is written now would be lost; put it back, or restart the server to "
+                    "serve what is there"
+                )
 
-    def _found(self) -> tuple[int, int] | None:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino
+    def _note(self, path: Path) -> None:
+        found = _identity(path)
+        if found is not None:
+            self._opened[path] = found
+
+
+def _gather(connection: object) -> None:
+    """Let the file itself, wherever it is now, hold all that was committed to those beside it.
+
+    They would stay behind, and SQLite would take them for changes of what is in its place.
+    """
+    assert isinstance(connection, sqlite3.Connection)
+    with suppress(sqlite3.Error):
+        connection.rollback()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+_Identity = tuple[int, int]
+
+
+def _identity(path: Path) -> _Identity | None:
+    """Which file is there, whatever it is called."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 _FILES: WeakKeyDictionary[Pool, _OpenFile] = WeakKeyDictionary()
@@ -122,6 +186,13 @@ def _connect_args(url: URL) -> dict[str, Any]:
         f"-c idle_in_transaction_session_timeout={IDLE_TIMEOUT_MS}",
     }
     return {name: value for name, value in ours.items() if name not in url.query}
+
+
+def _as_the_database_says(connection: psycopg.Connection[Any], *_of_pool: object) -> None:
+    # After a transaction that only read SQLAlchemy would begin all others as READ WRITE, which
+    # a standby refuses, and a database that was made read-only does not.
+    if connection.read_only is False:
+        connection.read_only = None
 
 
 def shown(url: URL) -> str:
@@ -188,6 +259,13 @@ def _check_foreign_keys(connection: Connection) -> None:
             f"{listing(pairs)}; the schema was left as it was. Restore a backup, or remove "
             "those rows"
         )
+
+
+def is_disk_full(error: OperationalError) -> bool:
+    """Whether that is why the database did not do it."""
+    if isinstance(error.orig, sqlite3.Error):
+        return error.orig.sqlite_errorcode == sqlite3.SQLITE_FULL
+    return isinstance(error.orig, DiskFull)
 
 
 def writing(engine: Engine) -> sessionmaker[Session]:

@@ -10,6 +10,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from server.database import Database
+from server.db import FileReplaced
 from server.errors import Busy, NotReady
 from server.store.fleet import digest
 
@@ -89,7 +90,7 @@ class Listeners:
         """None while the database is away: the streams outlive that."""
         try:
             return await self._database.read(digest, self._clock())
-        except (OperationalError, Busy) as error:
+        except (OperationalError, FileReplaced, Busy) as error:
             log.error("the database did not answer", reason=str(error))
             return None
 

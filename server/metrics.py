@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.db import FileReplaced
 from server.tables import DeviceRecord, RowRecord
 
 # From an answer that was kept to a page that draws everything.
@@ -79,7 +80,7 @@ class _Stored(Collector):
                     per_device.group_by(RowRecord.device, RowRecord.origin)
                 ):
                     rows.add_metric((device, origin), count)
-        except OperationalError:
+        except (OperationalError, FileReplaced):
             yield _up(0)
             return
         yield from (_up(1), devices, rows)

@@ -13,13 +13,16 @@ from sqlalchemy.exc import DataError, InternalError, OperationalError
 from starlette.exceptions import HTTPException
 
 from contract.timings import ANY_PROBLEM, Problem
-from server.db import FileReplaced
+from server.db import FileReplaced, is_disk_full
 from server.errors import Refusal
 from server.middleware import BROWSER_HEADERS, REQUEST_ID
 from server.templating import asks_for_page, refusal_page
 
 MEDIA_TYPE = "application/problem+json"
 MOST_FIELDS = 3
+DISK_FULL = (
+    "the disk of the database is full, and nothing was stored; make room there, then send it again"
+)
 
 log = structlog.get_logger(__name__)
 
@@ -94,7 +97,7 @@ def no_database(request: Request, error: OperationalError | FileReplaced) -> Res
     return problem(
         request,
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "the database does not answer; try again in a while",
+        DISK_FULL if is_disk_full(error) else "the database does not answer; try again in a while",
         headers={"Retry-After": "5"},
     )
 

@@ -19,7 +19,7 @@ from contract.errors import PhonebookError
 from server.db import open_database, reading, writing
 from server.errors import Unauthenticated
 from server.roles import Role
-from server.schema import prepare
+from server.schema import explained, prepare
 from server.settings import read_settings
 from server.spans import span
 from server.store import tokens
@@ -132,7 +132,7 @@ def _database(database_url: str | None) -> Iterator[Session]:
     engine = open_database(read_settings(database_url=database_url).database_url)
     try:
         prepare(engine)
-        with writing(engine).begin() as session:
+        with explained(engine), writing(engine).begin() as session:
             yield session
     finally:
         engine.dispose()

@@ -82,6 +82,19 @@ class PostgresServer:
             for process in all_of_it:
                 process.send_signal(signal.SIGCONT)
 
+    def demote(self) -> None:
+        """Stop, and start as a standby, which may only be read."""
+        self.stop()
+        signal = self._data / "standby.signal"
+        signal.touch()
+        if self._account:
+            os.chown(signal, self._account["user"], self._account["group"])
+        self.start()
+
+    def promote(self) -> None:
+        """Be no standby any more; returns once it takes writes."""
+        self._run("pg_ctl", "promote", "-w", "-D", str(self._data))
+
     def _run(self, program: str, *arguments: str) -> None:
         said = self._folder / "said"
         with said.open("w") as output:  # a pipe would stay open as long as the server lives
