@@ -32,11 +32,10 @@ from benchmarks.sessions_data import add_sessions
 from contract.cli import command_line, main
 from server import logs
 from server.__main__ import listen
-from server.answers import Kept
 from server.app import create_app
 from server.db import open_database
 from server.settings import Settings
-from server.store.history import History
+from server.store.history import Histories
 
 DEVICE = "large"
 OPERATORS = 5_000
@@ -85,7 +84,7 @@ def run(*, sessions: int = 1_000, turns: int = 5) -> None:
         SCREEN.print(table)
 
 
-def timed(url: str, forget: Kept[History] | None = None) -> float:
+def timed(url: str, forget: Histories | None = None) -> float:
     """Milliseconds of one request; with what is kept forgotten before."""
     if forget is not None:
         forget.clear()
@@ -110,7 +109,7 @@ def until_drawn(browser: Browser, url: str) -> float:
 
 
 @contextmanager
-def served(folder: Path, sessions: int) -> Iterator[tuple[str, Kept[History]]]:
+def served(folder: Path, sessions: int) -> Iterator[tuple[str, Histories]]:
     """The address of a server over a large database, and the histories that it keeps."""
     engine = open_database(f"sqlite:///{folder}/pages.db")
     fill(engine, rows={DEVICE: OPERATORS}, history=0)

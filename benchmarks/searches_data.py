@@ -25,13 +25,13 @@ BLOCKS = ("k3_e1",) * len(SPACE.slots)
 
 def add_searches(connection: Connection, device: str, searches: int) -> None:
     """Finished searches for the device, in pairs of one command."""
-    found, began = _found(), datetime.now(UTC) - timedelta(hours=searches)
-    epochs = [_epoch(number).model_dump(mode="json") for number in range(1, EPOCHS + 1)]
+    found, began = found_network(), datetime.now(UTC) - timedelta(hours=searches)
+    epochs = [an_epoch(number).model_dump(mode="json") for number in range(1, EPOCHS + 1)]
     group = uuid4()
     for number in range(searches):
         id = uuid4()
         group = uuid4() if number % PER_GROUP == 0 else group
-        plan = _plan(device, number, group, began + timedelta(hours=number))
+        plan = a_plan(device, number, group, began + timedelta(hours=number))
         body = found.model_copy(update={"accuracy": 0.5 + number / searches / 2})
         figures = body.model_dump(mode="json", include=set(FoundFigures.model_fields))
         parts = body.model_dump(mode="json", exclude=set(FoundFigures.model_fields))
@@ -63,7 +63,7 @@ def add_searches(connection: Connection, device: str, searches: int) -> None:
         )
 
 
-def _plan(device: str, number: int, group: UUID, moment: datetime) -> SearchPlan:
+def a_plan(device: str, number: int, group: UUID, moment: datetime) -> SearchPlan:
     return SearchPlan(
         group=group,
         target=f"{device}-{number % PER_GROUP}",
@@ -80,7 +80,7 @@ def _plan(device: str, number: int, group: UUID, moment: datetime) -> SearchPlan
     )
 
 
-def _epoch(number: int) -> SearchEpoch:
+def an_epoch(number: int) -> SearchEpoch:
     counts = [len(SPACE.candidates(slot)) for slot in SPACE.slots]
     return SearchEpoch(
         epoch=number,
@@ -98,7 +98,7 @@ def _epoch(number: int) -> SearchEpoch:
     )
 
 
-def _found() -> FoundNetwork:
+def found_network() -> FoundNetwork:
     layers = network(BLOCKS, space=SPACE).layers
     return FoundNetwork(
         architecture=BLOCKS,

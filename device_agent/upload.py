@@ -29,7 +29,9 @@ from device_agent.sent import Kept, Sent, left_behind
 from device_agent.watch import Watch
 
 PATIENCE_S = 20.0
-MOST_BYTES = 512 * 1024  # of a batch: many a proxy takes no more than a MiB
+# Of a batch: the server reckons with each sample, and answers others meanwhile; and a usual proxy
+# takes no more than a MiB.
+MOST_BYTES = 128 * 1024
 _ACCESS = frozenset({401, 403})
 _FINAL = frozenset({409, 422})
 _MAY_PASS = frozenset({NO_DEVICE, NO_SESSION, WRONG_CLOCK})

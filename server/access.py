@@ -33,7 +33,6 @@ OPEN_FOLDERS = ("/static/", "/static-offline-docs/", "/assets/")
 OPEN_WRITES = ("/sign-in", "/sign-out")  # by the server's own pages, as the routes see to
 
 COOKIE = "phonebook"  # has a sign-in's secret
-HOW_TO_SEND = "send a token as `Authorization: Bearer TOKEN`"
 _SCHEME = HTTPBearer(
     scheme_name="token",
     description="Made by `python -m server.tokens create --name NAME --role ROLE`.",
@@ -151,7 +150,9 @@ class Access:
         if authorization is not None:
             kind, token = get_authorization_scheme_param(authorization)
             if kind.lower() != "bearer" or not token:
-                raise Unauthenticated(f"only bearer tokens are known here; {HOW_TO_SEND}")
+                raise Unauthenticated(
+                    "only bearer tokens are known here; send one as `Authorization: Bearer TOKEN`"
+                )
             found = await self._database.glance(_with_token, token)
             return tokens.check(found, self._clock())
         secret = sent.cookies.get(COOKIE)
@@ -195,8 +196,8 @@ def _caller_of(holder: Holder) -> Caller:
 
 def _token_needed(role: Role) -> Unauthenticated:
     return Unauthenticated(
-        f"this needs a token with the role {role} or a greater one; {HOW_TO_SEND}, or sign in "
-        "with it in a browser. The server's keeper makes one with `python -m server.tokens create "
-        f"--name NAME --role {role}`. Once there is a token, nobody does without one, not even at "
-        "the server's own computer"
+        f"this needs a token with the role {role} or a greater one: sign in with it in a browser, "
+        "or send it as `Authorization: Bearer TOKEN`. The server's keeper makes one with `python "
+        f"-m server.tokens create --name NAME --role {role}`. Once there is a token, nobody does "
+        "without one, not even at the server's own computer"
     )

@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from server import api_schema, logs, problems
 from server.access import Access
@@ -69,6 +70,7 @@ def create_app(
         summary=SUMMARY,
         favicon_url="/static/favicon.svg",
         middleware=[
+            Middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.proxies)),
             Middleware(Uses, database=database, clock=clock),
             Middleware(RequestLog),
             Middleware(RequestMetrics, metrics=metrics),

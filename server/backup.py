@@ -5,19 +5,21 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
-from sqlalchemy import URL, inspect
+from sqlalchemy import URL, delete, inspect
 
 from contract.cli import command_line, main
 from contract.errors import PhonebookError
-from server.db import BUSY_TIMEOUT_MS, open_database, shown
+from server.db import BUSY_TIMEOUT_MS, open_database, shown, writing
 from server.schema import UPGRADE_COMMAND, explained, is_at_head, require_file
 from server.settings import read_settings
+from server.store import tokens
+from server.tables import SignInRecord, TokenRecord
 
 Kind = Literal["sqlite", "postgresql"]
 _NAMES: dict[Kind, str] = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
@@ -43,7 +45,7 @@ def create(
     url = _url(database_url)
     require_file(url)
     _refuse_existing(to)
-    with _appearing_whole(to) as partial:
+    with _appearing_whole(to, lambda: _refuse_existing(to)) as partial:
         if _kind(url) == "sqlite":
             _copy_sqlite(Path(url.database or ""), partial)
         else:
@@ -55,9 +57,15 @@ def create(
 def restore(
     *,
     from_: Annotated[Path, Parameter(name="--from", help="A file that `create` made.")],
+    keep_tokens: Annotated[
+        bool, Parameter(negative="", help="Let those work that worked when the file was made.")
+    ] = False,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Fill an empty database from a file. A database that has tables is never touched."""
+    """Fill an empty database from a file. A database that has tables is never touched.
+
+    Every token in it is revoked, as some may have been since, and every browser signed out.
+    """
     url = _url(database_url)
     kind = _kind_of_file(from_)
     if kind != _kind(url):
@@ -67,14 +75,39 @@ def restore(
         )
     _refuse_tables(url)
     if kind == "sqlite":
-        _copy_sqlite(from_, Path(url.database or ""))
+        file = Path(url.database or "")
+        with _appearing_whole(file, lambda: _refuse_tables(url)) as partial:
+            _copy_sqlite(from_, partial)
+            revoked = _shut_out(url.set(database=str(partial)), keep_tokens=keep_tokens)
     else:
         _run_tool("pg_restore", url, "--single-transaction", "--exit-on-error", str(from_))
+        revoked = _shut_out(url, keep_tokens=keep_tokens)
     engine = open_database(url.render_as_string(hide_password=False))
     with explained(engine):
         newest = is_at_head(engine)
     engine.dispose()
     _say(f"{from_} is in {shown(url)}" + ("" if newest else f"; now run `{UPGRADE_COMMAND}`"))
+    if revoked:
+        _say(
+            f"its tokens ({revoked}) were revoked, as some may have been since it was made; make "
+            "new ones of the same names with `python -m server.tokens create`, which go on with "
+            "all that the old ones made, or restore with --keep-tokens"
+        )
+
+
+def _shut_out(url: URL, *, keep_tokens: bool) -> int:
+    """Sign every browser out of a restored database, and revoke its tokens: how many did work."""
+    engine = open_database(url.render_as_string(hide_password=False))
+    revoked = 0
+    with explained(engine):
+        tables = inspect(engine).get_table_names()  # of whatever version it is
+        with writing(engine).begin() as session:
+            if SignInRecord.__tablename__ in tables:
+                session.execute(delete(SignInRecord))
+            if TokenRecord.__tablename__ in tables and not keep_tokens:
+                revoked = tokens.revoke_all(session)
+    engine.dispose()
+    return revoked
 
 
 def _url(given: str | None) -> URL:
@@ -120,11 +153,12 @@ def _refuse_tables(url: URL) -> None:
 
 
 @contextmanager
-def _appearing_whole(path: Path) -> Iterator[Path]:
-    """A file to write to, which gets its name once it is complete and on the disk.
+def _appearing_whole(path: Path, refuse: Callable[[], None]) -> Iterator[Path]:
+    """A file to write to, which gets its name once it is complete and on the disk, unless
+    something that `refuse` refuses took the name meanwhile.
 
     Raises:
-        PhonebookError: it cannot be written, or another file took the name meanwhile.
+        PhonebookError: it cannot be written, or was refused.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -132,7 +166,7 @@ def _appearing_whole(path: Path) -> Iterator[Path]:
         yield partial
         with partial.open("rb") as written:
             os.fsync(written.fileno())
-        _refuse_existing(path)
+        refuse()
         partial.rename(path)
     except OSError as error:
         raise PhonebookError(f"cannot write {path}: {error.strerror}") from error

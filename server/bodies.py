@@ -11,12 +11,15 @@ from server.locality import SAFE_METHODS
 from server.problems import refused
 
 LONGEST_S = 30.0
+LISTENED_TO = 4  # times the limit
 
 
 class WholeBodies:
     """Hands each write on once its body is there: one that trickles in holds nothing but itself.
 
-    A body that says it is too large is never begun. Those of reads are nobody's to read.
+    A body that says it is much too large is never begun. One that is somewhat too large is read to
+    its end, and not kept: a proxy that is still sending takes the connection's end for a fault of
+    the server's, and its client would try again for ever. Those of reads are nobody's to read.
     """
 
     def __init__(self, app: ASGIApp, *, most_bytes: int, longest_s: float = LONGEST_S) -> None:
@@ -45,24 +48,30 @@ class WholeBodies:
 
     async def _read(self, scope: Scope, receive: Receive) -> Message:
         told = Headers(scope=scope).get("content-length", "")
-        if told.isdecimal() and int(told) > self._most_bytes:
+        told_bytes = int(told) if told.isdecimal() else 0
+        if told_bytes > LISTENED_TO * self._most_bytes:
             raise self._too_large()
-        body = bytearray()
+        body, seen_bytes = bytearray(), 0
         try:
             async with asyncio.timeout(self._longest_s):
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         return message
-                    body += message.get("body", b"")
-                    if len(body) > self._most_bytes:
+                    seen_bytes += len(message.get("body", b""))
+                    if seen_bytes > LISTENED_TO * self._most_bytes:
                         raise self._too_large()
+                    if seen_bytes <= self._most_bytes:
+                        body += message.get("body", b"")
                     if not message.get("more_body", False):
-                        return {"type": "http.request", "body": bytes(body), "more_body": False}
+                        break
         except TimeoutError as error:
             raise BodyTooSlow(
                 f"the body was not complete within {self._longest_s:g} s; post less at once"
             ) from error
+        if max(told_bytes, seen_bytes) > self._most_bytes:
+            raise self._too_large()
+        return {"type": "http.request", "body": bytes(body), "more_body": False}
 
     def _too_large(self) -> BodyTooLarge:
         return BodyTooLarge(f"the body is larger than {self._most_bytes} bytes; post less at once")

@@ -26,7 +26,7 @@ FILES_EACH = 2  # the connection, and a file that is sent over it
 OTHER_FILES = 128  # the database, what Python has open, newcomers that are not counted yet
 MOST_HEAD_BYTES = 16 * 1024
 HEAD_S = 10.0
-TAKING_S = 30.0
+TAKING_S = 60.0
 RETRY_S = 5
 # asyncio takes in so many before it looks at any of them; the others wait in the system.
 ACCEPTED_AT_ONCE = 8
@@ -100,7 +100,7 @@ class Connection(H11Protocol):
 
     def handle_events(self) -> None:
         super().handle_events()
-        if self._is_answering():
+        if self._is_at_work():
             self._set_deadline(None)
             if not self.cycle.more_body:
                 self.waits_since = None
@@ -115,7 +115,7 @@ class Connection(H11Protocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._is_answering():
+        if self._is_at_work():
             self._set_deadline(None)
             self.waits_since = None
 
@@ -133,8 +133,10 @@ class Connection(H11Protocol):
         self.dropped = True
         self.transport.abort()
 
-    def _is_answering(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
+    def _is_at_work(self) -> bool:
+        """Whether there is a request, and its client takes what is sent."""
+        answers = self.cycle is not None and not self.cycle.response_complete
+        return answers and not (self.flow.write_paused or self.transport.is_closing())
 
     def _wait(self) -> None:
         self.waits_since = self.loop.time()

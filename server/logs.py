@@ -16,7 +16,7 @@ BY_STRANGERS = ("asyncio", "uvicorn.error", "server.connections")
 FEW = 3
 FEW_S = 60.0  # in which so many of a kind are logged
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 
 def configure() -> None:
@@ -105,7 +105,9 @@ class Few(logging.Filter):
             passes = record.name not in BY_STRANGERS or self._counts(record)
         for kind in over:
             # In an empty context: it is no line of the request that is at hand.
-            Context().run(log.warning, "lines left out", like=kind.like, count=kind.left_out)
+            Context().run(
+                log.warning, "%d lines like this were left out: %s", kind.left_out, kind.like
+            )
         return passes
 
     def _over(self) -> list[_Kind]:

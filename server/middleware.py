@@ -9,6 +9,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.locality import peer
 from server.roles import NOBODY, Caller
 
 REQUEST_ID = "X-Request-ID"
@@ -51,7 +52,7 @@ class RequestLog:
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status = int(message["status"])
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID] = request_id
                 headers["Content-Security-Policy"] = (
@@ -67,6 +68,7 @@ class RequestLog:
             finally:
                 log.info(
                     "request",
+                    client=peer(scope),
                     method=scope["method"],
                     path=scope["path"],
                     status=status,

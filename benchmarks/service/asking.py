@@ -98,6 +98,12 @@ class Line:
         return some
 
 
+def ask_once(port: int, request: Request, *expected: int) -> Answer:
+    """As `Line.ask`, over a connection of its own: the server ends those that are idle."""
+    with Line(port) as line:
+        return line.ask(request, *expected)
+
+
 @dataclass(frozen=True)
 class Load:
     """How a server did under many clients."""

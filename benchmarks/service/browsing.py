@@ -7,7 +7,7 @@ from statistics import median
 
 import httpx
 
-from benchmarks.service.asking import Line
+from benchmarks.service.asking import ask_once
 from benchmarks.service.figures import Figure
 from benchmarks.service.making import a_session, opening, single, some_timings
 from benchmarks.service.serving import Server
@@ -21,19 +21,18 @@ def load_pages(
 ) -> list[Figure]:
     """Seconds until all browsers have the pages, against one of them, and the server's memory."""
     session = a_session(device)
-    with Line(server.port) as line:
-        line.ask(opening(session))
-        changes = iter([single(session.id, timing) for timing in some_timings()])
-        _seconds(server, 1)  # the first one compiles templates
-        before, peaks = server.memory_mib, []
-        many, one = [], []
-        for _ in range(turns):
-            line.ask(next(changes))
-            one.append(_seconds(server, 1))
-            line.ask(next(changes))
-            server.forget_peak()
-            many.append(_seconds(server, browsers))
-            peaks.append(server.peak_mib)
+    ask_once(server.port, opening(session))
+    changes = iter([single(session.id, timing) for timing in some_timings()])
+    _seconds(server, 1)  # the first one compiles templates
+    before, peaks = server.memory_mib, []
+    many, one = [], []
+    for _ in range(turns):
+        ask_once(server.port, next(changes))
+        one.append(_seconds(server, 1))
+        ask_once(server.port, next(changes))
+        server.forget_peak()
+        many.append(_seconds(server, browsers))
+        peaks.append(server.peak_mib)
     after = server.memory_mib
     return [
         Figure(

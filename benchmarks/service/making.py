@@ -7,7 +7,9 @@ from uuid import UUID, uuid4
 
 from benchmarks.service.asking import Request
 from benchmarks.service_data import RUNTIME, SPACE
-from contract.timings import MOST_IN_BATCH, Conditions, Session, Timing, TimingBatch
+from contract.timings import Conditions, Session, Timing, TimingBatch
+from device_agent.journal import Entry
+from device_agent.upload import batches
 
 ROUNDS, SAMPLES = 40, 5  # of a timing
 
@@ -59,14 +61,16 @@ def single(session: UUID, timing: Timing) -> Request:
     return Request(f"/sessions/{session}/timings", body=timing.model_dump_json())
 
 
-def batches(session: UUID, timings: Sequence[Timing]) -> list[Request]:
-    """All of them in as few posts as an agent makes of them."""
-    return [
-        Request(
-            f"/sessions/{session}/timings/batch",
-            body=TimingBatch(
-                timings=tuple(timings[first : first + MOST_IN_BATCH])
-            ).model_dump_json(),
-        )
-        for first in range(0, len(timings), MOST_IN_BATCH)
-    ]
+def at_once(session: UUID, timings: Sequence[Timing]) -> Request:
+    body = TimingBatch(timings=tuple(timings)).model_dump_json()
+    return Request(f"/sessions/{session}/timings/batch", body=body)
+
+
+def in_batches(session: UUID, timings: Sequence[Timing]) -> list[Request]:
+    """All of them, in batches as an agent makes them."""
+    by_id = {timing.id: timing for timing in timings}
+    entries = (
+        Entry(id=timing.id, kind="timing", bytes=len(timing.model_dump_json()))
+        for timing in timings
+    )
+    return [at_once(session, [by_id[entry.id] for entry in some]) for some in batches(entries)]

@@ -18,7 +18,8 @@ from benchmarks.service.making import (
     ROUNDS,
     SAMPLES,
     a_session,
-    batches,
+    at_once,
+    in_batches,
     opening,
     single,
     some_timings,
@@ -49,7 +50,7 @@ def compare_posts(server: Server, engine: Engine, device: str, *, turns: int) ->
                         connection.execute(insert(TimingRecord), records)
                 else:
                     requests = (
-                        batches(session.id, timings)
+                        [at_once(session.id, timings)]
                         if how == "batch"
                         else [single(session.id, timing) for timing in timings]
                     )
@@ -97,7 +98,7 @@ def upload(
     timings = agents * each * len(SPACE.operators)
     again = f", busy {busy.total():,} times" if busy else ""
     return Figure(
-        f"{agents} agents post {timings:,} timings{again}: timings/s",
+        f"uploads of {agents} at once, {timings:,} timings{again}: timings/s",
         f"{timings / seconds:,.0f}",
         "",
         timings / seconds,
@@ -144,7 +145,7 @@ def _sessions(device: str, count: int) -> list[Request]:
     requests = []
     for _ in range(count):
         session = a_session(device)
-        requests += [opening(session), *batches(session.id, some_timings())]
+        requests += [opening(session), *in_batches(session.id, some_timings())]
     return requests
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from statistics import median
 
-from benchmarks.service.asking import Line, Load, Request, ask_at_once
+from benchmarks.service.asking import Line, Load, Request, ask_at_once, ask_once
 from benchmarks.service.figures import Figure
 from benchmarks.service.making import a_session, opening, single, some_timings
 from benchmarks.service.serving import Server
@@ -24,8 +24,7 @@ def compare_with_constants(
     found = []
     for device, counts in clients.items():
         path = f"/lut/{device}"
-        with Line(server.port) as line:
-            tag = line.ask(Request(path)).header("etag")
+        tag = ask_once(server.port, Request(path)).header("etag")
         assert tag is not None
         for count in counts:
             for what, headers, status, constant_headers in (
@@ -36,7 +35,7 @@ def compare_with_constants(
                 this = Request(path, headers)
                 constant = Request(f"/constant/{device}", constant_headers)
                 loads = _by_turns(server, this, status, constant, clients=count, turns=turns)
-                name = f"GET /lut, {TABLES[device]:,} rows{what}, {count} clients"
+                name = f"GET /lut, {TABLES[device]:,} rows{what}, clients: {count}"
                 least = None
                 if device == SMALL_TABLE and what != ", gzip":
                     least = 0.75 if status == 304 else 0.6
@@ -74,26 +73,25 @@ def compare_histories(long: Server, short: Server, *, timings: int, turns: int) 
 def compare_crowd(server: Server, *, readers: int, turns: int) -> list[Figure]:
     """Seconds until all readers have the large table after a change, against one reader."""
     session = a_session(LARGE_TABLE)
-    with Line(server.port) as line:
-        line.ask(opening(session))
-        changes = iter([single(session.id, timing) for timing in some_timings()])
-        found = []
-        for what, headers in (("", {}), (", gzip", GZIP)):
-            request = Request(f"/lut/{LARGE_TABLE}", headers)
-            seconds: tuple[list[float], list[float]] = ([], [])
-            for _ in range(turns):
-                for count, taken in zip((readers, 1), seconds, strict=True):
-                    line.ask(next(changes))
-                    taken.append(_until_all_have(server, request, count))
-            ours, others = map(median, seconds)
-            found.append(
-                Figure(
-                    f"5,000 rows changed{what}: s until {readers} have them; until one has",
-                    f"{ours:.2f}",
-                    f"{others:.2f}",
-                    ours / others,
-                )
+    ask_once(server.port, opening(session))
+    changes = iter([single(session.id, timing) for timing in some_timings()])
+    found = []
+    for what, headers in (("", {}), (", gzip", GZIP)):
+        request = Request(f"/lut/{LARGE_TABLE}", headers)
+        seconds: tuple[list[float], list[float]] = ([], [])
+        for _ in range(turns):
+            for count, taken in zip((readers, 1), seconds, strict=True):
+                ask_once(server.port, next(changes))
+                taken.append(_until_all_have(server, request, count))
+        ours, others = map(median, seconds)
+        found.append(
+            Figure(
+                f"5,000 rows changed{what}: s until {readers} have them; until one has",
+                f"{ours:.2f}",
+                f"{others:.2f}",
+                ours / others,
             )
+        )
     return found
 
 

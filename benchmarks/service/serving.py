@@ -44,9 +44,12 @@ class Server:
 
 
 @contextmanager
-def served(url: str) -> Iterator[Server]:
-    """The product's server over that database, which takes as many writes as come."""
-    with _process("server", "--port", "0", "--database-url", url) as server:
+def served(url: str, *, log: Path | None = None) -> Iterator[Server]:
+    """The product's server over that database, which takes as many writes as come.
+
+    It logs to the file `log`, or to one that nobody sees unless the server does not start.
+    """
+    with _process("server", "--port", "0", "--database-url", url, log=log) as server:
         yield server
 
 
@@ -58,14 +61,14 @@ def served_with_constants(url: str) -> Iterator[Server]:
 
 
 @contextmanager
-def _process(*command: str) -> Iterator[Server]:
+def _process(*command: str, log: Path | None = None) -> Iterator[Server]:
     environment = os.environ | {"PHONEBOOK_RATE": "0"}
     with (
-        tempfile.TemporaryFile() as log,
+        log.open("w+b") if log else tempfile.TemporaryFile() as output,
         subprocess.Popen(
             [sys.executable, "-m", *command],
             stdout=subprocess.PIPE,
-            stderr=log,
+            stderr=output,
             text=True,
             env=environment,
         ) as process,
@@ -73,8 +76,8 @@ def _process(*command: str) -> Iterator[Server]:
         assert process.stdout is not None
         said = re.search(r"http://127\.0\.0\.1:(\d+)", process.stdout.readline())
         if said is None:
-            log.seek(0)
-            raise SystemExit(log.read().decode())
+            output.seek(0)
+            raise SystemExit(output.read().decode())
         try:
             yield Server(int(said[1]), process.pid)
         finally:

@@ -140,6 +140,17 @@ def revoke(session: Session, name: str) -> None:
         note(session, NOBODY, "revoked the token", name, record.revoked_at)
 
 
+def revoke_all(session: Session) -> int:
+    """Refuse every token from now on, in a database of whatever version: how many were not yet."""
+    revoked = session.scalars(
+        update(TokenRecord)
+        .where(TokenRecord.revoked_at.is_(None))
+        .values(revoked_at=datetime.now(UTC))
+        .returning(TokenRecord.name)
+    )
+    return len(revoked.all())
+
+
 def reports(session: Session) -> list[TokenReport]:
     """Every token, by name, also those that work no more."""
     return [

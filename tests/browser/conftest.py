@@ -49,19 +49,20 @@ def browser_type_launch_args() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server with devices, sessions over several days, an audit, jobs and an agent."""
-    yield from _served(tmp_path_factory.mktemp("seeded"), seeded=True)
+    yield from served(tmp_path_factory.mktemp("seeded"), seeded=True)
 
 
 @pytest.fixture(scope="session")
 def empty_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server that knows nothing yet."""
-    yield from _served(tmp_path_factory.mktemp("empty"), seeded=False)
+    yield from served(tmp_path_factory.mktemp("empty"), seeded=False)
 
 
-def _served(folder: Path, *, seeded: bool) -> Iterator[str]:
+def served(folder: Path, *, seeded: bool, local: bool = True) -> Iterator[str]:
+    """The address of a server; `local`: nobody needs a token."""
     engine = open_database(f"sqlite:///{folder}/phonebook.db")
     upgrade(engine)
-    app = create_app(engine, Settings(rate=0), local=True)
+    app = create_app(engine, Settings(rate=0), local=local)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
         server = uvicorn.Server(config)

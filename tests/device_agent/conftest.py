@@ -19,6 +19,7 @@ from device_agent.devices.host import PYTHON_RUNNER
 from device_agent.devices.ios import IPhone
 from device_agent.ios.care import Limits
 from device_agent.ios.messages import PORT
+from device_agent.journal import Journal
 from device_agent.programs import Program, ProgramCache, ProgramFile, export_to_pte
 from device_agent.runner.build import native_runner
 from tests.adbd import Adbd
@@ -136,6 +137,19 @@ DAMAGES = (
     *("missing", "empty", "not a program", "truncated", "cut after the header"),
     *("another identifier", "another version"),
 )
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Journal]:
+    """A journal of nothing."""
+    with Journal(tmp_path / "journal.db") as journal:
+        yield journal
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """Where a server's SQLite file may be."""
+    return tmp_path / "server.db"
 
 
 @pytest.fixture

@@ -43,3 +43,7 @@ def measured(
     description = DESCRIPTION if known else None
     journal.begin(server, session, OPERATORS, description=description)
     journal.close(session, TIMINGS if timings is None else timings)
+
+
+def keys(timings: Sequence[Timing]) -> list[str]:
+    return sorted(timing.operator.key for timing in timings)

@@ -101,6 +101,8 @@ def standing(database_url: str) -> dict[UUID, tuple[str, int]]:
     engine = open_database(database_url)
     with engine.connect() as connection:
         found = connection.execute(select(JobRecord.id, JobRecord.state, JobRecord.attempts))
-        jobs: dict[UUID, tuple[str, int]] = {id: (state, tries) for id, state, tries in found}
+        jobs: dict[UUID, tuple[str, int]] = {
+            id: (state, attempts) for id, state, attempts in found
+        }
     engine.dispose()
     return jobs

@@ -32,6 +32,8 @@ class Served:
 def serving(app: ASGIApp, limits: Limits) -> Iterator[Served]:
     """`app` behind connections with these limits, until the end of the block."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        # What a client does not take stays with the server, and not with the system.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -45,9 +47,11 @@ def serving(app: ASGIApp, limits: Limits) -> Iterator[Served]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        yield Served(address, lambda: len(server.server_state.connections))
-        server.should_exit = True
-        thread.join()
+        try:
+            yield Served(address, lambda: len(server.server_state.connections))
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,8 @@ def program(database_url: str, *, log: Path, files: int | None = None) -> Iterat
             assert found is not None, log.read_text()
             yield Program(found[0], process)
         finally:
-            process.kill()
+            process.terminate()
+            process.wait(LIMIT_S)
 
 
 def connected(address: str) -> socket.socket:

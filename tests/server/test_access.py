@@ -399,6 +399,46 @@ def test_a_proxy_on_this_computer_hands_on_no_right(
     assert put_phone(client, **header).status_code == 401
 
 
+FORWARDED = {"X-Forwarded-For": "203.0.113.9, 10.0.0.2", "X-Forwarded-Proto": "https"}
+
+
+def test_a_trusted_proxy_tells_the_scheme_and_the_clients_address(engine: Engine) -> None:
+    token = make(engine, "lab", "agent")
+    settings = {"proxies": "10.0.0.1, 10.0.0.2/31", "rate": 0.5}
+    with shared(engine, peer="10.0.0.1", **settings) as client, capture_logs() as logs:
+        page = client.post("/sign-in", headers=FORWARDED)
+        assert page.status_code == 401
+        fill = {"token": token["Authorization"].removeprefix("Bearer ")}
+        signed_in = client.post("/sign-in", data=fill, headers=FORWARDED, follow_redirects=False)
+        assert "; Secure" in signed_in.headers["set-cookie"]
+        refused = detail(client.get("/devices", headers=FORWARDED), 401)
+        assert "address 203.0.113.9" in detail(client.post("/jobs", headers=FORWARDED), 429)
+        assert "needs a token" in refused
+        other = FORWARDED | {"X-Forwarded-For": "203.0.113.9, 203.0.113.10, 10.0.0.3"}
+        assert client.post("/jobs", headers=other).status_code == 401  # another's limit
+    assert {line["client"] for line in logs} == {"203.0.113.9", "203.0.113.10"}
+
+
+def test_from_anybody_else_its_headers_change_nothing(engine: Engine) -> None:
+    token = make(engine, "lab", "agent")
+    with (
+        shared(engine, peer="10.0.0.9", proxies="10.0.0.1", rate=0.25) as client,
+        capture_logs() as logs,
+    ):
+        fill = {"token": token["Authorization"].removeprefix("Bearer ")}
+        answer = client.post("/sign-in", data=fill, headers=FORWARDED, follow_redirects=False)
+        assert "Secure" not in answer.headers["set-cookie"]
+        assert "address 10.0.0.9" in detail(client.post("/sign-in", headers=FORWARDED), 429)
+    assert {line["client"] for line in logs} == {"10.0.0.9"}
+
+
+def test_the_log_has_the_name_of_whoever_asked(engine: Engine, lab: TestClient) -> None:
+    with capture_logs() as logs:
+        lab.get("/devices", headers=make(engine, "ada", "reader"))
+        lab.get("/devices")
+    assert [(line["by"], line["status"]) for line in logs] == [("ada", 200), (None, 401)]
+
+
 def test_someone_elsewhere_is_not_local_however_the_server_listens(engine: Engine) -> None:
     app = create_app(engine, Settings(), local=True)
     for peer in ("10.1.2.3", "testclient"):

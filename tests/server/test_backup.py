@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,8 +12,9 @@ from sqlalchemy import Engine, MetaData, create_engine, func, select
 
 from contract.errors import PhonebookError
 from server import backup
-from server.db import open_database
+from server.db import open_database, reading, writing
 from server.schema import is_at_head
+from server.store import sign_ins, tokens
 from tests.postgres import database
 from tests.server.conftest import Agent, downgrade, local_client
 from tests.server.making import SPACE, a_failure, a_steady_timing, a_timing, an_audit
@@ -130,17 +132,89 @@ def test_a_backup_is_for_its_owner_alone_and_leaves_nothing_beside_it(
     assert only.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("version", ["0001", "0007"])
 def test_an_older_schema_is_restored_as_it_was(
+    version: str,
+    signed_in: str,
     engine: Engine,
     database_url: str,
     second_url: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    downgrade(engine, "0001")
+    downgrade(engine, version)
     backup.create(to=tmp_path / "backup", database_url=database_url)
     backup.restore(from_=tmp_path / "backup", database_url=second_url)
-    assert "now run `python -m server.schema upgrade`" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "now run `python -m server.schema upgrade`" in said
+    assert ("its tokens (2) were revoked" in said) == (version == "0007")
+
+
+def holders_of(url: str) -> dict[str, bool]:
+    """The names of a database's tokens, and whether each works."""
+    engine = open_database(url)
+    with reading(engine)() as session:
+        found = {token.name: token.revoked_at is None for token in tokens.reports(session)}
+    engine.dispose()
+    return found
+
+
+@pytest.fixture
+def signed_in(engine: Engine) -> str:
+    """The secret of a browser that has signed in with one of two tokens."""
+    with writing(engine).begin() as session:
+        tokens.create(session, "lab", "agent")
+        token = tokens.create(session, "ada", "admin")
+        secret, _ = sign_ins.sign_in(session, token, datetime.now(UTC))
+    return secret
+
+
+def test_a_token_that_was_revoked_since_does_not_come_to_life_again(
+    engine: Engine,
+    signed_in: str,
+    database_url: str,
+    second_url: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    backup.create(to=tmp_path / "backup", database_url=database_url)
+    with writing(engine).begin() as session:
+        tokens.revoke(session, "lab")
+    backup.restore(from_=tmp_path / "backup", database_url=second_url)
+    assert holders_of(second_url) == {"ada": False, "lab": False}
+    assert everything(second_url)["sign_ins"] == []
+    said = capsys.readouterr().out
+    assert "its tokens (2) were revoked" in said
+    assert "--keep-tokens" in said
+
+
+def test_tokens_may_be_kept_and_browsers_not(
+    signed_in: str,
+    database_url: str,
+    second_url: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    backup.create(to=tmp_path / "backup", database_url=database_url)
+    backup.restore(from_=tmp_path / "backup", keep_tokens=True, database_url=second_url)
+    assert holders_of(second_url) == {"ada": True, "lab": True}
+    assert everything(second_url)["sign_ins"] == []
+    assert "revoked" not in capsys.readouterr().out
+
+
+def test_a_restored_file_is_for_its_owner_alone_and_replaces_an_empty_one(
+    sqlite_template: Path, tmp_path: Path
+) -> None:
+    backup.create(to=tmp_path / "backup", database_url=f"sqlite:///{sqlite_template}")
+    folder = tmp_path / "restored"
+    folder.mkdir()
+    for name in ("new.db", "empty.db"):
+        file = folder / name
+        if name == "empty.db":
+            file.touch()
+        backup.restore(from_=tmp_path / "backup", database_url=f"sqlite:///{file}")
+        assert file.stat().st_mode & 0o777 == 0o600
+    assert sorted(each.name for each in folder.iterdir()) == ["empty.db", "new.db"]
 
 
 def test_a_folder_that_is_not_there_is_explained(database_url: str, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_no_limit_is_a_choice(engine: Engine) -> None:
         assert {put_phone(client).status_code for _ in range(50)} == {200, 201}
 
 
-def test_a_body_that_says_it_is_too_large_is_refused_unread(client: TestClient) -> None:
+def test_a_body_that_says_it_is_too_large_is_refused(client: TestClient) -> None:
     def body() -> Iterator[bytes]:
         yield b"{}"
 

@@ -2,10 +2,11 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -14,8 +15,10 @@ import pytest
 from contract.client import table_client
 from contract.errors import RequestRefused
 from tests.server.making import PHONE, SPACE, STEM, a_session, a_timing, an_audit
+from tests.server.serving import connected, program
 
 START_TIMEOUT_S = 60
+ENDS_WITHIN_S = 15
 
 
 def environment() -> dict[str, str]:
@@ -45,11 +48,12 @@ def address(empty_url: str) -> Iterator[str]:
         process.wait(timeout=START_TIMEOUT_S)
 
 
-def refusal(*arguments: str, **settings: str) -> str:
+def refusal(*arguments: str, files: int = 1024, settings: Mapping[str, str] | None = None) -> str:
     """What `python -m server` says when it refuses to start."""
+    limited = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh"]
     done = subprocess.run(
-        [sys.executable, "-m", "server", *arguments],
-        env=environment() | settings,
+        [*limited, sys.executable, "-m", "server", *arguments],
+        env={**environment(), **(settings or {})},
         capture_output=True,
         text=True,
         timeout=START_TIMEOUT_S,
@@ -136,19 +140,47 @@ def test_an_address_that_others_can_reach_is_refused_without_a_token(
 def test_where_nobody_may_do_without_a_token_one_is_wanted_at_the_start(
     tmp_path: Path, setting: dict[str, str]
 ) -> None:
-    said = refusal("--database-url", f"sqlite:///{tmp_path}/phonebook.db", **setting)
+    said = refusal("--database-url", f"sqlite:///{tmp_path}/phonebook.db", settings=setting)
     assert "nobody may do without a token here" in said
     assert "python -m server.tokens create --name NAME --role agent" in said
 
 
 def test_a_proxy_is_told_by_its_address(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path}/phonebook.db"
-    said = refusal("--database-url", database, PHONEBOOK_PROXIES="127.0.0.1, lab")
+    said = refusal("--database-url", database, settings={"PHONEBOOK_PROXIES": "127.0.0.1, lab"})
     assert "PHONEBOOK_PROXIES): 'lab' is no address and no network" in said
 
 
 def test_an_unusable_database_is_refused() -> None:
     assert "unable to open" in refusal("--database-url", "sqlite:////no/such/folder/x.db")
+
+
+def test_a_server_that_may_open_too_few_files_is_refused(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/phonebook.db"
+    said = refusal("--port", "0", "--database-url", url, files=100)
+    assert "needs 160 open files, and this process may have 100" in said
+    assert "ulimit -n" in said
+
+
+@pytest.mark.parametrize(("ending", "code"), [(signal.SIGTERM, -15), (signal.SIGINT, 130)])
+def test_a_server_ends_though_clients_keep_it_waiting(
+    tmp_path: Path, ending: signal.Signals, code: int
+) -> None:
+    with (
+        program(f"sqlite:///{tmp_path}/phonebook.db", log=tmp_path / "log") as server,
+        connected(server.address),
+        connected(server.address) as half_a_head,
+        connected(server.address) as half_a_body,
+        connected(server.address) as stream,
+    ):
+        half_a_head.sendall(b"GET /healthz HTTP/1.1\r\n")
+        half_a_body.sendall(
+            b"PUT /devices/phone HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{"
+        )
+        stream.sendall(b"GET /fleet/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert stream.recv(100).startswith(b"HTTP/1.1 200")
+        server.process.send_signal(ending)
+        assert server.process.wait(ENDS_WITHIN_S) == code
 
 
 def test_the_server_does_without_torch_and_the_other_programs() -> None:
