@@ -5,8 +5,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine
 
 from server.db import open_database
-from tests.server.conftest import Agent, local_client
+from tests.server.conftest import Agent
 from tests.server.making import SPACE, a_failure, a_session, a_timing
+from tests.server.test_access import shared
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -92,9 +93,9 @@ def test_a_failure_of_the_server_is_counted_as_one(client: TestClient, agent: Ag
     assert value(found, "requests_total", method="GET", route="/lut/{device}", status="500") == 1
 
 
-def test_without_a_database_the_figures_say_so() -> None:
+def test_without_a_database_whoever_needs_no_token_is_told_so() -> None:
     engine = open_database("postgresql://nobody@127.0.0.1:1/none")
-    with local_client(engine) as client:
+    with shared(engine, open_reads=True) as client:
         found = samples(client)
     assert value(found, "database_up") == 0
     assert value(found, "devices") is None
