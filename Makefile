@@ -8,7 +8,8 @@ demo: .venv/.ready
 	@$(BIN)/python scripts/demo.py
 
 # What measures on this computer waits until nothing else is at work here: it runs by itself.
-ALONE := tests/e2e/test_main_job.py tests/e2e/test_no_loss.py
+ALONE := tests/e2e/test_main_job.py tests/e2e/test_many_agents.py tests/e2e/test_no_loss.py \
+	tests/server/test_many_writers.py
 test: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -274,6 +274,7 @@ class TimingBatch(Value):
 ANY_PROBLEM = "about:blank"
 NO_DEVICE = "urn:phonebook:no-device"  # passes once the device is registered
 NO_SESSION = "urn:phonebook:no-session"  # passes once the session is posted
+NOT_YOURS = "urn:phonebook:not-yours"  # it belongs to another token
 WRONG_CLOCK = "urn:phonebook:wrong-clock"  # passes once the server's or the agent's clock is set
 
 

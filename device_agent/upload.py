@@ -19,6 +19,7 @@ from contract.timings import (
     MOST_IN_BATCH,
     NO_DEVICE,
     NO_SESSION,
+    NOT_YOURS,
     WRONG_CLOCK,
     BatchReport,
     Session,
@@ -286,8 +287,11 @@ class _Sending:
             self.clocks_differ |= at <= datetime.now(UTC)
 
     def _must_have_access(self, error: RequestRefused | ServerAnsweredNonsense) -> None:
-        """What is refused before any result is named is refused for all of them."""
-        if isinstance(error, RequestRefused) and error.status in _ACCESS:
+        """What is refused before any result is named is refused for all of them, unless it is
+        about what another token made."""
+        if not isinstance(error, RequestRefused) or error.type == NOT_YOURS:
+            return
+        if error.status in _ACCESS:
             raise _NoAccess(error) from error
 
     def _ask(self, call: Callable[[], Answer], *, is_one: bool = True) -> Answer:

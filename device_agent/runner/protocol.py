@@ -67,7 +67,7 @@ class Job(Value):
         if len(values) < len(pairs):
             raise ValueError("a key comes twice")
         try:
-            return cls.model_validate(values)
+            return cls.model_validate_strings(values)
         except ValidationError as error:
             first = error.errors()[0]
             raise ValueError(f"{first['loc'][0]}: {first['msg']}") from error
