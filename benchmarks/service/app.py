@@ -5,13 +5,12 @@ import gzip
 import sys
 from typing import Annotated
 
-import uvicorn
 from fastapi import Header, Response
 
 from server import logs
-from server.__main__ import AnnouncingServer, listen
+from server.__main__ import AnnouncingServer, configured, listen
 from server.app import create_app
-from server.connections import MOST_HEAD_BYTES, Limits, limited, room_for_connections
+from server.connections import Limits, room_for_connections
 from server.db import open_database, reading
 from server.settings import Settings
 from server.store import devices, lookup
@@ -44,16 +43,7 @@ def serve(database_url: str) -> None:
         app.state.answers.clear()
 
     with listen("127.0.0.1", 0) as listener:
-        config = uvicorn.Config(  # as the product's server has it
-            app,
-            http=limited(Limits(room_for_connections())),
-            h11_max_incomplete_event_size=MOST_HEAD_BYTES,
-            ws="none",
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            proxy_headers=False,
-        )
+        config = configured(app, Limits(room_for_connections()))
         announcement = f"http://127.0.0.1:{listener.getsockname()[1]}"
         server = AnnouncingServer(config, announcement=announcement, listeners=app.state.listeners)
         server.run([listener])
