@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from server.bodies import pass_over
 from server.clock import Clock
 from server.database import Database
 from server.db import FileReplaced
@@ -87,7 +88,8 @@ By = Annotated[Caller, Depends(_caller)]
 
 
 class Access:
-    """Finds out who sends each request before its body is read, and slows down who writes a lot.
+    """Finds out who sends each request before its body is looked at, and slows down who writes a
+    lot.
 
     A token goes before a browser's sign-in. Without either: before there is a token, who sits at a
     server that listens on loopback is its admin. Then, and elsewhere, anybody is a reader if reads
@@ -117,12 +119,14 @@ class Access:
         try:
             await self._admit(scope)
         except Refusal as refusal:
-            await refused(Request(scope), refusal)(scope, receive, send)
-            return
+            answer = refused(Request(scope), refusal)
         except (OperationalError, FileReplaced) as error:
-            await no_database(Request(scope), error)(scope, receive, send)
+            answer = no_database(Request(scope), error)
+        else:
+            await self._app(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        await pass_over(scope, receive, self._settings.max_body_bytes)
+        await answer(scope, receive, send)
 
     async def _admit(self, scope: Scope) -> None:
         scope["state"]["caller"] = NOBODY

@@ -1,6 +1,7 @@
 """The body of a write: all of it, in time and not too large, before anything is done with it."""
 
 import asyncio
+from contextlib import suppress
 
 from fastapi import Request
 from starlette.datastructures import Headers
@@ -12,6 +13,31 @@ from server.problems import refused
 
 LONGEST_S = 30.0
 LISTENED_TO = 4  # times the limit
+
+
+async def pass_over(scope: Scope, receive: Receive, most_bytes: int) -> None:
+    """Read the body of a write that is refused, unless it is much too large, and keep none of it.
+
+    A proxy that is still sending it would not hand on the answer. Who waits to be asked for it is
+    not asked.
+    """
+    headers = Headers(scope=scope)
+    left_bytes = LISTENED_TO * most_bytes
+    if scope["method"] in SAFE_METHODS or "expect" in headers or _told(headers) > left_bytes:
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LONGEST_S):
+            while left_bytes > 0:
+                message = await receive()
+                left_bytes -= len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    break
+
+
+def _told(headers: Headers) -> int:
+    """How many bytes the body has, as it says."""
+    told = headers.get("content-length", "")
+    return int(told) if told.isdecimal() else 0
 
 
 class WholeBodies:
@@ -47,8 +73,7 @@ class WholeBodies:
         await self._app(scope, receive_whole, send)
 
     async def _read(self, scope: Scope, receive: Receive) -> Message:
-        told = Headers(scope=scope).get("content-length", "")
-        told_bytes = int(told) if told.isdecimal() else 0
+        told_bytes = _told(Headers(scope=scope))
         if told_bytes > LISTENED_TO * self._most_bytes:
             raise self._too_large()
         body, seen_bytes = bytearray(), 0

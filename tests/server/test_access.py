@@ -1,6 +1,8 @@
 """Who may do what: by token, or before there is one by sitting at the server's computer."""
 
 import re
+import select
+import socket
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -448,7 +450,24 @@ def test_someone_elsewhere_is_not_local_however_the_server_listens(engine: Engin
         assert client.get("/devices", headers={"Host": "127.0.0.1"}).status_code == 401
 
 
-def test_a_stranger_is_refused_before_the_body_is_read(lab: TestClient) -> None:
+def test_a_stranger_who_is_still_sending_hears_why_it_is_refused(
+    engine: Engine, address: str
+) -> None:
+    make(engine, "lab", "agent")
+    body = b"x" * 300_000
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
+        head = f"POST /jobs HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body[:1000])
+        assert select.select([connection], [], [], 0.3) == ([], [], [])  # no answer yet
+        connection.sendall(body[1000:])
+        answer = b""
+        while b"own computer" not in answer:
+            answer += connection.recv(10_000)
+    assert answer.startswith(b"HTTP/1.1 401 ")
+
+
+def test_a_stranger_is_refused_before_the_body_is_looked_at(lab: TestClient) -> None:
     assert lab.post("/sessions", content=b"{" * 100, headers=JSON).status_code == 401
     assert lab.post(f"/sessions/{uuid4()}/timings", content=b"{").status_code == 401
     assert lab.post("/nowhere", content=b"{").status_code == 401
