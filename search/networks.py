@@ -98,7 +98,7 @@ def _with_classes(network: Network, classes: int) -> Network:
 
 def _described(path: Path | str, metadata: dict[str, str]) -> Network:
     try:
-        described = WeightsMetadata.model_validate(metadata)
+        described = WeightsMetadata.model_validate_strings(metadata)
     except ValidationError as error:
         first = error.errors()[0]
         raise PhonebookError(
