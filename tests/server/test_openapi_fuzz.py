@@ -16,6 +16,8 @@ from schemathesis.specs.openapi.checks import (
 )
 from sqlalchemy import Engine
 
+from contract.deeds import Reason
+from contract.timings import TimingBatch
 from server.app import create_app
 from server.db import open_database
 from server.settings import Settings
@@ -48,6 +50,13 @@ GOOD_BODIES = {
         ("put", "/devices/{device}/default-runtime", RUNTIME),
         ("post", "/sessions", a_session()),
         ("post", "/sessions/{session_id}/timings", a_timing(SPACE.operators[5])),
+        (
+            "post",
+            "/sessions/{session_id}/timings/batch",
+            TimingBatch(timings=(a_timing(SPACE.operators[6]), a_failure(SPACE.operators[7]))),
+        ),
+        ("post", "/sessions/{session_id}/withdraw", Reason(reason="the phone lay in the sun")),
+        ("post", "/sessions/{session_id}/bring-back", Reason(reason="it did not")),
         ("post", "/audits", an_audit()),
         ("put", "/searches/{search_id}", a_search(found=a_finding())),
         ("put", "/searches/{search_id}/epochs/{number}", an_epoch(2)),
