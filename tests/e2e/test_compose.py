@@ -31,7 +31,7 @@ PROJECT = "phonebook-test"
 PORT = 8431
 ADDRESS = f"http://127.0.0.1:{PORT}"
 SERVICES = ("db", "migrate", "server")
-LARGEST_IMAGE_BYTES = 250_000_000
+LARGEST_IMAGE_BYTES = 300_000_000
 PATIENCE_S = 60
 
 
