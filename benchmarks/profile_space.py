@@ -23,7 +23,8 @@ from rich.table import Table
 
 from contract.cli import command_line, main
 from contract.client import table_client
-from contract.timings import Dtype, Effort, MemoryFormat
+from contract.runtime import Dtype, MemoryFormat
+from contract.sessions import Effort
 from device_agent import compare, screen
 from device_agent.alone import alone_on
 from device_agent.devices import Device, Plan, ProgramTiming, open_device

@@ -32,7 +32,7 @@ def add_searches(connection: Connection, device: str, searches: int) -> None:
         id = uuid4()
         group = uuid4() if number % PER_GROUP == 0 else group
         plan = a_plan(device, number, group, began + timedelta(hours=number))
-        body = found.model_copy(update={"accuracy": 0.5 + number / searches / 2})
+        body = found.evolve(accuracy=0.5 + number / searches / 2)
         figures = body.model_dump(mode="json", include=set(FoundFigures.model_fields))
         parts = body.model_dump(mode="json", exclude=set(FoundFigures.model_fields))
         other = Elsewhere(

@@ -6,9 +6,9 @@ from uuid import uuid4
 from sqlalchemy import Connection, Engine, insert, text
 
 from contract.estimates import Estimate
+from contract.runtime import Runtime
 from contract.spaces import SPACE_NAMES, space
 from contract.tables import Row
-from contract.timings import Runtime
 from server.schema import upgrade
 from server.store.snapshots import canonical
 from server.tables import DeviceRecord, RowRecord, RowVersion, SessionRecord

@@ -41,8 +41,8 @@ def add_sessions(connection: Connection, device: str, sessions: int) -> None:
         for index in range(AGAIN):
             key = keys[(number * AGAIN + index) % len(keys) if number % 2 else index]
             slower = 1.2 if index % 3 == 0 and number > sessions * 0.95 else 1.0
-            figures = FIGURES.model_copy(
-                update={"latency_us": FIGURES.latency_us * slower * (1 + number % 5 / 1000)}
+            figures = FIGURES.evolve(
+                latency_us=FIGURES.latency_us * slower * (1 + number % 5 / 1000)
             )
             row = Row(
                 operator=key,

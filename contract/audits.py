@@ -19,8 +19,10 @@ from pydantic import (
     model_validator,
 )
 
+from contract.devices import Conditions, DeviceName
 from contract.estimates import Estimate, Microseconds, quantile
-from contract.timings import Conditions, DeviceName, Origin, Runtime, SpaceName
+from contract.runtime import Runtime
+from contract.sessions import Origin, SpaceName
 from contract.values import Value
 
 LEAST_NETWORKS = 3  # that rank correlation and a cross-validated line make sense for

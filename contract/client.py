@@ -12,6 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from contract import credentials
 from contract.audits import Audit, AuditReport
+from contract.devices import DeviceDescription
 from contract.errors import RequestRefused, ServerAnsweredNonsense, ServerUnreachable
 from contract.imports import Import, ImportReport
 from contract.jobs import (
@@ -25,19 +26,13 @@ from contract.jobs import (
     Outcome,
     Renewal,
 )
+from contract.problems import Problem
+from contract.runtime import Runtime
 from contract.searches import SearchEpoch, SearchReport, SearchRun, SearchSummary
+from contract.sessions import Session
 from contract.snapshots import SnapshotSummary, TableDiff
 from contract.tables import Device, LatencyTable, SessionReport
-from contract.timings import (
-    BatchReport,
-    DeviceDescription,
-    Problem,
-    Runtime,
-    Session,
-    StoredTiming,
-    Timing,
-    TimingBatch,
-)
+from contract.timings import BatchReport, StoredTiming, Timing, TimingBatch
 
 DEFAULT_SERVER = "http://127.0.0.1:8420"
 SERVER_VARIABLE = "PHONEBOOK_SERVER"

@@ -4,7 +4,8 @@ from typing import Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from contract.timings import Session, Timing
+from contract.sessions import Session
+from contract.timings import Timing
 from contract.values import Value
 
 MOST_ROWS = 2000  # in one import

@@ -11,8 +11,10 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field, NonNegativeInt, PositiveInt, model_validator
 
 from contract.audits import LEAST_NETWORKS, MOST_NETWORKS
+from contract.devices import DeviceName, Serial
 from contract.estimates import Estimate
-from contract.timings import DeviceName, Effort, Runtime, Serial, SpaceName
+from contract.runtime import Runtime
+from contract.sessions import Effort, SpaceName
 from contract.values import Value
 
 LEASE = timedelta(seconds=60)

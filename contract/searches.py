@@ -18,8 +18,10 @@ from pydantic import (
 )
 
 from contract.audits import BlockName, Snapshot
+from contract.devices import DeviceName
 from contract.estimates import Microseconds
-from contract.timings import DeviceName, Runtime, SpaceName
+from contract.runtime import Runtime
+from contract.sessions import SpaceName
 from contract.values import Value
 
 MOST_OPTIONS = 200

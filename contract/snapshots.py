@@ -6,9 +6,11 @@ from uuid import UUID
 from pydantic import AwareDatetime, NonNegativeInt, PositiveFloat
 
 from contract.audits import Snapshot
+from contract.devices import DeviceName
 from contract.estimates import Microseconds
+from contract.runtime import Runtime
+from contract.sessions import Origin
 from contract.tables import LatencyTable
-from contract.timings import DeviceName, Origin, Runtime
 from contract.values import Value
 
 

@@ -8,18 +8,13 @@ from uuid import UUID
 from pydantic import AwareDatetime, ConfigDict, Field
 
 from contract.audits import AuditSummary, Snapshot
+from contract.devices import DeviceDescription, DeviceName
 from contract.errors import IncompleteTable, listing
 from contract.estimates import Estimate
 from contract.operators import Operator
-from contract.timings import (
-    DeviceDescription,
-    DeviceName,
-    Failure,
-    Origin,
-    Runtime,
-    Session,
-    StoredTiming,
-)
+from contract.runtime import Runtime
+from contract.sessions import Origin, Session
+from contract.timings import Failure, StoredTiming
 from contract.values import Value
 
 

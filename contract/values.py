@@ -1,6 +1,7 @@
 """The base of every value that crosses a program's border."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NoReturn, Self
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
@@ -23,7 +24,8 @@ def _make_strict(schema: object) -> None:
 class Value(BaseModel):
     """Immutable, hashable, closed to fields it does not know, and free of NaN and infinity.
 
-    Numbers are numbers: neither `"1"` nor `true` is taken for one.
+    Numbers are numbers: neither `"1"` nor `true` is taken for one. Another value like this one
+    comes from `evolve`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -35,3 +37,22 @@ class Value(BaseModel):
         schema = handler(source)
         _make_strict(schema)
         return schema
+
+    def evolve(self, **changes: Any) -> Self:
+        """This value with other fields, checked as a new one is; what was derived is derived anew.
+
+        Raises:
+            ValidationError: no such field, or the fields do not go together.
+        """
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self).model_validate(fields | changes, by_name=True)
+
+    def model_copy(
+        self, *, update: Mapping[str, Any] | None = None, deep: bool = False
+    ) -> NoReturn:
+        """Refused: the copy would keep what was derived from the fields before, unchecked.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(f"{type(self).__name__} is never copied with changes; use evolve()")

@@ -19,10 +19,10 @@ from contract.audits import (
 from contract.cli import command_line, main
 from contract.errors import DeviceFailed
 from contract.networks import NETWORK_NAMES, Network, network, published
+from contract.sessions import Session
 from contract.spaces import DEFAULT_SPACE, SearchSpace
 from contract.spaces import space as space_named
 from contract.tables import LatencyTable
-from contract.timings import Session
 from device_agent import screen
 from device_agent.in_situ import latency_of
 from device_agent.protocols import PROTOCOLS, whole

@@ -23,7 +23,7 @@ from filelock import FileLock
 
 from contract.cli import command_line, main
 from contract.errors import PhonebookError
-from contract.timings import Runner
+from contract.runtime import Runner
 from device_agent.places import cache_dir
 from device_agent.runner.build import PROGRAM, NativeRunnerUnavailable, Target, built
 from device_agent.runner.elf import AARCH64, read_elf

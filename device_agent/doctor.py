@@ -12,9 +12,9 @@ from cyclopts import Parameter
 from rich.table import Table
 
 from contract.cli import command_line, main
+from contract.devices import THERMAL, Conditions
 from contract.errors import DeviceFailed, PhonebookError
 from contract.operators import MBConv, Operator, Slot
-from contract.timings import THERMAL, Conditions
 from device_agent import screen
 from device_agent.adb.errors import KeyNotAccepted, PhoneNotFound
 from device_agent.devices import (

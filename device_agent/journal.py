@@ -17,9 +17,12 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from contract.audits import Audit
+from contract.devices import DeviceDescription
 from contract.errors import PhonebookError
 from contract.operators import Operator
-from contract.timings import DeviceDescription, Failure, Runtime, Session, Timing
+from contract.runtime import Runtime
+from contract.sessions import Session
+from contract.timings import Failure, Timing
 from device_agent.journal_file import JournalFile
 from device_agent.visits import Recorded, Visit
 

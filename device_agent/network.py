@@ -14,8 +14,8 @@ from contract.cli import command_line, main
 from contract.errors import DeviceFailed, PhonebookError
 from contract.estimates import Estimate
 from contract.networks import Network, network, published
+from contract.runtime import Runtime, runtime_of
 from contract.spaces import space as space_named
-from contract.timings import Runtime, runtime_of
 from device_agent import screen
 from device_agent.alone import alone_here
 from device_agent.devices import Device, ProgramFailed, must_offer, open_device

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from contract.timings import Dtype
+from contract.runtime import Dtype
 from device_agent.devices import ProgramFailed, ProgramTiming
 from device_agent.programs import ProgramFile
 

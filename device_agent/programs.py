@@ -19,7 +19,7 @@ from pathlib import Path
 from contract.errors import PhonebookError
 from contract.networks import Network
 from contract.operators import Operator
-from contract.timings import Dtype, MemoryFormat
+from contract.runtime import Dtype, MemoryFormat
 from device_agent.watch import Halted, Watch
 
 LOOK_S = 0.5

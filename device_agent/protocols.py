@@ -6,8 +6,9 @@ from functools import partial
 
 from contract.networks import Network
 from contract.operators import Operator
+from contract.runtime import Protocol, Runtime
+from contract.sessions import Effort
 from contract.spaces import SearchSpace
-from contract.timings import Effort, Protocol, Runtime
 from device_agent.booking import book
 from device_agent.devices import Plan, ProgramTiming
 from device_agent.in_situ import designed

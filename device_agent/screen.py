@@ -12,7 +12,8 @@ from rich.table import Table
 from contract import jobs
 from contract.audits import Errors
 from contract.estimates import estimate
-from contract.timings import Origin, Timing
+from contract.sessions import Origin
+from contract.timings import Timing
 from device_agent.watch import Watch
 
 SLOWEST = 8

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from contract.timings import WRONG_CLOCK
+from contract.problems import WRONG_CLOCK
 from device_agent.journal import Journal
 
 

@@ -8,7 +8,8 @@ from uuid import UUID, uuid5
 from pydantic import ValidationError
 
 from contract.networks import Network
-from contract.timings import Failure, FailureCode, Session, Timing
+from contract.sessions import Session
+from contract.timings import Failure, FailureCode, Timing
 from device_agent.devices import Device, ProgramFailed
 from device_agent.in_situ import scale
 from device_agent.journal import Journal, OpenSession
@@ -185,11 +186,8 @@ def close(
 
 def ended(session: Session, device: Device) -> Session:
     """The session as it ends now. A wall clock that was set back does not end it early."""
-    return session.model_copy(
-        update={
-            "ended_at": max(session.started_at, datetime.now(UTC)),
-            "conditions_after": device.conditions(),
-        }
+    return session.evolve(
+        ended_at=max(session.started_at, datetime.now(UTC)), conditions_after=device.conditions()
     )
 
 

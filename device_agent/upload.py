@@ -15,16 +15,9 @@ import stamina
 from contract.audits import Audit
 from contract.client import TableClient
 from contract.errors import RequestRefused, ServerAnsweredNonsense, ServerUnreachable, is_passing
-from contract.timings import (
-    MOST_IN_BATCH,
-    NO_DEVICE,
-    NO_SESSION,
-    NOT_YOURS,
-    WRONG_CLOCK,
-    BatchReport,
-    Session,
-    Timing,
-)
+from contract.problems import NO_DEVICE, NO_SESSION, NOT_YOURS, WRONG_CLOCK
+from contract.sessions import Session
+from contract.timings import MOST_IN_BATCH, BatchReport, Timing
 from device_agent.journal import Entry, Journal, Unreadable
 from device_agent.sent import Kept, Sent, left_behind
 from device_agent.watch import Watch

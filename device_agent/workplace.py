@@ -16,14 +16,8 @@ from cyclopts import Parameter, validators
 from contract.client import TableClient, default_server, table_client
 from contract.errors import NotStored
 from contract.operators import Operator
-from contract.timings import (
-    Dtype,
-    Effort,
-    MemoryFormat,
-    Protocol,
-    Runner,
-    Session,
-)
+from contract.runtime import Dtype, MemoryFormat, Protocol, Runner
+from contract.sessions import Effort, Session
 from device_agent import screen, upload
 from device_agent.alone import alone_here
 from device_agent.crowd import PATIENCE_S, Crowd

@@ -383,7 +383,7 @@ def _measured(job: Job, result: SearchResult, measure: Measure) -> SearchResult:
         "measured_high_us": found.high_us,
         "measured_by": found.by,
     }
-    measured = result.model_copy(update=figures)
+    measured = result.evolve(**figures)
     measured.write(job.folder.result)
     console.print(comparison(result.predicted_us, found.latency_us))
     console.print(f"measured by {found.by}")

@@ -16,7 +16,7 @@ from contract.errors import DeviceFailed, PhonebookError, ServerUnreachable
 from contract.estimates import Estimate
 from contract.jobs import Job, MeasureNetwork
 from contract.networks import Network
-from contract.timings import Runtime
+from contract.runtime import Runtime
 from search.fleet import have_done, is_served
 
 AGENT = (sys.executable, "-m", "device_agent.network")

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from contract.errors import PhonebookError, listing
 from contract.networks import Network, network, published
 from contract.operators import Operator
+from contract.sessions import SpaceName
 from contract.spaces import space as space_named
-from contract.timings import SpaceName
 from contract.values import Value
 from search.blocks import build_network, untrained
 from search.files import whole_file
@@ -91,9 +91,9 @@ def _with_classes(network: Network, classes: int) -> Network:
         raise PhonebookError(
             f"network {network.name}: classes is {classes}, but must be 1 or more"
         )
-    slot = network.head.slot.model_copy(update={"out_channels": classes})
+    slot = network.head.slot.evolve(out_channels=classes)
     head = Operator(block=network.head.block, slot=slot)
-    return network.model_copy(update={"head": head})
+    return network.evolve(head=head)
 
 
 def _described(path: Path | str, metadata: dict[str, str]) -> Network:

@@ -4,10 +4,12 @@ from pathlib import Path
 
 from pydantic import Field, PositiveFloat, ValidationError
 
+from contract.devices import DeviceName
 from contract.errors import PhonebookError
 from contract.networks import Network, network
+from contract.runtime import Runtime
+from contract.sessions import SpaceName
 from contract.spaces import space
-from contract.timings import DeviceName, Runtime, SpaceName
 from contract.values import Value
 from search.derive import Layer, Sampled
 from search.files import whole_file

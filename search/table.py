@@ -6,9 +6,9 @@ from rich.console import Console
 
 from contract.client import TableClient, table_client
 from contract.errors import PhonebookError, ServerAnsweredNonsense, ServerUnreachable, near
+from contract.runtime import Runtime
 from contract.spaces import SearchSpace
 from contract.tables import LatencyTable
-from contract.timings import Runtime
 from search.kept import KeptTable, KeptTables, Question
 from search.screen import error_console
 

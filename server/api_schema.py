@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from contract.timings import Problem
+from contract.problems import Problem
 from server.problems import MEDIA_TYPE
 
 _METHODS = ("get", "put", "post", "delete", "patch")

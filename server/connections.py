@@ -16,7 +16,7 @@ import structlog
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from contract.errors import PhonebookError
-from contract.timings import ANY_PROBLEM, Problem
+from contract.problems import ANY_PROBLEM, Problem
 from server.middleware import BROWSER_HEADERS, CONTENT_POLICY
 from server.problems import MEDIA_TYPE
 

@@ -19,7 +19,7 @@ from http import HTTPStatus
 from typing import ClassVar
 
 from contract.errors import near
-from contract.timings import ANY_PROBLEM, NO_DEVICE, Problem
+from contract.problems import ANY_PROBLEM, NO_DEVICE, Problem
 
 
 class Refusal(Exception):

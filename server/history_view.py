@@ -7,7 +7,8 @@ from typing import Literal
 from sqlalchemy.orm import Session as DbSession
 
 from contract.estimates import CALM
-from contract.timings import Origin, Runtime
+from contract.runtime import Runtime
+from contract.sessions import Origin
 from server.charts import Axis, Chart, Column
 from server.links import step_of
 from server.store.history import Histories, History, Step, tables

@@ -5,8 +5,8 @@ from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 
+from contract.sessions import Origin
 from contract.tables import LatencyTable
-from contract.timings import Origin
 from server.store.history import Step
 
 _OWN = re.compile(r"/(?!/)[^\\\x00-\x20\x7f]*")

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from contract.audits import AuditReport
 from contract.errors import PhonebookError
 from contract.networks import NETWORK_NAMES, Network, network, published
+from contract.runtime import Runtime
 from contract.searches import SearchSummary
 from contract.spaces import SearchSpace
 from contract.spaces import space as space_named
-from contract.timings import Runtime
 from server.charts import Axis, Chart, Column, Guide
 from server.links import operator_url
 from server.store.networks import MeasuredNetwork, TableKey

@@ -5,7 +5,7 @@ from itertools import chain
 from typing import TypeVar
 
 from contract.estimates import CALM
-from contract.timings import Runtime
+from contract.runtime import Runtime
 from server.charts import Axis, Chart, Column, Guide
 from server.links import operator_url
 from server.steps import Level

@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy.orm import Session as DbSession
 
 from contract.operators import Operator
+from contract.sessions import Origin
 from contract.tables import Device, RuntimeSummary
-from contract.timings import Origin
 from server import operator_charts
 from server.charts import Chart
 from server.errors import unknown

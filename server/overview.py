@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session as DbSession
 
 from contract.audits import AuditSummary
+from contract.sessions import Origin
 from contract.tables import Device, RuntimeSummary
-from contract.timings import Origin
 from server.links import table_url
 from server.store.devices import devices
 from server.store.tallies import Tally, latest_audits, tallies

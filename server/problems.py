@@ -12,7 +12,7 @@ from psycopg.errors import ReadOnlySqlTransaction
 from sqlalchemy.exc import DataError, InternalError, OperationalError
 from starlette.exceptions import HTTPException
 
-from contract.timings import ANY_PROBLEM, Problem
+from contract.problems import ANY_PROBLEM, Problem
 from server.db import FileReplaced, is_disk_full
 from server.errors import Refusal
 from server.middleware import BROWSER_HEADERS, REQUEST_ID

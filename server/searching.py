@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
 
+from contract.runtime import Runtime
 from contract.searches import FoundNetwork, SearchEpoch, SearchPlan, SearchReport, SearchSummary
 from contract.spaces import BLOCK_NAMES, SearchSpace
-from contract.timings import Runtime
 from server.charts import Axis, Chart, Column, Guide
 from server.links import operator_url
 from server.words import counted, duration, percent, slot_words

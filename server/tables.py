@@ -24,7 +24,8 @@ from contract.deeds import What
 from contract.estimates import Grade
 from contract.jobs import JobState
 from contract.searches import SearchState
-from contract.timings import Effort, FailureCode, Origin
+from contract.sessions import Effort, Origin
+from contract.timings import FailureCode
 from server.roles import Role
 
 NAMING_CONVENTION = {

@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 from sqlalchemy.orm import Session as DbSession
 
 from contract.estimates import Grade
+from contract.sessions import Origin, Session
 from contract.spaces import SPACE_NAMES, SearchSpace
 from contract.tables import Device, LatencyTable, RuntimeSummary
-from contract.timings import Origin, Session
 from server import words
 from server.charts import Chart
 from server.errors import Unprocessable, unknown

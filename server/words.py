@@ -2,10 +2,11 @@
 
 from datetime import UTC, datetime
 
+from contract.devices import Conditions
 from contract.estimates import Estimate
 from contract.jobs import AuditTable, JobReport, Profile, Work
 from contract.operators import Slot
-from contract.timings import Conditions, Runtime
+from contract.runtime import Runtime
 
 UNCERTAIN = "≈"  # stands before a latency of grade C
 

@@ -7,7 +7,9 @@ from uuid import uuid4
 
 import numpy as np
 
-from contract.timings import Conditions, DeviceDescription, Effort, Origin, Runtime, Session
+from contract.devices import Conditions, DeviceDescription
+from contract.runtime import Runtime
+from contract.sessions import Effort, Origin, Session
 from device_agent.devices import Plan, ProgramFailed, ProgramTiming
 from device_agent.programs import Program, ProgramFile
 

@@ -17,8 +17,8 @@ from benchmarks.endurance.ledger import Ledger
 from benchmarks.service_data import SPACE
 from contract.client import TableClient
 from contract.jobs import Job, Profile
+from contract.sessions import Origin
 from contract.stopping import Stop
-from contract.timings import Origin
 from device_agent.alone import alone_on
 from device_agent.devices import Plan, ProgramTiming
 from device_agent.journal import Journal

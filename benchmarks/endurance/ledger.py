@@ -14,7 +14,8 @@ import httpx
 
 from contract.estimates import estimate
 from contract.imports import Import
-from contract.timings import BatchReport, Session, Timing, TimingBatch
+from contract.sessions import Session
+from contract.timings import BatchReport, Timing, TimingBatch
 from server.store.retention import samples_digest
 
 STORED = (200, 201)

@@ -18,11 +18,14 @@ from benchmarks.endurance.ledger import Ledger
 from benchmarks.searches_data import a_plan, an_epoch, found_network
 from benchmarks.service_data import SPACE
 from contract.client import TableClient
+from contract.devices import Conditions
 from contract.errors import PhonebookError, is_passing
 from contract.imports import Import
 from contract.jobs import AuditTable, Job, MeasureNetwork, Profile
+from contract.runtime import Runtime
 from contract.searches import SearchRun
-from contract.timings import Conditions, Runtime, Session, Timing
+from contract.sessions import Session
+from contract.timings import Timing
 from tests.fakes import RUNTIME
 
 FOREIGN = Runtime(
@@ -117,9 +120,7 @@ def search(world: World) -> None:
         newer = client.newer_table(device, runtime=RUNTIME, space=SPACE.name, tag=tags.get(device))
         if newer is not None:
             tags[device] = newer[1]
-        plan = a_plan(device, 0, uuid4(), datetime.now(UTC)).model_copy(
-            update={"runtime": RUNTIME}
-        )
+        plan = a_plan(device, 0, uuid4(), datetime.now(UTC)).evolve(runtime=RUNTIME)
         insist(partial(client.tell_search, id, SearchRun(plan=plan)))
         for number in range(1, EPOCHS + 1):
             insist(partial(client.tell_epoch, id, an_epoch(number)))

@@ -7,7 +7,9 @@ from uuid import UUID, uuid4
 
 from benchmarks.service.asking import Request
 from benchmarks.service_data import RUNTIME, SPACE
-from contract.timings import Conditions, Session, Timing, TimingBatch
+from contract.devices import Conditions
+from contract.sessions import Session
+from contract.timings import Timing, TimingBatch
 from device_agent.journal import Entry
 from device_agent.upload import batches
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from contract.devices import DeviceDescription
 from contract.errors import PhonebookError
-from contract.timings import DeviceDescription
 from device_agent.adb.errors import CommandFailed
 from device_agent.adb.transport import Connection
 

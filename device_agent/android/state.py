@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from contract.timings import Conditions
+from contract.devices import Conditions
 from device_agent.adb.transport import Connection
 
 READ_LIMIT_S = 30.0

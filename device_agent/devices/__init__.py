@@ -8,20 +8,11 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 
+from contract.devices import DEVICE_NAME, Conditions, DeviceDescription, Serial
 from contract.errors import PhonebookError, near
-from contract.timings import (
-    DEVICE_NAME,
-    Conditions,
-    DeviceDescription,
-    Dtype,
-    FailureCode,
-    MemoryFormat,
-    Origin,
-    Protocol,
-    Runner,
-    Runtime,
-    Serial,
-)
+from contract.runtime import Dtype, MemoryFormat, Protocol, Runner, Runtime
+from contract.sessions import Origin
+from contract.timings import FailureCode
 from device_agent.ios.models import is_apples
 from device_agent.programs import ProgramFile
 

@@ -6,17 +6,10 @@ from contextlib import ExitStack, closing, suppress
 from importlib.metadata import version
 from typing import Self, TypeVar
 
+from contract.devices import Conditions, DeviceDescription
 from contract.errors import DeviceFailed, PhonebookError
-from contract.timings import (
-    Conditions,
-    DeviceDescription,
-    Dtype,
-    MemoryFormat,
-    Origin,
-    Protocol,
-    Runner,
-    Runtime,
-)
+from contract.runtime import Dtype, MemoryFormat, Protocol, Runner, Runtime
+from contract.sessions import Origin
 from device_agent import bundle as bundles
 from device_agent import screen
 from device_agent.adb.attached import attached, choose, connect, device_name, serials

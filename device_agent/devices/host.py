@@ -13,17 +13,10 @@ from typing import Self
 
 import psutil
 
+from contract.devices import Conditions, DeviceDescription
 from contract.errors import PhonebookError
-from contract.timings import (
-    Conditions,
-    DeviceDescription,
-    Dtype,
-    MemoryFormat,
-    Origin,
-    Protocol,
-    Runner,
-    Runtime,
-)
+from contract.runtime import Dtype, MemoryFormat, Protocol, Runner, Runtime
+from contract.sessions import Origin
 from device_agent import screen
 from device_agent.devices import Plan, ProgramTiming
 from device_agent.devices.others import OthersWork

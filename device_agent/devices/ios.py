@@ -7,17 +7,10 @@ from importlib.metadata import version
 from typing import Self, TypeVar
 from uuid import uuid4
 
+from contract.devices import Conditions, DeviceDescription
 from contract.errors import DeviceFailed, PhonebookError
-from contract.timings import (
-    Conditions,
-    DeviceDescription,
-    Dtype,
-    MemoryFormat,
-    Origin,
-    Protocol,
-    Runner,
-    Runtime,
-)
+from contract.runtime import Dtype, MemoryFormat, Protocol, Runner, Runtime
+from contract.sessions import Origin
 from device_agent import screen
 from device_agent.alone import alone_on
 from device_agent.devices import Finding, Plan, ProgramFailed, ProgramTiming

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from contract.timings import Thermal
+from contract.devices import Thermal
 from device_agent import screen
 from device_agent.ios.errors import Asleep, LowPower, TooHot
 from device_agent.ios.messages import AppInfo

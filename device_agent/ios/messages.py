@@ -12,7 +12,9 @@ from pydantic import (
     TypeAdapter,
 )
 
-from contract.timings import FailureCode, MemoryFormat, Runner, Thermal
+from contract.devices import Thermal
+from contract.runtime import MemoryFormat, Runner
+from contract.timings import FailureCode
 from contract.values import Value
 from device_agent.devices import Plan
 from device_agent.runner.protocol import Timed

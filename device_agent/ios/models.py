@@ -2,7 +2,7 @@
 
 import re
 
-from contract.timings import DEVICE_NAME
+from contract.devices import DEVICE_NAME
 
 # From the iPhone 8 on, the first that iOS 16 runs on.
 _NAMES = {

@@ -15,7 +15,8 @@ from pydantic import (
     model_validator,
 )
 
-from contract.timings import FailureCode, MemoryFormat, Runner
+from contract.runtime import MemoryFormat, Runner
+from contract.timings import FailureCode
 from contract.values import Value
 from device_agent.devices import Event, Plan, ProgramTiming
 

@@ -12,17 +12,13 @@ from pydantic import ValidationError
 
 from contract.cli import command_line, main
 from contract.client import TableClient, default_server, table_client
+from contract.devices import Conditions, DeviceDescription
 from contract.errors import PhonebookError, near
 from contract.imports import Import
+from contract.runtime import Runtime, runtime_of
+from contract.sessions import Session
 from contract.spaces import SPACE_NAMES
-from contract.timings import (
-    Conditions,
-    DeviceDescription,
-    Runtime,
-    Session,
-    Timing,
-    runtime_of,
-)
+from contract.timings import Timing
 from server.imports import csv_rows, hw_nas_bench, ofa, pickles
 from server.imports.rows import Found, Source
 from server.store.spaces import operator_keys

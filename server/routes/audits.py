@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Response
 from sqlalchemy.orm import Session as DbSession
 
 from contract.audits import Audit, AuditReport
-from contract.timings import Problem
+from contract.problems import Problem
 from server.access import By, needs
 from server.clock import Now
 from server.database import reads, writes

@@ -3,8 +3,10 @@
 from fastapi import APIRouter, Depends, Response
 from sqlalchemy.orm import Session as DbSession
 
+from contract.devices import DeviceDescription, DeviceName
+from contract.problems import Problem
+from contract.runtime import Runtime
 from contract.tables import Device
-from contract.timings import DeviceDescription, DeviceName, Problem, Runtime
 from server.access import By, needs
 from server.clock import Now
 from server.database import reads, writes

@@ -7,9 +7,9 @@ from fastapi import Query, Request, Response
 from sqlalchemy.orm import Session as DbSession
 
 from contract.audits import Snapshot
+from contract.sessions import Origin
 from contract.snapshots import TableDiff
 from contract.spaces import SPACE_NAMES
-from contract.timings import Origin
 from server.charts import Axis, Chart, Column, Guide
 from server.database import reads
 from server.links import operator_url

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from contract.timings import Problem
+from contract.problems import Problem
 from server.access import needs
 from server.database import Store
 from server.db import takes_writes

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Depends, Response
 
 from contract.imports import Import, ImportReport
-from contract.timings import Problem
+from contract.problems import Problem
 from server.access import By, needs
 from server.clock import Now
 from server.database import Store

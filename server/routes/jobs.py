@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Response
 from sqlalchemy.orm import Session as DbSession
 
 from contract.jobs import Job, JobReport, JobState, Lease, LeaseRequest, Outcome, Renewal
-from contract.timings import Problem
+from contract.problems import Problem
 from server.access import By, needs
 from server.clock import Now
 from server.database import reads, writes

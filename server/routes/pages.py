@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import Request, Response
 from sqlalchemy.orm import Session as DbSession
 
-from contract.timings import Origin
+from contract.sessions import Origin
 from server.clock import Now
 from server.database import reads
 from server.errors import unknown

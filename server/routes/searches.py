@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Path, Response
 from sqlalchemy.orm import Session as DbSession
 
+from contract.problems import Problem
 from contract.searches import (
     MOST_EPOCHS,
     SearchEpoch,
@@ -14,7 +15,6 @@ from contract.searches import (
     SearchState,
     SearchSummary,
 )
-from contract.timings import Problem
 from server.access import By, needs
 from server.clock import Now
 from server.database import reads, writes

@@ -6,16 +6,10 @@ from fastapi import APIRouter, Depends, Response
 from sqlalchemy.orm import Session as DbSession
 
 from contract.deeds import Reason
+from contract.problems import Problem
+from contract.sessions import Session
 from contract.tables import SessionReport
-from contract.timings import (
-    BatchReport,
-    Problem,
-    Session,
-    StoredTiming,
-    Timing,
-    TimingBatch,
-    TimingOutcome,
-)
+from contract.timings import BatchReport, StoredTiming, Timing, TimingBatch, TimingOutcome
 from server.access import By, needs
 from server.clock import Now
 from server.database import Store, reads, writes

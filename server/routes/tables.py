@@ -8,9 +8,10 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from sqlalchemy.orm import Session as DbSession
 
 from contract.audits import Snapshot
+from contract.problems import Problem
+from contract.sessions import Origin
 from contract.snapshots import SnapshotSummary, TableDiff, difference
 from contract.tables import LatencyTable
-from contract.timings import Origin, Problem
 from server.access import needs
 from server.answers import Answer, Answers
 from server.database import Store, reads

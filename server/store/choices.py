@@ -7,9 +7,10 @@ from typing import get_args
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session as DbSession
 
+from contract.runtime import Runtime
+from contract.sessions import Origin
 from contract.spaces import SPACE_NAMES
 from contract.tables import LatencyTable
-from contract.timings import Origin, Runtime
 from server.errors import Unprocessable, unknown
 from server.store.lookup import ask, read
 from server.store.spaces import operator_keys

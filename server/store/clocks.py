@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from contract.timings import WRONG_CLOCK
+from contract.problems import WRONG_CLOCK
 from server.errors import Unprocessable
 
 CLOCK_TOLERANCE = timedelta(minutes=5)

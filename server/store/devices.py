@@ -7,8 +7,10 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, select, true, update
 from sqlalchemy.orm import Session
 
+from contract.devices import DeviceDescription
+from contract.runtime import Runtime
+from contract.sessions import Origin
 from contract.tables import Device, RuntimeSummary, SpaceCompleteness
-from contract.timings import DeviceDescription, Origin, Runtime
 from server.errors import Conflict, NotFound, unknown
 from server.roles import Caller
 from server.store.deeds import note

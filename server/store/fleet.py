@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy import func, or_, select, tuple_
 from sqlalchemy.orm import Session as DbSession
 
+from contract.devices import Conditions
 from contract.jobs import LEASE
-from contract.timings import Conditions
 from server.store.agents import MOST_AGENTS
 from server.store.jobs import MOST_JOBS, state_at
 from server.tables import AgentRecord, JobRecord, SessionRecord, UnitRecord

@@ -13,8 +13,10 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session as DbSession
 
+from contract.devices import Conditions
 from contract.estimates import Grade
-from contract.timings import Conditions, Origin, Runtime
+from contract.runtime import Runtime
+from contract.sessions import Origin
 from server.steps import levels
 from server.store.snapshots import NO_ROW
 from server.tables import DeviceRecord, RowVersion, SessionRecord
@@ -156,8 +158,7 @@ def _family(session: DbSession, device: str, runtime: Runtime, origin: Origin) -
 
 
 def _apart_from_version(runtime: Runtime) -> str:
-    # Not a copy of the value, which would keep the key that was computed for it.
-    return Runtime.model_validate({**runtime.model_dump(), "executorch": "0"}).key
+    return runtime.evolve(executorch="0").key
 
 
 class _Tally(NamedTuple):

@@ -17,8 +17,8 @@ from contract.errors import PhonebookError
 from contract.estimates import Estimate
 from contract.jobs import Job, JobReport, JobState, MeasureNetwork, Progress, Work
 from contract.networks import network
+from contract.runtime import Runtime
 from contract.spaces import space
-from contract.timings import Runtime
 from server.errors import Conflict, NotFound, Unprocessable
 from server.roles import Caller
 from server.store.deeds import note

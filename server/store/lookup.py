@@ -5,8 +5,10 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session as DbSession
 
 from contract.audits import AuditSummary
+from contract.runtime import Runtime
+from contract.sessions import Origin
 from contract.tables import FailedOperator, LatencyTable, Row
-from contract.timings import Failure, Origin, Runtime
+from contract.timings import Failure
 from contract.values import Value
 from server.errors import Unprocessable
 from server.store.devices import find_device, nothing_measured

@@ -10,17 +10,13 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session as DbSession
 
 from contract.deeds import What
+from contract.devices import Conditions
 from contract.estimates import Estimate, estimate
+from contract.problems import NO_SESSION
+from contract.runtime import Runtime
+from contract.sessions import Session
 from contract.tables import SessionReport
-from contract.timings import (
-    NO_SESSION,
-    Conditions,
-    Failure,
-    Runtime,
-    Session,
-    StoredTiming,
-    Timing,
-)
+from contract.timings import Failure, StoredTiming, Timing
 from server.errors import Conflict, NotFound, Refusal, Unprocessable
 from server.roles import Caller
 from server.store.clocks import check_clock

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session as DbSession
 
 from contract.audits import AuditSummary
 from contract.estimates import Estimate
-from contract.timings import Origin
+from contract.sessions import Origin
 from server.tables import AuditRecord, JobRecord, RowRecord
 
 MOST_MEASURED = 200  # jobs that measured a network

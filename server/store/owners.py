@@ -1,6 +1,6 @@
 """What a token made is its own: others with the role agent may read it, and not change it."""
 
-from contract.timings import NOT_YOURS
+from contract.problems import NOT_YOURS
 from server.errors import Forbidden
 from server.roles import Caller
 

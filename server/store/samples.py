@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session as DbSession
 
 from contract.estimates import Estimate
-from contract.timings import Effort, Origin
+from contract.sessions import Effort, Origin
 from server.tables import RowRecord, SessionRecord, TimingRecord
 
 MOST_TIMINGS = 8  # of one operator, the newest

@@ -16,9 +16,10 @@ from sqlalchemy.orm import Session as DbSession
 from sqlalchemy.orm import aliased
 
 from contract.estimates import Estimate
+from contract.runtime import Runtime
+from contract.sessions import Origin
 from contract.snapshots import SnapshotSummary
 from contract.tables import Row
-from contract.timings import Origin, Runtime
 from server.errors import NotFound
 from server.store.devices import find_device
 from server.store.inserting import insert_many, keep_newest

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from contract.audits import AuditSummary
 from contract.estimates import Grade
-from contract.timings import Origin
+from contract.sessions import Origin
 from server.tables import AuditRecord, RowRecord
 
 Table = tuple[str, str, Origin]  # device, runtime's key, origin

@@ -7,8 +7,8 @@ import pytest
 
 from contract.networks import Network, network
 from contract.operators import Operator
+from contract.runtime import Dtype
 from contract.spaces import space
-from contract.timings import Dtype
 from device_agent import bundle
 from device_agent.bundle import Bundle
 from device_agent.places import cache_dir

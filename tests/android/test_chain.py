@@ -13,7 +13,8 @@ import pytest
 
 from contract.operators import Operator
 from contract.places import HOME_VARIABLE
-from contract.timings import Protocol, Session
+from contract.runtime import Protocol
+from contract.sessions import Session
 from device_agent import screen
 from device_agent.booking import book
 from device_agent.bundle import Bundle

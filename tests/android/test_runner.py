@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from contract.errors import DeviceFailed
-from contract.timings import Dtype
+from contract.runtime import Dtype
 from device_agent.booking import book
 from device_agent.bundle import Bundle
 from device_agent.devices import ProgramFailed, ProgramTiming

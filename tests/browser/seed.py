@@ -8,8 +8,11 @@ from uuid import uuid4
 import httpx2
 from pydantic import BaseModel
 
+from contract.devices import Conditions
 from contract.operators import Operator
-from contract.timings import Conditions, Origin, Runtime, Session, Timing
+from contract.runtime import Runtime
+from contract.sessions import Origin, Session
+from contract.timings import Timing
 from tests.server.fleet import Fleet, a_job
 from tests.server.making import PHONE, RUNTIME, SPACE, TWO_THREADS, a_failure, an_audit
 
@@ -20,9 +23,9 @@ WATCHED = SPACE.operators[7]
 HISTORY = SPACE.operators[4:10]
 DEVICES = {
     "phone": PHONE,
-    "tablet": PHONE.model_copy(update={"model": "Test Tablet 2", "soc": "Test SoC 4", "cores": 4}),
-    "imitation": PHONE.model_copy(update={"model": "Test Phone 1 in a virtual machine"}),
-    "spare": PHONE.model_copy(update={"model": "Test Phone 3"}),
+    "tablet": PHONE.evolve(model="Test Tablet 2", soc="Test SoC 4", cores=4),
+    "imitation": PHONE.evolve(model="Test Phone 1 in a virtual machine"),
+    "spare": PHONE.evolve(model="Test Phone 3"),
 }
 
 
@@ -77,7 +80,7 @@ class Poster:
             agent_version="0.2.0" if stepped else "0.1.0",
             conditions=calm,
             ended_at=began + timedelta(hours=1),
-            conditions_after=calm.model_copy(update={"temperature_c": 41}),
+            conditions_after=calm.evolve(temperature_c=41),
             unit="S1",
         )
         self.send("POST", "/sessions", session)
@@ -86,7 +89,7 @@ class Poster:
             timing = self._timing(operator, began, factor * slower)
             self.send("POST", f"/sessions/{session.id}/timings", timing)
         for operator in failing:
-            failure = a_failure(operator).model_copy(update={"measured_at": began})
+            failure = a_failure(operator).evolve(measured_at=began)
             self.send("POST", f"/sessions/{session.id}/timings", failure)
 
     def send(self, method: str, path: str, body: BaseModel) -> None:

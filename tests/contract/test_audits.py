@@ -92,9 +92,7 @@ def test_a_summary_says_what_was_audited() -> None:
 @pytest.mark.parametrize("count", [2, 501])
 def test_too_few_networks_or_too_many_are_refused(count: int) -> None:
     audit = an_audit()
-    networks = [
-        audit.networks[0].model_copy(update={"name": str(number)}) for number in range(count)
-    ]
+    networks = [audit.networks[0].evolve(name=str(number)) for number in range(count)]
     with pytest.raises(
         ValidationError, match=r"networks\n.*should have at (least 3|most 500) items"
     ):

@@ -12,8 +12,8 @@ import pytest
 
 from contract.networks import network
 from contract.operators import Head, MBConv, Operator, Slot, Stem
+from contract.runtime import Dtype, MemoryFormat, Runner
 from contract.spaces import space
-from contract.timings import Dtype, MemoryFormat, Runner
 from device_agent.devices.android import AndroidPhone
 from device_agent.devices.host import PYTHON_RUNNER
 from device_agent.devices.ios import IPhone

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import uuid5
 
+from contract.sessions import Session
 from contract.spaces import space
-from contract.timings import Session, Timing
+from contract.timings import Timing
 from device_agent.journal import Journal
 from tests.fakes import DESCRIPTION, fake_session
 

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Self
 
+from contract.devices import Conditions, DeviceDescription
 from contract.errors import DeviceFailed
 from contract.networks import Network
 from contract.operators import Head, MBConv, Operator, Skip, Stem
-from contract.timings import Conditions, DeviceDescription, Dtype, Origin, Runtime
+from contract.runtime import Dtype, Runtime
+from contract.sessions import Origin
 from device_agent.devices import Event, Plan, ProgramFailed, ProgramTiming
 from device_agent.programs import ProgramFile
 from tests.fakes import DESCRIPTION, OUTPUT, RUNTIME
@@ -68,7 +70,7 @@ class SimulatedDevice:
     long. Every run has up to `noise` on top.
     """
 
-    runtime: Runtime = RUNTIME.model_copy(update={"protocol": "in_situ"})
+    runtime: Runtime = RUNTIME.evolve(protocol="in_situ")
     origin: Origin = "measured"
     serial = "simulated-1"
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from contract.networks import Network, network
+from contract.runtime import Dtype
 from contract.spaces import SPACE_NAMES, space
-from contract.timings import Dtype
 from device_agent.booking import CUT_OFF_NS, book, owners
 from device_agent.devices import Event, ProgramFailed, ProgramTiming
 from device_agent.in_situ import designed

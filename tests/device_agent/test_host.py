@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from contract.errors import PhonebookError
-from contract.timings import Dtype, MemoryFormat, Runner, Runtime
+from contract.runtime import Dtype, MemoryFormat, Runner, Runtime
 from device_agent.booking import book
 from device_agent.devices import Plan, ProgramFailed, open_device
 from device_agent.devices.host import Host

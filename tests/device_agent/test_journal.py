@@ -130,7 +130,7 @@ def test_what_was_sent_stays_and_waits_no_more(tmp_path: Path) -> None:
 
 
 def test_the_newest_description_of_a_device_counts(tmp_path: Path) -> None:
-    newer = DESCRIPTION.model_copy(update={"os": "Test OS 2"})
+    newer = DESCRIPTION.evolve(os="Test OS 2")
     with Journal(tmp_path / "journal.db") as journal:
         for description in (DESCRIPTION, newer, None):
             journal.begin("http://server", fake_session(), OPERATORS, description=description)

@@ -3,7 +3,7 @@
 import pytest
 from cyclopts import App
 
-from contract.timings import Runtime
+from contract.runtime import Runtime
 from device_agent.devices import cpu_numbers
 from device_agent.workplace import Options
 

@@ -23,7 +23,7 @@ from tests.device_agent.servers import serving, stored_operators
 from tests.fakes import fake_session
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
-FOREIGN = TIMINGS[1].model_copy(update={"operator": space("fbnet-224").head, "id": uuid4()})
+FOREIGN = TIMINGS[1].evolve(operator=space("fbnet-224").head, id=uuid4())
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from contract.timings import Dtype
+from contract.runtime import Dtype
 from device_agent.devices import ProgramFailed, ProgramTiming
 from device_agent.outputs import check_output
 from device_agent.programs import ProgramFile

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from contract.errors import DeviceFailed
-from contract.timings import MemoryFormat, Runner
+from contract.runtime import MemoryFormat, Runner
 from device_agent.devices import ProgramFailed, ProgramTiming
 from device_agent.outputs import check_output
 from device_agent.programs import ProgramFile

@@ -93,7 +93,7 @@ def test_an_interrupted_session_goes_on_and_repeats_nothing(
 
 
 def test_a_session_goes_on_on_the_very_unit_it_was_begun_on(journal: Journal) -> None:
-    units = {unit: fake_session().model_copy(update={"unit": unit}) for unit in ("one", "two")}
+    units = {unit: fake_session().evolve(unit=unit) for unit in ("one", "two")}
     for session in units.values():
         journal.begin(SERVER, session, OPERATORS)
 

@@ -11,15 +11,9 @@ import pytest
 
 from contract.client import TableClient, table_client
 from contract.errors import RequestRefused, ServerUnreachable
+from contract.problems import Problem
 from contract.spaces import space
-from contract.timings import (
-    MOST_IN_BATCH,
-    BatchReport,
-    Problem,
-    Timing,
-    TimingBatch,
-    TimingOutcome,
-)
+from contract.timings import MOST_IN_BATCH, BatchReport, Timing, TimingBatch, TimingOutcome
 from device_agent.journal import Entry, Journal
 from device_agent.upload import MOST_BYTES, batches, send
 from tests.device_agent.results import SESSION, TIMINGS, keys, measured, timings_of
@@ -166,8 +160,8 @@ def test_many_timings_take_few_posts(empty: Journal, database: Path) -> None:
 def test_final_and_passing_refusals_side_by_side_hold_up_nobody(
     empty: Journal, database: Path
 ) -> None:
-    foreign = TIMINGS[1].model_copy(update={"operator": space("fbnet-224").head, "id": uuid4()})
-    ahead = TIMINGS[2].model_copy(update={"measured_at": datetime.now(UTC) + AN_HOUR})
+    foreign = TIMINGS[1].evolve(operator=space("fbnet-224").head, id=uuid4())
+    ahead = TIMINGS[2].evolve(measured_at=datetime.now(UTC) + AN_HOUR)
     with serving(database) as address, table_client(address) as client:
         measured(empty, address, [TIMINGS[0], foreign, ahead, *TIMINGS[3:]])
         sent = send(empty, client)

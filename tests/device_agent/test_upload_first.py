@@ -68,7 +68,7 @@ def test_a_name_that_is_another_devices_by_now_gets_none_of_its_results(
 ) -> None:
     with serving(database) as address, table_client(address) as client:
         measured(empty, address)
-        client.register("bench", DESCRIPTION.model_copy(update={"soc": "Another"}))
+        client.register("bench", DESCRIPTION.evolve(soc="Another"))
         sent = send(empty, client)
         assert (sent.accepted, sent.refused, len(sent.waiting)) == (0, (), 8)
         assert "is registered with soc 'Another'" in sent.lines[0]

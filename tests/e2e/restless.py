@@ -16,8 +16,9 @@ import httpx
 
 from contract.client import TableClient
 from contract.errors import PhonebookError, is_passing
+from contract.sessions import Origin
 from contract.spaces import space
-from contract.timings import BatchReport, Origin
+from contract.timings import BatchReport
 from device_agent.devices import Plan, ProgramTiming
 from device_agent.journal import Journal
 from device_agent.profile import profile

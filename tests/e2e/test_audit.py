@@ -128,10 +128,8 @@ def test_the_table_carries_its_audit(place: Workplace) -> None:
 
 def test_sessions_of_different_runtimes_are_not_compared(place: Workplace) -> None:
     first = place.client.session_report(str(place.client.sessions(NAME)[0].id))
-    other = first.session.runtime.model_copy(update={"threads": 2})
-    second = first.model_copy(
-        update={"session": first.session.model_copy(update={"runtime": other})}
-    )
+    other = first.session.runtime.evolve(threads=2)
+    second = first.evolve(session=first.session.evolve(runtime=other))
     with pytest.raises(PhonebookError, match="differ in their runtime"):
         repeatability(first, second)
 

@@ -13,8 +13,8 @@ from contract.client import table_client
 from contract.errors import NotStored
 from contract.jobs import Job, Profile
 from contract.places import HOME_VARIABLE
+from contract.sessions import Session
 from contract.spaces import space
-from contract.timings import Session
 from device_agent.journal import Journal
 from device_agent.profile import profile
 from device_agent.programs import ProgramCache
@@ -56,9 +56,7 @@ def leave_behind(journal: Path, server: str, *, hours_ahead: int = 0) -> Session
     session = fake_session()
     (timing,) = timings_of(session, [0])
     measured_at = timing.measured_at + timedelta(hours=hours_ahead)
-    odd = timing.model_copy(
-        update={"measured_at": measured_at} if hours_ahead else {"operator": ANOTHERS}
-    )
+    odd = timing.evolve(**{"measured_at": measured_at} if hours_ahead else {"operator": ANOTHERS})
     with Journal(journal) as opened:
         opened.begin(server, session, [odd.operator], description=DESCRIPTION)
         opened.close(session, [odd])

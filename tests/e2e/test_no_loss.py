@@ -23,8 +23,9 @@ from sqlalchemy.orm import Session as DbSession
 from contract.client import TableClient, table_client
 from contract.estimates import Estimate, estimate
 from contract.operators import Operator
+from contract.sessions import Session
 from contract.tables import LatencyTable, Row, SessionReport
-from contract.timings import Failure, Session
+from contract.timings import Failure
 from server.db import open_database
 from server.schema import upgrade
 from server.tables import RowVersion, TimingRecord

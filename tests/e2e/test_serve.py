@@ -16,8 +16,8 @@ from contract.errors import PhonebookError
 from contract.jobs import AuditTable, Job, JobReport, MeasureNetwork, Profile, Work
 from contract.networks import published
 from contract.places import HOME_VARIABLE
+from contract.runtime import Runtime
 from contract.spaces import space
-from contract.timings import Runtime
 from device_agent.alone import alone_on
 from device_agent.protocols import EFFORTS
 from device_agent.serve import identity

@@ -16,8 +16,8 @@ import pytest
 
 from contract.networks import Network, network
 from contract.operators import Operator
+from contract.runtime import Dtype
 from contract.spaces import space
-from contract.timings import Dtype
 from device_agent.booking import book
 from device_agent.devices import ProgramTiming
 from device_agent.outputs import check_output

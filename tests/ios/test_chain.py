@@ -23,8 +23,8 @@ import pytest
 from contract.client import table_client
 from contract.jobs import Job, MeasureNetwork
 from contract.operators import MBConv, Operator, Slot
+from contract.runtime import Protocol
 from contract.spaces import space
-from contract.timings import Protocol
 from device_agent.devices import Plan, ProgramFailed
 from device_agent.devices.ios import IPhone
 from device_agent.in_situ import designed

@@ -75,9 +75,7 @@ def test_a_token_works_over_tls(proxied: Proxied) -> None:
 def test_a_large_batch_passes(proxied: Proxied) -> None:
     session = a_session()
     timings = [
-        a_timing(operator).model_copy(
-            update={"rounds_us": ((100 + 1 / 3,) * 2000,)}  # of 18 figures each
-        )
+        a_timing(operator).evolve(rounds_us=((100 + 1 / 3,) * 2000,))
         for operator in [each for each in SPACE.operators if not each.is_free][:90]
     ]
     body = TimingBatch(timings=tuple(timings)).model_dump_json()

@@ -14,10 +14,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from contract.devices import DeviceDescription
 from contract.operators import Head, Operator, Slot, Stem
+from contract.runtime import Runtime
 from contract.spaces import SearchSpace
 from contract.tables import Device, LatencyTable, Row, RuntimeSummary
-from contract.timings import DeviceDescription, Runtime
 from search.data import Images, Scaling, grey_images
 from search.derive import derive
 from search.result import SearchResult

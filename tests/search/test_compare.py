@@ -5,9 +5,9 @@ import pytest
 
 from contract.errors import IncompleteTable, PhonebookError
 from contract.operators import MBConv, Operator
+from contract.runtime import Runtime
 from contract.spaces import SearchSpace, space
 from contract.tables import LatencyTable
-from contract.timings import Runtime
 from search import compare
 from tests.search.conftest import Serve, table_of
 

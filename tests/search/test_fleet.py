@@ -20,7 +20,7 @@ from contract.jobs import (
     Progress,
     UnitDescription,
 )
-from contract.timings import Runtime
+from contract.runtime import Runtime
 from search.fleet import have_done, is_served
 
 SERVER = "http://server"

@@ -193,13 +193,11 @@ def test_a_finished_run_that_is_resumed_is_measured_and_no_more(
     measuring = agent(tmp_path, 0)
     press = Press(resume=True, stop_after=2)  # any step would stop it, before it measures
     again = search_and_measure(job(tmp_path / "run", idx_folder, press), measure=measuring)
-    assert again == found.model_copy(
-        update={
-            "measured_us": 5000,
-            "measured_low_us": 4990,
-            "measured_high_us": 5010,
-            "measured_by": "this computer, searched.pte",
-        }
+    assert again == found.evolve(
+        measured_us=5000,
+        measured_low_us=4990,
+        measured_high_us=5010,
+        measured_by="this computer, searched.pte",
     )
 
 
@@ -224,7 +222,7 @@ def test_a_result_that_cannot_be_written_leaves_the_one_before(
     path = tmp_path / "run" / "result.json"
     path.with_name("result.json.partial").mkdir()
     with pytest.raises(PhonebookError, match=r"cannot write .*result\.json \(Is a directory\)"):
-        found.model_copy(update={"measured_us": 5000.0}).write(path)
+        found.evolve(measured_us=5000.0).write(path)
     assert SearchResult.read(path) == found
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from contract.errors import PhonebookError, ServerUnreachable
+from contract.runtime import Runtime
 from contract.spaces import space
 from contract.tables import LatencyTable
-from contract.timings import Runtime
 from search import compare, predict
 from search.table import fetch
 from tests.search.conftest import Serve, TableServer, table_of

@@ -14,8 +14,8 @@ import uvicorn
 from rich.console import Console
 
 from contract.client import TableClient, table_client
+from contract.devices import DeviceDescription
 from contract.spaces import space
-from contract.timings import DeviceDescription
 from search import run
 from search.dnas import EpochResult, Stopped
 from search.job import Job, search_and_measure
@@ -162,7 +162,7 @@ def test_a_measurement_that_fails_leaves_the_network_and_the_reason(
 def test_what_the_server_refuses_is_said_once_and_not_tried_again(
     tmp_path: Path, idx_folder: Path, serving: Serving, address: str
 ) -> None:
-    elsewhere = Press(table=TABLE.model_copy(update={"device": "unknown-phone"}))
+    elsewhere = Press(table=TABLE.evolve(device="unknown-phone"))
     work, screen = told(job(tmp_path / "run", idx_folder, elsewhere), address)
     with serving() as client:
         search_and_measure(work, measure=None)

@@ -114,7 +114,7 @@ def test_the_expected_latency_counts_stem_and_head(tiny: SearchSpace) -> None:
 
 def test_slots_of_one_shape_share_latencies_but_no_weights(tiny: SearchSpace) -> None:
     first = tiny.slots[0]
-    twice = tiny.model_copy(update={"slots": (first, first, *tiny.slots[1:])})
+    twice = tiny.evolve(slots=(first, first, *tiny.slots[1:]))
     one, other = list(supernet_of(twice).mixed_slots())[:2]
     assert one.latency_us_K.tolist() == other.latency_us_K.tolist()
     assert not {id(p) for p in one.parameters()} & {id(p) for p in other.parameters()}

@@ -3,9 +3,9 @@ import json
 import pytest
 
 from contract.errors import PhonebookError, RequestRefused
+from contract.runtime import Runtime
 from contract.spaces import space
 from contract.tables import LatencyTable
-from contract.timings import Runtime
 from search import predict
 from search.table import fetch
 from tests.search.conftest import Serve, TableServer, table_of

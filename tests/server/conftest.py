@@ -17,8 +17,10 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
 from contract.audits import Audit
+from contract.devices import DeviceDescription
 from contract.searches import SearchEpoch, SearchRun
-from contract.timings import DeviceDescription, Session, Timing
+from contract.sessions import Session
+from contract.timings import Timing
 from server import logs
 from server.app import create_app
 from server.clock import utc_now

@@ -4,9 +4,11 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from contract.audits import Audit, AuditedNetwork
+from contract.devices import Conditions, DeviceDescription
 from contract.estimates import estimate
 from contract.networks import network
 from contract.operators import Operator
+from contract.runtime import Runtime
 from contract.searches import (
     FoundLayer,
     FoundNetwork,
@@ -15,16 +17,9 @@ from contract.searches import (
     SearchPlan,
     SearchRun,
 )
+from contract.sessions import Origin, Session
 from contract.spaces import space
-from contract.timings import (
-    Conditions,
-    DeviceDescription,
-    Failure,
-    Origin,
-    Runtime,
-    Session,
-    Timing,
-)
+from contract.timings import Failure, Timing
 
 SPACE = space("fbnet-32")
 STEM = SPACE.stem
@@ -38,7 +33,7 @@ RUNTIME = Runtime(
     affinity="any",
     protocol="isolated",
 )
-TWO_THREADS = RUNTIME.model_copy(update={"threads": 2})
+TWO_THREADS = RUNTIME.evolve(threads=2)
 PHONE = DeviceDescription(
     model="Test Phone 1", soc="Test SoC 9", cores=8, memory_bytes=8 * 2**30, os="TestOS 3"
 )

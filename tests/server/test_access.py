@@ -17,7 +17,7 @@ from starlette.routing import Mount, Route
 from structlog.testing import capture_logs
 
 from contract.errors import PhonebookError
-from contract.timings import Problem
+from contract.problems import Problem
 from server.access import OPEN_FOLDERS, OPEN_WRITES, Needs, is_open
 from server.app import create_app
 from server.db import reading, writing

@@ -37,7 +37,7 @@ def test_other_content_under_a_used_id_is_a_conflict(agent: Agent) -> None:
     agent.begin()
     audit = an_audit()
     agent.tell_audit(audit)
-    other = audit.model_copy(update={"seed": 1})
+    other = audit.evolve(seed=1)
     answer = agent.post("/audits", other.model_dump_json())
     assert answer.status_code == 409
     assert str(audit.id) in answer.json()["detail"]
@@ -98,7 +98,7 @@ def test_an_audit_that_is_not_there_is_said_so(client: TestClient) -> None:
 )
 def test_a_clock_that_is_wrong_is_refused(agent: Agent, field: str, moment: datetime) -> None:
     agent.begin()
-    audit = an_audit().model_copy(update={field: moment})
+    audit = an_audit().evolve(**{field: moment})
     answer = agent.post("/audits", audit.model_dump_json())
     assert answer.status_code == 422
     assert f"{field} " in answer.json()["detail"]

@@ -7,7 +7,8 @@ import httpx2
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, func, select
 
-from contract.timings import MOST_IN_BATCH, NO_SESSION, WRONG_CLOCK, Timing, TimingBatch
+from contract.problems import NO_SESSION, WRONG_CLOCK
+from contract.timings import MOST_IN_BATCH, Timing, TimingBatch
 from server.tables import DeviceRecord, TimingRecord
 from tests.server.conftest import Agent
 from tests.server.making import SPACE, a_failure, a_session, a_steady_timing, a_timing
@@ -36,7 +37,7 @@ def test_a_batch_gives_the_rows_that_single_posts_give(agent: Agent, client: Tes
     ]
     timings.append(a_failure(SPACE.head))
     agent.tell(agent.begin(a_session("one")), *timings)
-    second = [timing.model_copy(update={"id": uuid4()}) for timing in timings]
+    second = [timing.evolve(id=uuid4()) for timing in timings]
     assert refused(post(agent, agent.begin(a_session("other")), *second)) == {}
 
     def rows(device: str) -> Any:
@@ -54,9 +55,7 @@ def test_what_is_wrong_is_refused_and_keeps_nothing_back(
     session = agent.begin()
     good, late = a_timing(), a_timing(SPACE.head)
     foreign = a_timing(next(op for op in SPACE.operators if op.block.kind == "mbconv"))
-    ahead = a_timing(SPACE.operators[4]).model_copy(
-        update={"measured_at": good.measured_at.replace(year=9999)}
-    )
+    ahead = a_timing(SPACE.operators[4]).evolve(measured_at=good.measured_at.replace(year=9999))
     agent.tell(session, foreign)
     again = a_timing(foreign.operator, us=7)
     tiny = Timing.model_validate(

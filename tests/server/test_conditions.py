@@ -1,6 +1,6 @@
 """What a device's state is kept as, and the words for it."""
 
-from contract.timings import Conditions
+from contract.devices import Conditions
 from server.words import conditions_words
 
 OF_A_COMPUTER = Conditions(load_1min=0.3, clock_mhz=2400.0, temperature_c=41.0)
@@ -18,7 +18,7 @@ OF_AN_IPHONE = Conditions(
 def test_the_words_tell_what_could_be_read() -> None:
     assert conditions_words(OF_A_COMPUTER) == "load 0.3, 2400 MHz, 41 °C"
     assert conditions_words(OF_AN_IPHONE) == "battery 93%, thermal state fair"
-    saving = OF_AN_IPHONE.model_copy(update={"low_power": True})
+    saving = OF_AN_IPHONE.evolve(low_power=True)
     assert conditions_words(saving).endswith("low-power mode")
 
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from contract.timings import Problem
+from contract.problems import Problem
 from server.app import create_app
 from server.bodies import WholeBodies
 from server.connections import Limits

@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, select
 
-from contract.timings import Problem
+from contract.problems import Problem
 from server.db import POOL_SIZE, FileReplaced, open_database, writing
 from server.schema import upgrade
 from server.settings import Settings

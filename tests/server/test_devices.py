@@ -9,7 +9,7 @@ from tests.server.making import PHONE, RUNTIME, SPACE, TWO_THREADS, a_session, a
 
 def test_a_device_is_new_once_and_refreshed_after(agent: Agent, client: TestClient) -> None:
     first = agent.put("/devices/phone", PHONE.model_dump_json())
-    updated = PHONE.model_copy(update={"os": "TestOS 4"})
+    updated = PHONE.evolve(os="TestOS 4")
     second = agent.put("/devices/phone", updated.model_dump_json())
     assert (first.status_code, second.status_code) == (201, 200)
     assert second.json()["description"]["os"] == "TestOS 4"
@@ -20,7 +20,7 @@ def test_a_device_is_new_once_and_refreshed_after(agent: Agent, client: TestClie
 @pytest.mark.parametrize("identity", ["model", "soc"])
 def test_another_device_under_the_same_name_is_a_conflict(agent: Agent, identity: str) -> None:
     agent.register()
-    other = PHONE.model_copy(update={identity: "Something Else"})
+    other = PHONE.evolve(**{identity: "Something Else"})
     answer = agent.put("/devices/phone", other.model_dump_json())
     assert answer.status_code == 409
     detail = answer.json()["detail"]
@@ -61,7 +61,7 @@ def test_the_default_runtime_can_be_changed_to_one_that_was_measured(
     assert answer.status_code == 200
     assert client.get("/lut/phone").json()["runtime"]["threads"] == 2
 
-    never = RUNTIME.model_copy(update={"threads": 3})
+    never = RUNTIME.evolve(threads=3)
     refused = agent.put(path, never.model_dump_json())
     assert refused.status_code == 404
     assert never.key in refused.json()["detail"]

@@ -12,7 +12,7 @@ def test_sessions_outlive_the_fleets_tables_both_ways(empty_database: Engine) ->
     upgrade(empty_database)
     with local_client(empty_database) as client:
         agent, fleet = Agent(client), Fleet(client)
-        named, unnamed = a_session().model_copy(update={"unit": "s1"}), a_session()
+        named, unnamed = a_session().evolve(unit="s1"), a_session()
         for session in (named, unnamed):
             agent.begin(session)
         agent.tell(unnamed.id, a_timing())
@@ -28,7 +28,7 @@ def test_sessions_outlive_the_fleets_tables_both_ways(empty_database: Engine) ->
         upgrade(empty_database)
         for session in (named, unnamed):
             stored = client.get(f"/sessions/{session.id}").json()["session"]
-            assert stored == session.model_copy(update={"unit": None}).model_dump(mode="json")
+            assert stored == session.evolve(unit=None).model_dump(mode="json")
         assert client.get("/lut/phone").json() == table
         assert (fleet.jobs(), fleet.agents()) == ([], [])
         fleet.filed()

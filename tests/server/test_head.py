@@ -3,7 +3,7 @@
 import pytest
 from fastapi.testclient import TestClient
 
-from contract.timings import Problem
+from contract.problems import Problem
 from server.routes.assets import PLOTLY_PATH
 from tests.server.conftest import Agent
 from tests.server.making import a_timing

@@ -1,6 +1,6 @@
 """Whoever watches the server learns whether it can answer, and it recovers by itself."""
 
-from contract.timings import Problem
+from contract.problems import Problem
 from server.db import open_database
 from server.schema import upgrade
 from tests.postgres import PostgresServer

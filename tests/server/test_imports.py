@@ -12,8 +12,9 @@ from fastapi.testclient import TestClient
 
 from contract.errors import PhonebookError, RequestRefused
 from contract.imports import Import
+from contract.runtime import Runtime
+from contract.sessions import Origin, Session
 from contract.spaces import SPACE_NAMES, space
-from contract.timings import Origin, Runtime, Session
 from server.imports import ofa, pickles
 from server.imports.__main__ import app as command
 from server.imports.__main__ import parse

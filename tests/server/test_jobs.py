@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from contract.jobs import LEASE, Outcome
-from contract.timings import Runtime
+from contract.runtime import Runtime
 from server.store.jobs import MOST_JOBS
 from tests.server.fleet import MEASURE, Clock, Fleet, a_job
 from tests.server.making import RUNTIME
@@ -43,7 +43,7 @@ def test_other_content_under_a_used_id_is_a_conflict(
     job = a_job()
     fleet.register("phone-b")
     fleet.filed(job)
-    answer = fleet.file(job.model_copy(update=change))
+    answer = fleet.file(job.evolve(**change))
     assert answer.status_code == 409
     assert str(job.id) in answer.json()["detail"]
     assert fleet.job(job.id)["job"] == job.model_dump(mode="json")
@@ -69,7 +69,7 @@ def test_blocks_that_are_no_network_are_refused_before_a_phone_meets_them(
     fleet: Fleet, blocks: tuple[str, ...], expected: str
 ) -> None:
     fleet.register()
-    answer = fleet.file(a_job(work=MEASURE.model_copy(update={"blocks": blocks})))
+    answer = fleet.file(a_job(work=MEASURE.evolve(blocks=blocks)))
     assert answer.status_code == 422
     assert expected in answer.json()["detail"]
 
@@ -214,7 +214,7 @@ def test_a_job_that_is_not_there_is_said_so(fleet: Fleet, client: TestClient, pa
 
 def test_a_job_under_a_foreign_runtime_is_refused(fleet: Fleet) -> None:
     foreign = Runtime.model_validate({**RUNTIME.model_dump(), "backend": "foreign"})
-    job = a_job().model_copy(update={"runtime": foreign})
+    job = a_job().evolve(runtime=foreign)
     fleet.joined()
     answer = fleet.file(job)
     assert answer.status_code == 422

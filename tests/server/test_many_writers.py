@@ -15,8 +15,9 @@ from sqlalchemy import Engine, select
 
 from contract.estimates import estimate
 from contract.imports import Import
+from contract.sessions import Session
 from contract.tables import LatencyTable
-from contract.timings import BatchReport, Session, Timing, TimingBatch
+from contract.timings import BatchReport, Timing, TimingBatch
 from server.tables import TimingRecord
 from tests.e2e.beside import CERTIFICATES, LIMIT_S, beside
 from tests.e2e.processes import OwnServer
@@ -234,7 +235,6 @@ def a_large_import() -> Import:
     return Import(
         session=a_session(origin="imported", source="a paper"),
         timings=tuple(
-            a_timing(operator).model_copy(update={"rounds_us": (samples,) * 30})
-            for operator in SPACE.operators
+            a_timing(operator).evolve(rounds_us=(samples,) * 30) for operator in SPACE.operators
         ),
     )

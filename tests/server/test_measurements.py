@@ -41,7 +41,7 @@ def test_another_session_with_a_used_id_is_a_conflict(agent: Agent) -> None:
     agent.register()
     session = a_session()
     agent.post("/sessions", session.model_dump_json())
-    other = session.model_copy(update={"runtime": TWO_THREADS})
+    other = session.evolve(runtime=TWO_THREADS)
     answer = agent.post("/sessions", other.model_dump_json())
     assert answer.status_code == 409
     assert str(session.id) in answer.json()["detail"]
@@ -160,7 +160,7 @@ def test_samples_without_an_estimate_are_refused(agent: Agent, sample: str) -> N
 
 @pytest.mark.parametrize("moment", [datetime(1970, 1, 1, tzinfo=UTC), NOON + timedelta(36500)])
 def test_a_clock_that_is_wrong_is_refused(agent: Agent, moment: datetime) -> None:
-    timing = a_timing().model_copy(update={"measured_at": moment})
+    timing = a_timing().evolve(measured_at=moment)
     answer = agent.post_timing(agent.begin(), timing)
     assert answer.status_code == 422
     assert "set whichever clock is wrong" in answer.json()["detail"]
@@ -214,7 +214,7 @@ def test_a_row_rests_on_the_calm_samples(agent: Agent, client: TestClient) -> No
 def test_the_same_samples_with_other_drift_are_a_conflict(agent: Agent) -> None:
     session, timing = agent.begin(), a_steady_timing(disturbed=1)
     agent.tell(session, timing)
-    other = timing.model_copy(update={"drift": ()})
+    other = timing.evolve(drift=())
     assert agent.post_timing(session, other).status_code == 409
 
 
@@ -227,7 +227,7 @@ def test_no_drift_factor_trips_the_server(agent: Agent, factor: str, status: int
 
 
 def test_drift_of_another_shape_is_refused(agent: Agent) -> None:
-    timing = a_steady_timing().model_copy(update={"drift": ((1.0,),)})
+    timing = a_steady_timing().evolve(drift=((1.0,),))
     answer = agent.post_timing(agent.begin(), timing)
     assert answer.status_code == 422
     assert "a drift factor for each sample, or none" in answer.json()["detail"]
@@ -236,7 +236,7 @@ def test_drift_of_another_shape_is_refused(agent: Agent) -> None:
 @pytest.mark.parametrize("field", ["started_at", "ended_at"])
 def test_a_session_of_a_wrong_clock_is_refused(agent: Agent, field: str) -> None:
     agent.register()
-    session = a_session().model_copy(update={field: datetime(9999, 1, 1, tzinfo=UTC)})
+    session = a_session().evolve(**{field: datetime(9999, 1, 1, tzinfo=UTC)})
     answer = agent.post("/sessions", session.model_dump_json())
     assert answer.status_code == 422
     assert f"{field} " in answer.json()["detail"]
@@ -251,9 +251,9 @@ def test_every_field_of_a_session_counts_for_a_repeat(
 ) -> None:
     session = a_session()
     agent.begin(session)
-    other = session.model_copy(update=change)
+    other = session.evolve(**change)
     assert agent.post("/sessions", other.model_dump_json()).status_code == 409
-    lasting = other.model_copy(update={"id": uuid4()})
+    lasting = other.evolve(id=uuid4())
     assert agent.post("/sessions", lasting.model_dump_json()).json() == lasting.model_dump(
         mode="json"
     )
@@ -274,7 +274,7 @@ def test_a_session_is_read_back_with_the_figures_of_its_samples(
 
 
 def test_a_session_tells_which_phone_it_was(agent: Agent, client: TestClient) -> None:
-    session = a_session().model_copy(update={"unit": "R58M:1"})
+    session = a_session().evolve(unit="R58M:1")
     agent.begin(session)
     assert client.get(f"/sessions/{session.id}").json()["session"]["unit"] == "R58M:1"
     assert "unit" not in client.get(f"/sessions/{agent.begin()}").json()["session"]

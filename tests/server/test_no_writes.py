@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import create_engine, select, text
 
-from contract.timings import Problem
+from contract.problems import Problem
 from server.db import open_database
 from server.schema import upgrade
 from server.settings import Settings
@@ -134,7 +134,7 @@ def test_on_a_full_disk_nothing_acknowledged_is_lost(disk: Disk) -> None:
         session = agent.begin()
         disk.fill(but_bytes=2**19)
         timings = [
-            a_timing(operator).model_copy(update={"rounds_us": ((100.0,) * 500,) * 4})
+            a_timing(operator).evolve(rounds_us=((100.0,) * 500,) * 4)
             for operator in SPACE.operators
         ]
         statuses = [agent.post_timing(session, timing).status_code for timing in timings]

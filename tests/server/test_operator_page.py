@@ -10,7 +10,8 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
 from contract.operators import Operator
-from contract.timings import Runtime, Timing
+from contract.runtime import Runtime
+from contract.timings import Timing
 from server.db import reading, writing
 from server.store.retention import drop_samples, old_samples
 from tests.server.conftest import Agent
@@ -54,9 +55,7 @@ def measured_daily(
     """A session a day, with one row each."""
     sessions = []
     for day, us in enumerate(latencies_us, start=first_day):
-        session = a_session(runtime=runtime, minutes=day * DAY).model_copy(
-            update={"agent_version": agent_version}
-        )
+        session = a_session(runtime=runtime, minutes=day * DAY).evolve(agent_version=agent_version)
         sessions.append(agent.begin(session))
         agent.tell(session.id, a_steady_timing(operator, us=us, minutes=day * DAY))
     return sessions
@@ -156,7 +155,7 @@ def test_a_history_is_up_to_date_after_each_row(agent: Agent, client: TestClient
 
 
 def test_the_history_tells_how_calm_each_session_was(agent: Agent, client: TestClient) -> None:
-    session = a_session().model_copy(update={"unit": "S7"})
+    session = a_session().evolve(unit="S7")
     agent.tell(agent.begin(session), a_steady_timing(disturbed=3))
     (sitting,) = rows(client, "/history", "calm")
     assert (sitting["unit"], sitting["calm"], sitting["rows"]) == ("phone S7", 0.7, 1)

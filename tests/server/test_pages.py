@@ -114,7 +114,7 @@ def test_the_page_shows_the_audit_and_whether_the_table_is_still_the_same(
 def test_a_session_that_did_not_say_how_it_ended_is_shown_all_the_same(
     agent: Agent, client: TestClient
 ) -> None:
-    session = a_session().model_copy(update={"ended_at": None, "conditions_after": None})
+    session = a_session().evolve(ended_at=None, conditions_after=None)
     agent.tell(agent.begin(session), a_timing())
     html = " ".join(page(client, "/devices/phone").split())
     assert ", at load 0.2, 2400 MHz, agent 0.1.0." in html

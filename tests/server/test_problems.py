@@ -3,7 +3,7 @@
 import pytest
 from fastapi.testclient import TestClient
 
-from contract.timings import Problem
+from contract.problems import Problem
 from tests.server.conftest import JSON, MAX_BODY_BYTES, Agent
 from tests.server.making import PHONE, a_session
 

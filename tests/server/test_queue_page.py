@@ -82,6 +82,6 @@ def test_an_agent_without_phones_is_listed(fleet: Fleet) -> None:
 def test_the_device_page_names_the_phone_of_its_newest_session(
     agent: Agent, client: TestClient
 ) -> None:
-    session = a_session().model_copy(update={"unit": "R58M:1"})
+    session = a_session().evolve(unit="R58M:1")
     agent.tell(agent.begin(session), a_timing())
     assert "agent 0.1.0, unit R58M:1." in client.get("/devices/phone").text

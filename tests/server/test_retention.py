@@ -76,7 +76,7 @@ def test_only_old_timings_lose_samples_and_a_second_time_finds_none(
     agent: Agent, engine: Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     session = agent.begin()
-    new = a_timing(SPACE.head).model_copy(update={"measured_at": datetime.now(UTC)})
+    new = a_timing(SPACE.head).evolve(measured_at=datetime.now(UTC))
     agent.tell(session, a_timing(), new)
     assert "1 timings measured before" in drop(engine, capsys, days=1)
     assert with_samples(engine) == [SPACE.head.key]
@@ -103,7 +103,7 @@ def test_a_repeated_post_is_known_again_after_the_drop(
     assert again.status_code == 200
     assert again.json() == first | {"samples_dropped_at": again.json()["samples_dropped_at"]}
     assert with_samples(engine) == []
-    other = timing.model_copy(update={"drift": ()})
+    other = timing.evolve(drift=())
     assert agent.post_timing(session, other).status_code == 409
 
 

@@ -65,7 +65,7 @@ def test_another_plan_or_epoch_under_the_same_id_is_refused(
     search = agent.tell_search(a_search(), an_epoch(1))
     other = agent.put(f"/searches/{search}", a_search(a_plan(seed=1)).model_dump_json())
     assert (other.status_code, "another plan" in other.json()["detail"]) == (409, True)
-    changed = an_epoch(1).model_copy(update={"theta_loss": 0.5})
+    changed = an_epoch(1).evolve(theta_loss=0.5)
     refused = agent.put(f"/searches/{search}/epochs/1", changed.model_dump_json())
     assert (refused.status_code, "other content" in refused.json()["detail"]) == (409, True)
     assert report(client, search).epochs == (an_epoch(1),)
@@ -90,7 +90,7 @@ def test_what_was_found_stays_when_the_run_goes_on(client: TestClient, agent: Ag
         snapshot=plan.snapshot,
         predicted_us=900.0,
     )
-    told = a_search(plan, found=found).model_copy(update={"elsewhere": (elsewhere,)})
+    told = a_search(plan, found=found).evolve(elsewhere=(elsewhere,))
     search = agent.tell_search(told)
     agent.tell_search(SearchRun(plan=plan), search=search)
     stored = report(client, search).run
@@ -107,16 +107,16 @@ def test_what_was_found_stays_when_the_run_goes_on(client: TestClient, agent: Ag
             422,
             "plan.started_at",
         ),
-        ("", a_search(found=a_finding()).model_copy(update={"result": None}), 422, "has a result"),
+        ("", a_search(found=a_finding()).evolve(result=None), 422, "has a result"),
         (
             "",
-            a_search(found=a_finding().model_copy(update={"architecture": BLOCKS[1:]})),
+            a_search(found=a_finding().evolve(architecture=BLOCKS[1:])),
             422,
             "22 slots, got 21",
         ),
         (
             "",
-            a_search(found=a_finding().model_copy(update={"layers": ()})),
+            a_search(found=a_finding().evolve(layers=())),
             422,
             "result.layers",
         ),
@@ -124,7 +124,7 @@ def test_what_was_found_stays_when_the_run_goes_on(client: TestClient, agent: Ag
         ("/epochs/0", an_epoch(1), 422, "path.number"),
         (
             "/epochs/1",
-            an_epoch(1).model_copy(update={"theta": ((1.0,),)}),
+            an_epoch(1).evolve(theta=((1.0,),)),
             422,
             "each of its 22 slots",
         ),

@@ -205,7 +205,7 @@ def test_a_migration_names_the_tables_it_finds(
     agent: Agent, client: TestClient, engine: Engine
 ) -> None:
     part = timedelta(microseconds=120_000)
-    odd = a_timing(us=10.125).model_copy(update={"measured_at": NOON + part})
+    odd = a_timing(us=10.125).evolve(measured_at=NOON + part)
     agent.tell(agent.begin(), odd, a_timing(HEAD, us=1234.5678))
     whole, of_space = table(client), table(client, "?space=fbnet-32")
     downgrade(engine, "0002")

@@ -141,7 +141,7 @@ def test_a_browser_gets_a_page_and_a_program_the_data(agent: Agent, client: Test
 
 
 def test_names_from_elsewhere_are_no_markup(agent: Agent, client: TestClient) -> None:
-    plan = a_plan().model_copy(update={"target": "<script>alert(1)</script>", "preset": "</b>"})
+    plan = a_plan().evolve(target="<script>alert(1)</script>", preset="</b>")
     search = agent.tell_search(a_search(plan), an_epoch(1))
     for path in ("/searches", f"/searches/{search}", f"/searches?run={search}"):
         assert "<script>alert" not in page(client, path)

@@ -7,7 +7,8 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, update
 
-from contract.timings import WRONG_CLOCK, Timing
+from contract.problems import WRONG_CLOCK
+from contract.timings import Timing
 from server.tables import TimingRecord
 from tests.server.conftest import Agent, local_client
 from tests.server.fleet import Clock
@@ -173,7 +174,7 @@ def test_a_clock_may_be_ahead_by_minutes_at_most(
     clock.now = NOON
     with local_client(engine, clock=clock) as client:
         agent = Agent(client)
-        session = a_session().model_copy(update={"ended_at": None, "conditions_after": None})
+        session = a_session().evolve(ended_at=None, conditions_after=None)
         agent.begin(session)
         answer = agent.post_timing(session.id, a_timing(minutes=minutes))
     assert answer.status_code == status

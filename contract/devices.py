@@ -1,0 +1,44 @@
+"""What a device is, and its state around a session."""
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, StringConstraints
+
+from contract.values import Value
+
+DEVICE_NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+DeviceName = Annotated[str, StringConstraints(pattern=DEVICE_NAME)]
+Serial = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$")]
+Thermal = Literal["nominal", "fair", "serious", "critical"]  # iOS's words; it tells no degrees
+THERMAL: tuple[Thermal, ...] = get_args(Thermal)  # from cool to hot
+
+
+class DeviceDescription(Value):
+    """What a device is. `model` and `soc` identify it; the rest may change between sessions."""
+
+    model: str = Field(min_length=1, max_length=200)
+    soc: str = Field(min_length=1, max_length=200)  # the CPU's model name on a computer
+    cores: int = Field(ge=1, le=65_536)
+    memory_bytes: int = Field(ge=1, lt=2**63)
+    os: str = Field(min_length=1, max_length=200)
+
+
+class Conditions(Value):
+    """The device's state before or after a session; None where it cannot be read.
+
+    Clock, limit and governor are those of the CPUs that the runner may use. Computers tell the
+    first three alone.
+    """
+
+    load_1min: NonNegativeFloat | None
+    clock_mhz: PositiveFloat | None
+    temperature_c: float | None  # of the hottest sensor
+    clock_limit_mhz: PositiveFloat | None = None  # how far the clock may rise now
+    governor: str | None = Field(default=None, max_length=200)
+    battery: float | None = Field(default=None, ge=0, le=1)
+    battery_c: float | None = None
+    is_charging: bool | None = None
+    is_awake: bool | None = None  # the screen is on
+    # Of iPhones alone; others leave the fields out, as before they existed.
+    thermal: Thermal | None = Field(default=None, exclude_if=lambda word: word is None)
+    low_power: bool | None = Field(default=None, exclude_if=lambda mode: mode is None)
