@@ -7,7 +7,7 @@ from uuid import UUID
 
 from contract.runtime import Runtime
 from contract.searches import FoundNetwork, SearchEpoch, SearchPlan, SearchReport, SearchSummary
-from contract.spaces import BLOCK_NAMES, SearchSpace
+from contract.spaces import SearchSpace
 from server.charts import Axis, Chart, Column, Guide
 from server.links import operator_url
 from server.words import counted, duration, percent, slot_words
@@ -62,15 +62,17 @@ def named(search: SearchSummary | SearchReport) -> str:
 def theta_chart(space: SearchSpace, epoch: SearchEpoch) -> Chart:
     """P_theta of every candidate of every slot, after one epoch."""
     rows = []
-    for number, (slot, shares) in enumerate(zip(space.slots, epoch.theta, strict=True), start=1):
-        candidates = space.candidates(slot)
+    for number, (choice, shares) in enumerate(
+        zip(space.choices, epoch.theta, strict=True), start=1
+    ):
+        slot, candidates = choice.slot, choice.candidates
         share_of = {
             candidate.block.name: share
             for candidate, share in zip(candidates, shares, strict=True)
         }
         key_of = {candidate.block.name: candidate.key for candidate in candidates}
         layer = f"{slot_words(slot)}  {number}"
-        for block in BLOCK_NAMES:
+        for block in (block.name for block in space.blocks):
             share = share_of.get(block)
             text = "n/a" if share is None else f"{share:.2f}"
             state = "no candidate" if share is None else "probability"

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from contract.devices import Conditions
 from contract.estimates import Estimate
 from contract.jobs import AuditTable, JobReport, Profile, Work
-from contract.operators import Slot
 from contract.runtime import Runtime
+from contract.slots import Slot
 
 UNCERTAIN = "≈"  # stands before a latency of grade C
 

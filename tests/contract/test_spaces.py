@@ -24,7 +24,7 @@ def test_fbnet_224_is_table_1_of_the_paper() -> None:
 
 
 def test_skip_is_a_candidate_only_where_the_shape_stays() -> None:
-    counts = [len(space("fbnet-224").candidates(slot)) for slot in space("fbnet-224").slots]
+    counts = [len(choice.candidates) for choice in space("fbnet-224").choices]
     assert (counts.count(8), counts.count(9)) == (6, 16)
     changing = [layer for layer, count in enumerate(counts, start=1) if count == 8]
     assert changing == [2, 6, 10, 14, 18, 22]

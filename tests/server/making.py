@@ -170,7 +170,7 @@ def a_plan(
 def an_epoch(number: int = 1, *, favourite: int = 0) -> SearchEpoch:
     """The later the epoch, the surer theta is of that candidate; the first one only warms up."""
     sure = (number - 1) / 3
-    shares = [len(SPACE.candidates(slot)) for slot in SPACE.slots]
+    shares = [len(choice.candidates) for choice in SPACE.choices]
     return SearchEpoch(
         epoch=number,
         trains_theta=number > 1,
