@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, event, func, select
 from contract.estimates import estimate
 from contract.operators import Operator, Skip
 from contract.spaces import space
-from server.tables import TimingRecord
+from server.database.records import TimingRecord
 from tests.server.conftest import Agent
 from tests.server.making import (
     NOON,
