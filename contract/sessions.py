@@ -1,29 +1,17 @@
 """Sessions: one agent's sitting on one device with one runtime."""
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from contract.devices import Conditions, DeviceName, Serial
-from contract.errors import PhonebookError
 from contract.runtime import Runtime
-from contract.spaces import space as space_named
+from contract.spaces import SpaceName
 from contract.values import Value
 
 Origin = Literal["measured", "imported", "emulated"]
 Effort = Literal["quick", "standard", "thorough"]
-
-
-def _known_space(name: str) -> str:
-    try:
-        space_named(name)
-    except PhonebookError as error:
-        raise ValueError(str(error)) from error
-    return name
-
-
-SpaceName = Annotated[str, AfterValidator(_known_space)]
 
 
 class Session(Value):

@@ -8,8 +8,7 @@ from contract.devices import DeviceName
 from contract.errors import PhonebookError
 from contract.networks import Network, network
 from contract.runtime import Runtime
-from contract.sessions import SpaceName
-from contract.spaces import space
+from contract.spaces import SpaceName, space
 from contract.values import Value
 from search.derive import Layer, Sampled
 from search.files import whole_file

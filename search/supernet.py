@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
+from contract.blocks import MBConv
 from contract.errors import PhonebookError
-from contract.operators import MBConv, Operator, Slot
+from contract.operators import Operator
+from contract.slots import Slot
 from contract.spaces import SearchSpace
 from contract.tables import LatencyTable
 from search.blocks import InvertedResidual, begin_as_shortcuts, build
@@ -101,11 +103,13 @@ class MixedSlot(nn.Module):
         candidate of nine; each keeps its own batch norms.
         """
         families: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
-        for index, block in enumerate(operator.block for operator in self.operators):
+        for index, operator in enumerate(self.operators):
+            block = operator.block
             if isinstance(block, MBConv):
                 # The first channels of a wider grouped convolution lie in one group alone.
-                family = (block.groups, block.expansion if block.groups > 1 else 0)
-                size = (block.expansion, block.kernel_size, index)
+                middle = block.middle(operator.slot)
+                family = (block.groups, middle if block.groups > 1 else 0)
+                size = (middle, block.kernel_size, index)
                 families.setdefault(family, []).append(size)
         for sizes in families.values():
             *_, owner = max(sizes)
@@ -165,8 +169,8 @@ class Supernet(nn.Module):
         shares_weights: bool = False,
     ) -> None:
         super().__init__()
-        slots = [space.candidates(slot) for slot in space.slots]
-        needed = (space.stem, *(operator for slot in slots for operator in slot), space.head)
+        candidates = (operator for choice in space.choices for operator in choice.candidates)
+        needed = (space.stem, *candidates, space.head)
         latencies_us = dict(zip(needed, table.latencies_us(needed), strict=True))
         self.fixed_us = latencies_us[space.stem] + latencies_us[space.head]
         if self.fixed_us <= 1:
@@ -179,7 +183,7 @@ class Supernet(nn.Module):
         self.stem = build(space.stem)
         self.slots = nn.ModuleList(
             MixedSlot(slot, operators, [latencies_us[operator] for operator in operators])
-            for slot, operators in zip(space.slots, slots, strict=True)
+            for _, slot, operators in space.choices
         )
         self.head = build(space.head)
         _use_batch_statistics(self)

@@ -5,7 +5,8 @@ from functools import cache
 
 from pydantic import ValidationError
 
-from contract.operators import Operator, Slot
+from contract.operators import Operator
+from contract.slots import Slot
 from contract.spaces import SPACE_NAMES, space
 
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from contract.devices import Conditions
 from contract.estimates import Estimate
 from contract.jobs import AuditTable, JobReport, Profile, Work
-from contract.operators import Slot
 from contract.runtime import Runtime
 from contract.searches import SearchReport, SearchSummary
+from contract.slots import Slot
 from server.store.table_keys import TableKey
 
 UNCERTAIN = "≈"  # stands before a latency of grade C

@@ -236,7 +236,7 @@ def _check_network(run: SearchRun) -> None:
 
 def _check_theta(epoch: SearchEpoch, name: str) -> None:
     its = space(name)
-    wanted = [len(its.candidates(slot)) for slot in its.slots]
+    wanted = [len(choice.candidates) for choice in its.choices]
     if [len(shares) for shares in epoch.theta] != wanted:
         raise Unprocessable(
             f"theta of {name} has a probability for each candidate of each of its "

@@ -8,8 +8,9 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Connection, Engine, event, func, select
 
+from contract.blocks import Skip
 from contract.estimates import estimate
-from contract.operators import Operator, Skip
+from contract.operators import Operator
 from contract.spaces import space
 from server.database.records import TimingRecord
 from tests.server.conftest import Agent

@@ -1,7 +1,7 @@
 """Charts of one table: work against latency, the dearest operators, how complete each stage is."""
 
 from contract.operators import Operator
-from contract.spaces import FBNET_STAGES, SearchSpace
+from contract.spaces import SearchSpace
 from contract.tables import LatencyTable
 from server.pages.charts import Axis, Chart, Column
 from server.pages.formatting import counted
@@ -111,11 +111,10 @@ def stages_chart(table: LatencyTable, space: SearchSpace) -> Chart:
 def _by_stage(space: SearchSpace) -> list[tuple[str, list[Operator]]]:
     """The operators of the stem, of each stage and of the heads."""
     found = [("stem", [space.stem])]
-    slots = list(space.slots)
-    for number, stage in enumerate(FBNET_STAGES, start=1):
-        mine, slots = slots[: stage.layers], slots[stage.layers :]
-        name = f"stage {number}, {mine[0].out_channels} ch"
-        found.append((name, [operator for slot in mine for operator in space.candidates(slot)]))
+    for number, stage in enumerate(space.stages, start=1):
+        mine = [choice for choice in space.choices if choice.stage == number]
+        name = f"stage {number}, {stage.channels} ch"
+        found.append((name, [operator for choice in mine for operator in choice.candidates]))
     return [*found, ("head", list(space.heads))]
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from contract.estimates import Grade
 from contract.operators import Operator
-from contract.spaces import FBNET_BLOCKS, SearchSpace
+from contract.spaces import SearchSpace
 from contract.tables import LatencyTable
 from contract.values import Value
 from server.pages.formatting import row_text, row_words, slot_words
@@ -66,17 +66,18 @@ def grid(table: LatencyTable, space: SearchSpace) -> Grid:
         )
 
     layers = []
-    for number, slot in enumerate(space.slots, start=1):
-        candidates = {operator.block: operator for operator in space.candidates(slot)}
+    for number, choice in enumerate(space.choices, start=1):
+        slot = choice.slot
+        candidates = {operator.block: operator for operator in choice.candidates}
         cells = tuple(
             cell(candidates[block])
             if block in candidates
             else Cell(block=block.name, operator="", state="no candidate", text="n/a")
-            for block in FBNET_BLOCKS
+            for block in space.blocks
         )
         layers.append(Layer(number=number, slot=slot.name, shape=slot_words(slot), cells=cells))
     return Grid(
-        blocks=tuple(block.name for block in FBNET_BLOCKS),
+        blocks=tuple(block.name for block in space.blocks),
         layers=tuple(layers),
         ends=tuple(cell(operator) for operator in (space.stem, *space.heads)),
     )

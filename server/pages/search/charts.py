@@ -1,7 +1,7 @@
 """Charts of one search: theta, what it told of its epochs, and the network that it found."""
 
 from contract.searches import FoundNetwork, SearchEpoch, SearchPlan, SearchReport
-from contract.spaces import BLOCK_NAMES, SearchSpace
+from contract.spaces import SearchSpace
 from server.pages.charts import Axis, Chart, Column, Guide
 from server.pages.epochs_chart import epochs_chart
 from server.pages.formatting import counted, duration, slot_words
@@ -11,15 +11,17 @@ from server.pages.links import operator_url
 def theta_chart(space: SearchSpace, epoch: SearchEpoch) -> Chart:
     """P_theta of every candidate of every slot, after one epoch."""
     rows = []
-    for number, (slot, shares) in enumerate(zip(space.slots, epoch.theta, strict=True), start=1):
-        candidates = space.candidates(slot)
+    for number, (choice, shares) in enumerate(
+        zip(space.choices, epoch.theta, strict=True), start=1
+    ):
+        slot, candidates = choice.slot, choice.candidates
         share_of = {
             candidate.block.name: share
             for candidate, share in zip(candidates, shares, strict=True)
         }
         key_of = {candidate.block.name: candidate.key for candidate in candidates}
         layer = f"{slot_words(slot)}  {number}"
-        for block in BLOCK_NAMES:
+        for block in (block.name for block in space.blocks):
             share = share_of.get(block)
             text = "n/a" if share is None else f"{share:.2f}"
             state = "no candidate" if share is None else "probability"
