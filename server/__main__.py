@@ -14,9 +14,12 @@ from fastapi import FastAPI
 
 from contract.cli import INTERRUPTED, command_line, main
 from contract.errors import PhonebookError
-from server import logs
 from server.app import create_app
-from server.connections import (
+from server.database.engine import open_database, shown
+from server.database.schema import prepare
+from server.database.transactions import Database
+from server.http import logs
+from server.http.connections import (
     ACCEPTED_AT_ONCE,
     BACKLOG,
     MOST_HEAD_BYTES,
@@ -24,11 +27,8 @@ from server.connections import (
     limited,
     room_for_connections,
 )
-from server.database import Database
-from server.db import open_database, shown
-from server.events import Listeners
-from server.locality import is_loopback
-from server.schema import prepare
+from server.http.locality import is_loopback
+from server.pages.fleet.events import Listeners
 from server.settings import read_settings
 from server.tokens import require_one
 

@@ -9,12 +9,12 @@ from sqlalchemy import delete, exists, func, select, tuple_, update
 from sqlalchemy.orm import Session as DbSession
 
 from contract.jobs import LEASE, AgentDescription, AgentReport, LostUnit, UnitDescription
+from server.database.records import AgentRecord, JobRecord, UnitRecord
+from server.database.upserts import insert_once, insert_or_set
 from server.errors import NotFound
 from server.roles import Caller
 from server.store.deeds import note
-from server.store.inserting import insert_once, insert_or_set
 from server.store.owners import must_own
-from server.tables import AgentRecord, JobRecord, UnitRecord
 
 MOST_AGENTS = 500  # in one listing
 

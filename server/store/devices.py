@@ -11,12 +11,12 @@ from contract.devices import DeviceDescription
 from contract.runtime import Runtime
 from contract.sessions import Origin
 from contract.tables import Device, RuntimeSummary, SpaceCompleteness
+from server.database.records import DeviceRecord, RowRecord, SessionRecord
+from server.database.upserts import insert_once
 from server.errors import Conflict, NotFound, unknown
 from server.roles import Caller
 from server.store.deeds import note
-from server.store.inserting import insert_once
 from server.store.spaces import operator_keys
-from server.tables import DeviceRecord, RowRecord, SessionRecord
 
 
 def register(

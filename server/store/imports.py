@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session as DbSession
 
 from contract.imports import Import, ImportReport
 from contract.timings import Timing
+from server.database.records import SessionRecord, TimingRecord
 from server.errors import Conflict, Unprocessable
 from server.roles import Caller
 from server.store.clocks import check_clock
@@ -16,7 +17,6 @@ from server.store.devices import count_change
 from server.store.measurements import add_session
 from server.store.snapshots import Figures, keep_rows
 from server.store.spaces import operator_keys
-from server.tables import SessionRecord, TimingRecord
 
 
 def is_stored(session: DbSession, new: Import, now: datetime) -> bool:

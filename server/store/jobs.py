@@ -19,14 +19,14 @@ from contract.jobs import Job, JobReport, JobState, MeasureNetwork, Progress, Wo
 from contract.networks import network
 from contract.runtime import Runtime
 from contract.spaces import space
+from server.database.records import AgentRecord, JobRecord
+from server.database.upserts import insert_once
 from server.errors import Conflict, NotFound, Unprocessable
 from server.roles import Caller
 from server.store.deeds import note
 from server.store.devices import find_device
-from server.store.inserting import insert_once
 from server.store.owners import must_own
 from server.store.paging import later_than
-from server.tables import AgentRecord, JobRecord
 
 MOST_JOBS = 100  # in one listing
 

@@ -19,12 +19,12 @@ from contract.jobs import (
     Renewal,
     UnitDescription,
 )
+from server.database.records import JobRecord, UnitRecord
+from server.database.upserts import insert_or_set
 from server.errors import Conflict, Unprocessable
 from server.roles import Caller
 from server.store.agents import heard_from, withheld
-from server.store.inserting import insert_or_set
 from server.store.jobs import job_of, report, settle, taken
-from server.tables import JobRecord, UnitRecord
 
 
 def lease(session: DbSession, request: LeaseRequest, by: Caller, now: datetime) -> Lease | None:

@@ -17,23 +17,18 @@ from contract.runtime import Runtime
 from contract.sessions import Session
 from contract.tables import SessionReport
 from contract.timings import Failure, StoredTiming, Timing
+from server.database.records import DeviceRecord, FailureRecord, SessionRecord, TimingRecord
+from server.database.upserts import insert_many, insert_once, keep_newest
 from server.errors import Conflict, NotFound, Refusal, Unprocessable
 from server.roles import Caller
 from server.store.clocks import check_clock
 from server.store.deeds import note
 from server.store.devices import count_change, find_device
-from server.store.inserting import insert_many, insert_once, keep_newest
 from server.store.owners import must_own
 from server.store.paging import later_than
 from server.store.retention import samples_digest
 from server.store.snapshots import Figures, keep_rows
 from server.store.spaces import operator_keys
-from server.tables import (
-    DeviceRecord,
-    FailureRecord,
-    SessionRecord,
-    TimingRecord,
-)
 
 MOST_SESSIONS = 100  # in one listing
 

@@ -21,15 +21,15 @@ from contract.searches import (
     SearchSummary,
 )
 from contract.spaces import space
+from server.database.records import SearchEpochRecord, SearchRecord
+from server.database.upserts import insert_once
 from server.errors import Conflict, NotFound, Unprocessable
 from server.roles import Caller
 from server.store.clocks import check_clock
 from server.store.deeds import note
 from server.store.devices import find_device
-from server.store.inserting import insert_once
 from server.store.owners import must_own
 from server.store.paging import later_than
-from server.tables import SearchEpochRecord, SearchRecord
 
 MOST_SEARCHES = 200  # in one listing
 

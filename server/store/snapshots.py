@@ -20,11 +20,11 @@ from contract.runtime import Runtime
 from contract.sessions import Origin
 from contract.snapshots import SnapshotSummary
 from contract.tables import Row
+from server.database.records import RowRecord, RowVersion, SessionRecord, SnapshotRecord
+from server.database.upserts import insert_many, keep_newest
 from server.errors import NotFound
 from server.store.devices import find_device
-from server.store.inserting import insert_many, keep_newest
 from server.store.spaces import operator_keys, spaces_of
-from server.tables import RowRecord, RowVersion, SessionRecord, SnapshotRecord
 
 MOST_SNAPSHOTS = 100  # in one listing
 NO_ROW = "null"  # the content of a row's version from which on there is none

@@ -1,7 +1,7 @@
 """What a device's state is kept as, and the words for it."""
 
 from contract.devices import Conditions
-from server.words import conditions_words
+from server.pages.formatting import conditions_words
 
 OF_A_COMPUTER = Conditions(load_1min=0.3, clock_mhz=2400.0, temperature_c=41.0)
 OF_AN_IPHONE = Conditions(

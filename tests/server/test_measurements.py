@@ -12,7 +12,7 @@ from contract.blocks import Skip
 from contract.estimates import estimate
 from contract.operators import Operator
 from contract.spaces import space
-from server.tables import TimingRecord
+from server.database.records import TimingRecord
 from tests.server.conftest import Agent
 from tests.server.making import (
     NOON,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.steps import LEAST_CHANGE, levels, two_sided_p
+from server.store.change_points import LEAST_CHANGE, levels, two_sided_p
 
 LATENCIES = st.lists(st.floats(min_value=0.01, max_value=1e9), max_size=40)
 
