@@ -10,10 +10,14 @@ from server.api import (
     jobs,
     searches,
     sessions,
+    spaces,
     tables,
 )
 
 ROUTERS = tuple(
     part.router
-    for part in (devices, sessions, imports, audits, tables, jobs, agents, searches, deeds, health)
+    for part in (
+        *(devices, spaces, sessions, imports, audits, tables),
+        *(jobs, agents, searches, deeds, health),
+    )
 )

@@ -18,7 +18,7 @@ from contract.searches import (
 from server.http.access import By, needs
 from server.http.dependencies import Now, reads, writes
 from server.store import searches
-from server.store.spaces import find_space
+from server.store.spaces import known_spaces
 
 router = APIRouter(
     tags=["searches"],
@@ -84,7 +84,7 @@ def list_searches(
 
     `before` is the id of the last one of a page: the next page begins after it.
     """
-    name = None if space is None else find_space(space).name
+    name = None if space is None else known_spaces(session).find(space).name
     return searches.searches(session, device=device, space=name, state=state, before=before)
 
 

@@ -18,7 +18,7 @@ from server.http.dependencies import Store, reads
 from server.imports import ofa
 from server.store import lookup
 from server.store.snapshots import snapshots
-from server.store.spaces import find_space
+from server.store.spaces import known_spaces
 from server.store.versions import Versions
 
 router = APIRouter(tags=["tables"], dependencies=[Depends(needs("reader"))])
@@ -108,7 +108,7 @@ def list_snapshots(
         session,
         device,
         runtime=None if runtime is None else lookup.parse_runtime(runtime).key,
-        space=None if space is None else find_space(space).name,
+        space=None if space is None else known_spaces(session).find(space).name,
         origin=origin,
     )
 

@@ -77,6 +77,18 @@ class DeviceRecord(Base):
     revision: Mapped[int]
 
 
+class SpaceRecord(Base):
+    """A search space that the server learned; `document` is the space as JSON."""
+
+    __tablename__ = "spaces"
+
+    name: Mapped[str] = mapped_column(String(50), primary_key=True)
+    content_hash: Mapped[str] = mapped_column(String(64))
+    document: Mapped[str] = mapped_column(Text)
+    learned_at: Mapped[datetime]
+    made_by: Mapped[str | None] = mapped_column(String(64))
+
+
 class SessionRecord(Base):
     """One agent's sitting on one device with one runtime.
 

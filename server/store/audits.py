@@ -17,6 +17,7 @@ from server.roles import Caller
 from server.store.clocks import check_clock
 from server.store.deeds import note
 from server.store.devices import count_change, find_device
+from server.store.spaces import known_spaces
 from server.store.table_keys import TableKey
 
 MOST_AUDITS = 50  # in the choice
@@ -39,7 +40,7 @@ def add_audit(
     """Store an audit and its figures; True if it was not stored before.
 
     Raises:
-        NotFound: no such device.
+        NotFound: no such device or space.
         Conflict: the id belongs to another audit.
         Unprocessable: it began or ended before 2000 or in the future.
     """
@@ -47,6 +48,7 @@ def add_audit(
     check_clock("ended_at", new.ended_at, now)
     figures = summary(new)
     find_device(session, new.device)
+    known_spaces(session).find(new.space)
     created = insert_once(
         session,
         AuditRecord,

@@ -15,7 +15,7 @@ from server.database.records import AuditRecord, DeviceRecord, FailureRecord, Ro
 from server.errors import Unprocessable, unknown
 from server.store.devices import find_device, nothing_measured
 from server.store.snapshots import canonical, find_snapshot, rows_at, snapshot_id
-from server.store.spaces import find_space, operator_keys
+from server.store.spaces import known_spaces
 
 _ROW_FIELDS = tuple(Row.model_fields)
 _ROW_COLUMNS = tuple(getattr(RowRecord, field) for field in _ROW_FIELDS)
@@ -62,7 +62,7 @@ def ask(
         device=device,
         revision=record.revision,
         runtime=parse_runtime(key),
-        space=None if space is None else find_space(space).name,
+        space=None if space is None else known_spaces(session).find(space).name,
         origin=origin,
     )
 
@@ -73,7 +73,7 @@ def read(session: DbSession, asked: Asked) -> LatencyTable:
     A snapshot is its rows alone, and so never changes: it tells of no failures and no audit.
     """
     rows = _rows(session, asked) if asked.snapshot is None else _rows_then(session, asked)
-    wanted = None if asked.space is None else operator_keys(asked.space)
+    wanted = None if asked.space is None else known_spaces(session).keys(asked.space)
     order = wanted if wanted is not None else sorted(rows)
     entries = tuple(rows[operator] for operator in order if operator in rows)
     missing = tuple(operator for operator in order if operator not in rows)

@@ -7,12 +7,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session as DbSession
 
 from contract.sessions import Origin
-from contract.spaces import SPACE_NAMES
 from contract.tables import LatencyTable
 from server.database.records import RowRecord
 from server.errors import Unprocessable, unknown
 from server.store.lookup import ask, read
-from server.store.spaces import operator_keys
+from server.store.spaces import known_spaces
 
 SNAPSHOT = "sha256:"
 
@@ -94,7 +93,8 @@ def common_spaces(session: DbSession, tables: Iterable[TableKey]) -> dict[str, i
         for table in tables
     ]
     common = set.intersection(*keys) if keys else set()
-    counts = {name: sum(key in common for key in operator_keys(name)) for name in SPACE_NAMES}
-    known = [name for name in SPACE_NAMES if counts[name]]
-    known.sort(key=lambda name: (-counts[name] / len(operator_keys(name)), -counts[name]))
+    spaces = known_spaces(session)
+    counts = {name: sum(key in common for key in spaces.keys(name)) for name in spaces.names}
+    known = [name for name in spaces.names if counts[name]]
+    known.sort(key=lambda name: (-counts[name] / len(spaces.keys(name)), -counts[name]))
     return {name: counts[name] for name in known}

@@ -12,7 +12,7 @@ from server.pages.compare.charts import pairs_chart
 from server.pages.compare.comparison import Comparison, compare
 from server.pages.formatting import stamp
 from server.store.snapshots import find_snapshot, snapshots
-from server.store.spaces import find_space
+from server.store.spaces import known_spaces
 from server.store.table_keys import SNAPSHOT, TableKey, common_spaces, read_at, rows_by_table
 
 MOST_SNAPSHOTS = 12  # of a table, in the choice
@@ -62,7 +62,7 @@ def compare_view(session: DbSession, a: str, b: str, space: str) -> CompareView 
     tables_now = [table for table in tables if table.address in names]
     spaces = common_spaces(session, tables_now)
     wanted = space or _space_of_snapshot(session, names) or next(iter(spaces), DEFAULT_SPACE)
-    chosen = find_space(wanted)
+    chosen = known_spaces(session).find(wanted)
     of_a, of_b = (read_at(session, name, space=chosen.name) for name in names)
     comparison = compare(of_a, of_b, chosen)
     return CompareView(

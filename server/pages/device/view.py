@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session as DbSession
 
 from contract.estimates import Grade
 from contract.sessions import Origin, Session
-from contract.spaces import SPACE_NAMES, SearchSpace
+from contract.spaces import SearchSpace
 from contract.tables import Device, LatencyTable, RuntimeSummary
 from server.errors import Unprocessable
 from server.pages.charts import Chart
@@ -23,7 +23,7 @@ from server.store.lookup import ask, find_summary, parse_runtime, read
 from server.store.measurements import find_session
 from server.store.row_counts import row_counts
 from server.store.snapshots import snapshots
-from server.store.spaces import find_space
+from server.store.spaces import known_spaces
 
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
 
@@ -105,7 +105,8 @@ def device_view(
     if not found.runtimes:
         return DeviceView(device=found, origin=kind, origins=origins, chosen=None)
     summary = find_summary(found, runtime)
-    wanted = find_space(space or _usual_space(summary))
+    known = known_spaces(session)
+    wanted = known.find(space or _usual_space(summary))
     table = read(session, ask(session, name, runtime=summary.key, space=wanted.name, origin=kind))
     newest = max(table.entries, key=lambda row: row.measured_at, default=None)
     profiled = {completeness.space for completeness in summary.spaces}
@@ -128,7 +129,7 @@ def device_view(
             ),
             newest_session=find_session(session, newest.session) if newest else None,
             sessions=len({row.session for row in table.entries}),
-            other_spaces=tuple(name for name in SPACE_NAMES if name not in profiled),
+            other_spaces=tuple(each for each in known.names if each not in profiled),
             others=_others(session, table, list(everything)),
         ),
     )

@@ -3,7 +3,6 @@
 from fastapi import Request, Response
 from sqlalchemy.orm import Session as DbSession
 
-from contract.spaces import SPACE_NAMES
 from server.http.dependencies import reads
 from server.pages.export.view import export_view
 from server.pages.rendering import page_router, render
@@ -21,6 +20,5 @@ def export_page(
         request,
         "export/export.html",
         view=export_view(session, table, space),
-        every_space=SPACE_NAMES,
         base=str(request.base_url).rstrip("/"),
     )

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session as DbSession
 
 from contract.snapshots import SnapshotSummary
 from server.store.snapshots import snapshots
-from server.store.spaces import find_space
+from server.store.spaces import known_spaces
 from server.store.table_keys import TableKey, common_spaces, find_table, rows_by_table
 
 FORMATS = (
@@ -48,6 +48,7 @@ class ExportView:
     forms: Sequence[Form]
     query: Mapping[str, str]
     past: Sequence[SnapshotSummary]
+    every_space: Sequence[str]
 
 
 def export_view(session: DbSession, table: str, space: str) -> ExportView | None:
@@ -60,7 +61,8 @@ def export_view(session: DbSession, table: str, space: str) -> ExportView | None
     if not rows:
         return None
     of = find_table(rows, table) if table else next(iter(rows))
-    name = find_space(space).name if space else None
+    known = known_spaces(session)
+    name = known.find(space).name if space else None
     query = {"runtime": of.runtime, "origin": "" if of.origin == "measured" else of.origin}
     told = {key: value for key, value in {**query, "space": name or ""}.items() if value}
     return ExportView(
@@ -74,5 +76,6 @@ def export_view(session: DbSession, table: str, space: str) -> ExportView | None
             for format, title, about in FORMATS
         ],
         query=told,
+        every_space=known.names,
         past=snapshots(session, of.device, runtime=of.runtime, space=name, origin=of.origin),
     )

@@ -9,8 +9,8 @@ from contract.networks import NETWORK_NAMES, Network, network, published
 from contract.runtime import Runtime
 from contract.searches import SearchSummary
 from contract.spaces import SearchSpace
-from contract.spaces import space as space_named
 from server.store.networks import MeasuredNetwork
+from server.store.spaces import KnownSpaces
 from server.store.table_keys import TableKey
 
 
@@ -89,6 +89,7 @@ def published_in(space: SearchSpace | None) -> dict[str, KnownNetwork]:
 
 
 def known_networks(
+    spaces: KnownSpaces,
     space: SearchSpace | None,
     searches: Iterable[SearchSummary],
     measured: Sequence[MeasuredNetwork],
@@ -107,7 +108,7 @@ def known_networks(
         known = KnownNetwork(
             id=id,
             title=f"searched for {plan.target} ({str(search.id)[:8]})",
-            network=network(found.architecture, space=space_named(plan.space), name=id),
+            network=network(found.architecture, space=spaces.find(plan.space), name=id),
             link=f"/searches/{search.id}",
             accuracy=found.accuracy,
             only=key,
@@ -126,7 +127,7 @@ def known_networks(
         for known in networks.values()
     }
     for each in reversed(measured):  # of several the newest counts
-        timed = network(each.blocks, space=space_named(each.space), name="measured")
+        timed = network(each.blocks, space=spaces.find(each.space), name="measured")
         blocks = (each.space, each.blocks, timed.head.key)
         key = TableKey(each.device, each.runtime, "measured")
         if blocks not in by_blocks:

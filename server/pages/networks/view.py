@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session as DbSession
 
 from contract.audits import AuditReport
-from contract.spaces import DEFAULT_SPACE, SPACE_NAMES, SearchSpace
+from contract.spaces import DEFAULT_SPACE, SearchSpace
 from server.errors import unknown
 from server.pages.charts import Chart
 from server.pages.networks.charts import calibration_chart, compared_chart, layers_chart
@@ -15,7 +15,7 @@ from server.pages.networks.known_networks import InTable, KnownNetwork, known_ne
 from server.store.audits import ListedAudit, find_audit, list_audits
 from server.store.networks import latencies_us, measured_networks
 from server.store.searches import searches
-from server.store.spaces import find_space, operator_keys
+from server.store.spaces import KnownSpaces, known_spaces
 from server.store.table_keys import TableKey, find_table
 
 OWN = "own"  # each published network in the space that it was published for
@@ -58,9 +58,12 @@ def networks_view(
         NotFound: no such network, table, device, space or audit.
     """
     tables = latencies_us(session)
-    spaces = _spaces(tables)
-    into = None if space == OWN else find_space(space or _usual(spaces))
-    known = known_networks(into, searches(session, most=MOST_FOUND), measured_networks(session))
+    all_spaces = known_spaces(session)
+    spaces = _spaces(tables, all_spaces)
+    into = None if space == OWN else all_spaces.find(space or _usual(spaces, all_spaces))
+    known = known_networks(
+        all_spaces, into, searches(session, most=MOST_FOUND), measured_networks(session)
+    )
     devices = sorted({key.device for key in tables})
     if device and device not in devices:
         raise unknown("device with rows", device, devices)
@@ -101,21 +104,21 @@ def networks_view(
     )
 
 
-def _spaces(tables: Mapping[TableKey, Mapping[str, float]]) -> dict[str, int]:
+def _spaces(tables: Mapping[TableKey, Mapping[str, float]], known: KnownSpaces) -> dict[str, int]:
     """The most operators of each space that any table has; spaces without any left out."""
     most = {
-        name: max(sum(key in rows for key in operator_keys(name)) for rows in tables.values())
-        for name in SPACE_NAMES
+        name: max(sum(key in rows for key in known.keys(name)) for rows in tables.values())
+        for name in known.names
         if tables
     }
     return {name: count for name, count in most.items() if count}
 
 
-def _usual(spaces: Mapping[str, int]) -> str:
+def _usual(spaces: Mapping[str, int], known: KnownSpaces) -> str:
     """The space that some table comes nearest to having whole."""
     return max(
         spaces,
-        key=lambda name: (spaces[name] / len(operator_keys(name)), spaces[name]),
+        key=lambda name: (spaces[name] / len(known.keys(name)), spaces[name]),
         default=DEFAULT_SPACE,
     )
 

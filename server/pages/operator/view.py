@@ -24,7 +24,7 @@ from server.store.devices import device, nothing_measured
 from server.store.history import Step, history
 from server.store.lookup import find_summary
 from server.store.samples import MeasuredTiming, OperatorRow, rows_everywhere, timings
-from server.store.spaces import find_operator, spaces_of
+from server.store.spaces import known_spaces
 
 LEAST_HISTORY = 2  # rows that make a chart of them worth drawing
 
@@ -91,7 +91,7 @@ def operator_view(
         NotFound: no such device, operator, table of the device, or session of the operator.
         Unprocessable: not a runtime's key.
     """
-    operator = find_operator(key)
+    operator = known_spaces(session).operator(key)
     found = device(session, name, origin=origin)
     if not found.runtimes:
         raise nothing_measured(name)
@@ -131,7 +131,7 @@ def operator_view(
         timings=tuple(newest),
         shown=shown,
         steps=past.steps,
-        spaces=spaces_of([key]),
+        spaces=known_spaces(session).that_need([key]),
         charts=charts,
     )
 

@@ -10,7 +10,7 @@ from server.errors import NotFound
 from server.pages.charts import Chart
 from server.pages.search.charts import epoch_charts, layers_chart, theta_chart
 from server.store.searches import find_search
-from server.store.spaces import find_space
+from server.store.spaces import known_spaces
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +33,7 @@ def search_view(session: DbSession, search_id: UUID, epoch: int | None) -> Searc
     charts = epoch_charts(search)
     chosen = _epoch(search, epoch)
     if chosen is not None:
-        charts.append(theta_chart(find_space(plan.space), chosen))
+        charts.append(theta_chart(known_spaces(session).find(plan.space), chosen))
     if found is not None:
         charts.append(layers_chart(plan, found))
     return SearchView(search=search, epoch=chosen, charts=charts)
