@@ -25,7 +25,7 @@ from server.http.connections import (
     MOST_HEAD_BYTES,
     Limits,
     limited,
-    room_for_connections,
+    make_room_for_connections,
 )
 from server.http.locality import is_loopback
 from server.pages.fleet.events import Listeners
@@ -64,7 +64,7 @@ def serve(
     """Serve until Ctrl-C. The address is printed once it answers."""
     settings = read_settings(host=host, port=port, database_url=database_url)
     logs.configure()
-    limits = Limits(room_for_connections())
+    limits = Limits(make_room_for_connections())
     engine = open_database(settings.database_url)
     prepare(engine)
     local = is_loopback(settings.host)

@@ -15,12 +15,12 @@ from server.database.engine import open_database
 from server.database.transactions import LONGEST_WAIT_S, Database
 from server.http import api_schema, logs, problems
 from server.http.access import Access
-from server.http.answer_cache import Answers
+from server.http.answer_cache import AnswerCache
 from server.http.bodies import WholeBodies
 from server.http.clock import Clock, utc_now
 from server.http.metrics import Metrics, RequestMetrics
 from server.http.middleware import HeadAsGet, RequestLog
-from server.http.token_uses import Uses
+from server.http.token_uses import TokenUses
 from server.pages.fleet.events import Listeners
 from server.pages.refusals import refusal_page
 from server.pages.routers import AFTER_THE_API, BEFORE_THE_API
@@ -54,7 +54,7 @@ def create_app(
         favicon_url="/static/favicon.svg",
         middleware=[
             Middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.proxies)),
-            Middleware(Uses, database=database, clock=clock),
+            Middleware(TokenUses, database=database, clock=clock),
             Middleware(RequestLog),
             Middleware(RequestMetrics, metrics=metrics),
             Middleware(HeadAsGet),
@@ -65,7 +65,7 @@ def create_app(
     )
     app.state.database = database
     app.state.metrics = metrics
-    app.state.answers = Answers()
+    app.state.answers = AnswerCache()
     app.state.versions = Versions(database)
     app.state.histories = Histories()
     app.state.clock = clock

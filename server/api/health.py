@@ -8,7 +8,7 @@ from server.database.engine import takes_writes
 from server.database.schema import UPGRADE_COMMAND, is_at_head
 from server.errors import NotReady
 from server.http.access import needs
-from server.http.dependencies import Store
+from server.http.dependencies import TheDatabase
 from server.http.metrics import Metrics
 
 router = APIRouter(tags=["health"])
@@ -21,13 +21,13 @@ async def alive() -> dict[str, str]:
 
 
 @router.get("/readyz", responses={503: {"model": Problem}})
-async def ready(store: Store) -> dict[str, str]:
+async def ready(database: TheDatabase) -> dict[str, str]:
     """The database answers too, takes writes, and has the schema that this version needs."""
-    if not await store.glance(is_at_head):
+    if not await database.glance(is_at_head):
         raise NotReady(
             f"the database has another schema than this server; run `{UPGRADE_COMMAND}`"
         )
-    if not await store.glance(takes_writes):
+    if not await database.glance(takes_writes):
         raise NotReady("the database can only be read now")
     return {"status": "ok"}
 
@@ -38,8 +38,8 @@ async def ready(store: Store) -> dict[str, str]:
     response_class=Response,
     responses={200: {"content": {"text/plain": {}}}},
 )
-async def figures(request: Request, store: Store) -> Response:
+async def figures(request: Request, database: TheDatabase) -> Response:
     """Requests, how long they took, and what is stored, as Prometheus reads it."""
     metrics: Metrics = request.app.state.metrics
-    told = await store.compute(generate_latest, metrics.registry)
+    told = await database.compute(generate_latest, metrics.registry)
     return Response(told, media_type=CONTENT_TYPE_LATEST)

@@ -11,12 +11,12 @@ from server.database.transactions import Database
 from server.errors import Refusal
 from server.roles import Caller
 from server.store.imports import import_timings, is_stored
-from server.store.measurements import Outcome, add_timings, estimate_of, known
+from server.store.measurements import Outcome, add_timings, estimate_of, stored_outcomes
 from server.store.snapshots import Figures
 
 
 async def take_in(
-    store: Database, session: UUID, timings: Sequence[Timing], by: Caller, now: datetime
+    database: Database, session: UUID, timings: Sequence[Timing], by: Caller, now: datetime
 ) -> dict[UUID, Outcome]:
     """Store the timings of a session that are not stored yet: what became of each, by its id.
 
@@ -27,16 +27,18 @@ async def take_in(
         Forbidden: it is another token's.
         Busy: the database does not answer.
     """
-    outcomes = await store.read(known, session, timings, by, now)
+    outcomes = await database.read(stored_outcomes, session, timings, by, now)
     new = [timing for timing in timings if timing.id not in outcomes]
-    figures, refused = await store.compute(_figures, new)
+    figures, refused = await database.compute(_figures, new)
     outcomes |= refused
     if figures:
-        outcomes |= await store.write(add_timings, session, figures, by, now)
+        outcomes |= await database.write(add_timings, session, figures, by, now)
     return outcomes
 
 
-async def take_in_import(store: Database, new: Import, by: Caller, now: datetime) -> ImportReport:
+async def take_in_import(
+    database: Database, new: Import, by: Caller, now: datetime
+) -> ImportReport:
     """Store imported timings with their session, all or none; figures as in `take_in`.
 
     Raises:
@@ -46,9 +48,9 @@ async def take_in_import(store: Database, new: Import, by: Caller, now: datetime
             time is before 2000 or in the future.
         Busy: the database does not answer.
     """
-    known = await store.read(is_stored, new, now)
-    figures = () if known else await store.compute(_figures_of_import, new)
-    return await store.write(import_timings, new, figures, by, now)
+    known = await database.read(is_stored, new, now)
+    figures = () if known else await database.compute(_figures_of_import, new)
+    return await database.write(import_timings, new, figures, by, now)
 
 
 def _figures(

@@ -13,7 +13,7 @@ from contract.timings import BatchReport, StoredTiming, Timing, TimingBatch, Tim
 from server.api.intake import take_in
 from server.errors import Refusal, Unprocessable
 from server.http.access import By, needs
-from server.http.dependencies import Now, Store, reads, writes
+from server.http.dependencies import Now, TheDatabase, reads, writes
 from server.store import measurements, withdrawals
 
 router = APIRouter(
@@ -63,10 +63,10 @@ def add_session(new: Session, response: Response, session: DbSession, by: By, no
     dependencies=[Depends(needs("agent"))],
 )
 async def add_timing(
-    session_id: UUID, new: Timing, response: Response, store: Store, by: By, now: Now
+    session_id: UUID, new: Timing, response: Response, database: TheDatabase, by: By, now: Now
 ) -> StoredTiming:
     """Store a timing (201); the same one again is answered with the first (200)."""
-    outcome = (await take_in(store, session_id, [new], by, now))[new.id]
+    outcome = (await take_in(database, session_id, [new], by, now))[new.id]
     if isinstance(outcome.answer, Refusal):
         raise outcome.answer
     response.status_code = 201 if outcome.is_new else 200
@@ -75,10 +75,10 @@ async def add_timing(
 
 @router.post("/sessions/{session_id}/timings/batch", dependencies=[Depends(needs("agent"))])
 async def add_timings(
-    session_id: UUID, batch: TimingBatch, store: Store, by: By, now: Now
+    session_id: UUID, batch: TimingBatch, database: TheDatabase, by: By, now: Now
 ) -> BatchReport:
     """Store timings of a session at once, each by itself: one that is refused keeps none back."""
-    outcomes = await take_in(store, session_id, batch.timings, by, now)
+    outcomes = await take_in(database, session_id, batch.timings, by, now)
     answers = [outcomes[new.id].answer for new in batch.timings]
     return BatchReport(
         outcomes=tuple(

@@ -13,8 +13,8 @@ from contract.sessions import Origin
 from contract.snapshots import SnapshotSummary, TableDiff
 from contract.tables import LatencyTable
 from server.http.access import needs
-from server.http.answer_cache import Answer, Answers
-from server.http.dependencies import Store, reads
+from server.http.answer_cache import Answer, AnswerCache
+from server.http.dependencies import TheDatabase, reads
 from server.imports import ofa
 from server.store import lookup
 from server.store.snapshots import snapshots
@@ -55,7 +55,7 @@ CSV_COLUMNS = (
 )
 async def lut(
     request: Request,
-    store: Store,
+    database: TheDatabase,
     device: str,
     runtime: str | None = None,
     space: str | None = None,
@@ -85,9 +85,9 @@ async def lut(
     # Most answers are kept ones: to find them takes one small query, and no session.
     versions: Versions = request.app.state.versions
     version = await versions.of(device)
-    answers: Answers = request.app.state.answers
+    answers: AnswerCache = request.app.state.answers
     key = (device, version, runtime, space, origin, snapshot, encode)
-    answer = await answers.get(key, lambda: store.read(answer_anew))
+    answer = await answers.get(key, lambda: database.read(answer_anew))
     return answer.response(if_none_match, accept_encoding, immutable=snapshot is not None)
 
 

@@ -5,13 +5,11 @@ import gzip
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from hashlib import sha256
-from typing import Generic, TypeVar
 
 from fastapi import Response
 
 MOST_ANSWERS = 128
 LEAST_COMPRESSED = 1000  # bytes
-Made = TypeVar("Made")
 FOR_GOOD = "private, max-age=31536000, immutable"
 
 
@@ -46,39 +44,32 @@ class Answer:
         return "*" in tags or bool({self._tag, self._tag.removeprefix("W/")} & tags)
 
 
-class Kept(Generic[Made]):
-    """What was made and used last, by a key; of each key one version alone.
+class AnswerCache:
+    """The answers that were used last, by a key.
 
     Whoever asks for what is being made waits for that, so that it is made once. For use in the
     event loop alone.
     """
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Hashable, tuple[Hashable, asyncio.Future[Made]]] = OrderedDict()
+        self._kept: OrderedDict[Hashable, asyncio.Future[Answer]] = OrderedDict()
 
-    async def get(
-        self, key: Hashable, make: Callable[[], Awaitable[Made]], *, version: Hashable = None
-    ) -> Made:
-        """What is kept under `key` in that version, or made now in its place."""
+    async def get(self, key: Hashable, make: Callable[[], Awaitable[Answer]]) -> Answer:
+        """What is kept under `key`, or made now."""
         found = self._kept.get(key)
-        if found is None or found[0] != version:
-            found = version, asyncio.ensure_future(make())
-            found[1].add_done_callback(lambda made: self._forget_failed(key, made))
-            self._kept[key] = found
+        if found is None:
+            found = self._kept[key] = asyncio.ensure_future(make())
+            found.add_done_callback(lambda made: self._forget_failed(key, made))
             if len(self._kept) > MOST_ANSWERS:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
-        return await asyncio.shield(found[1])  # one who asks and leaves takes it from nobody
+        return await asyncio.shield(found)  # one who asks and leaves takes it from nobody
 
     def clear(self) -> None:
         """Forget everything."""
         self._kept.clear()
 
-    def _forget_failed(self, key: Hashable, made: asyncio.Future[Made]) -> None:
-        if made.cancelled() or made.exception() is not None:
-            found = self._kept.get(key)
-            if found is not None and found[1] is made:
-                del self._kept[key]
-
-
-Answers = Kept[Answer]
+    def _forget_failed(self, key: Hashable, made: asyncio.Future[Answer]) -> None:
+        failed = made.cancelled() or made.exception() is not None
+        if failed and self._kept.get(key) is made:
+            del self._kept[key]

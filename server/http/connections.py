@@ -44,7 +44,7 @@ class Limits:
     taking_s: float = TAKING_S  # in which a client takes nothing of an answer
 
 
-def room_for_connections() -> int:
+def make_room_for_connections() -> int:
     """How many connections this process may have; it may open more files from now on.
 
     Raises:

@@ -27,7 +27,7 @@ async def _database(request: Request) -> Database:
     return found
 
 
-Store = Annotated[Database, Depends(_database)]
+TheDatabase = Annotated[Database, Depends(_database)]
 
 
 def reads(route: Callable[..., Answer]) -> Callable[..., Coroutine[Any, Any, Answer]]:
@@ -50,8 +50,10 @@ def _with_session(
     declared = signature(route)
 
     @wraps(route)
-    async def in_thread(*, store: Database, **kwargs: Any) -> Answer:
-        answer: Answer = await transaction(store)(lambda session: route(session=session, **kwargs))
+    async def in_thread(*, database: Database, **kwargs: Any) -> Answer:
+        answer: Answer = await transaction(database)(
+            lambda session: route(session=session, **kwargs)
+        )
         return answer
 
     parameters = [
@@ -59,6 +61,6 @@ def _with_session(
         for name, parameter in declared.parameters.items()
         if name != "session"
     ]
-    asked = Parameter("store", Parameter.KEYWORD_ONLY, annotation=Store)
+    asked = Parameter("database", Parameter.KEYWORD_ONLY, annotation=TheDatabase)
     in_thread.__signature__ = declared.replace(parameters=[*parameters, asked])  # type: ignore[attr-defined]  # how FastAPI learns what to hand in
     return in_thread

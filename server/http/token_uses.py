@@ -19,7 +19,7 @@ NOTED_EVERY = timedelta(hours=1)
 log = structlog.get_logger(__name__)
 
 
-class Uses:
+class TokenUses:
     """Notes a use once the answer has left, one at a time: nobody waits for it, and nobody is
     refused because the database is locked, full or may only be read.
     """

@@ -41,7 +41,7 @@ def announce(
     told = set(description.units)
     if set(_units(session, [agent_id])[agent_id]) != told:
         _move_units(session, agent_id, told, by, now)  # first, since it locks every agent
-    record = heard_from(session, agent_id, by, now)
+    record = note_heartbeat(session, agent_id, by, now)
     record.host, record.version = description.host, description.version
     return _reports(session, [record])[0], created
 
@@ -86,7 +86,7 @@ def forget_away(session: DbSession, heard_since: datetime) -> tuple[int, int]:
     return len(gone), len(units)
 
 
-def heard_from(session: DbSession, agent_id: UUID, by: Caller, now: datetime) -> AgentRecord:
+def note_heartbeat(session: DbSession, agent_id: UUID, by: Caller, now: datetime) -> AgentRecord:
     """Note that the agent lives. One that is nobody's belongs to the token that speaks for it.
 
     Raises:

@@ -140,7 +140,7 @@ def cancel(session: DbSession, job_id: UUID, by: Caller, now: datetime) -> JobRe
         Conflict: it has ended.
         Forbidden: another token filed it.
     """
-    record = taken(session, job_id, now)
+    record = lock_job(session, job_id, now)
     must_own(by, record.made_by, f"job {job_id}")
     if record.state in ("done", "dead"):
         raise Conflict(f"job {job_id} is {record.state}: there is nothing to cancel")
@@ -158,7 +158,7 @@ def retry(session: DbSession, job_id: UUID, by: Caller, now: datetime) -> JobRep
         Conflict: it is being worked on, or done.
         Forbidden: another token filed it.
     """
-    record = taken(session, job_id, now)
+    record = lock_job(session, job_id, now)
     must_own(by, record.made_by, f"job {job_id}")
     if record.state == "leased":
         raise Conflict(f"job {job_id} is being worked on; wait for its end, or cancel it first")
@@ -171,8 +171,8 @@ def retry(session: DbSession, job_id: UUID, by: Caller, now: datetime) -> JobRep
     return report(session, record, now)
 
 
-def taken(session: DbSession, job_id: UUID, now: datetime) -> JobRecord:
-    """The job's record as it stands, which nobody else changes before the transaction ends.
+def lock_job(session: DbSession, job_id: UUID, now: datetime) -> JobRecord:
+    """The job's record as it stands; nobody else changes it before the transaction ends.
 
     Raises:
         NotFound: no such job.

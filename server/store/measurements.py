@@ -97,7 +97,7 @@ def add_session(
     return stored, created
 
 
-def known(
+def stored_outcomes(
     session: DbSession, session_id: UUID, timings: Sequence[Timing], by: Caller, now: datetime
 ) -> dict[UUID, Outcome]:
     """What can be said of timings at once, by id: they are stored already, or refused.

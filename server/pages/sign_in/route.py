@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from server.errors import Unauthenticated
 from server.http.access import COOKIE
-from server.http.dependencies import Now, Store
+from server.http.dependencies import Now, TheDatabase
 from server.http.locality import check_own_page
 from server.pages.links import is_own
 from server.pages.refusals import sign_in_page
@@ -28,13 +28,13 @@ async def form(request: Request, next: str = "/") -> Response:
 
 
 @router.post("/sign-in")
-async def sign_in(request: Request, store: Store, now: Now) -> Response:
+async def sign_in(request: Request, database: TheDatabase, now: Now) -> Response:
     """Take the form's token for a cookie, and go on to where its `next` says."""
     check_own_page(request.scope)
     fields = await _fields(request)
     then = _own(fields.get("next", "/"))
     try:
-        secret, end = await store.write(sign_ins.sign_in, fields.get("token", "").strip(), now)
+        secret, end = await database.write(sign_ins.sign_in, fields.get("token", "").strip(), now)
     except Unauthenticated as refusal:
         return sign_in_page(request, then, str(refusal), headers=refusal.headers)
     answer = RedirectResponse(then, 303)
@@ -50,12 +50,12 @@ async def sign_in(request: Request, store: Store, now: Now) -> Response:
 
 
 @router.post("/sign-out")
-async def sign_out(request: Request, store: Store) -> Response:
+async def sign_out(request: Request, database: TheDatabase) -> Response:
     """Forget the browser, and let it forget the cookie."""
     check_own_page(request.scope)
     secret = request.cookies.get(COOKIE)
     if secret is not None:
-        await store.write(sign_ins.sign_out, secret)
+        await database.write(sign_ins.sign_out, secret)
     answer = RedirectResponse("/", 303)
     answer.delete_cookie(
         COOKIE, secure=request.url.scheme == "https", httponly=True, samesite="lax"
