@@ -16,7 +16,7 @@ from contract.searches import (
     SearchEpoch,
     SearchPlan,
 )
-from server.tables import SearchEpochRecord, SearchRecord
+from server.database.records import SearchEpochRecord, SearchRecord
 
 EPOCHS = 90  # as many as the paper's
 PER_GROUP = 2

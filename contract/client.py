@@ -31,6 +31,7 @@ from contract.runtime import Runtime
 from contract.searches import SearchEpoch, SearchReport, SearchRun, SearchSummary
 from contract.sessions import Session
 from contract.snapshots import SnapshotSummary, TableDiff
+from contract.spaces import SearchSpace, SpaceSummary
 from contract.tables import Device, LatencyTable, SessionReport
 from contract.timings import BatchReport, StoredTiming, Timing, TimingBatch
 
@@ -89,6 +90,22 @@ class TableClient:
     def devices(self) -> list[Device]:
         response = self._send("GET", "/devices")
         return self._parse(response, TypeAdapter(list[Device]))
+
+    def learn_space(self, space: SearchSpace) -> SpaceSummary:
+        """Let the server know a space. The same content again changes nothing.
+
+        Raises:
+            RequestRefused: with status 409 where it knows another space by that name.
+        """
+        return self._call("PUT", f"/spaces/{space.name}", SpaceSummary, body=space)
+
+    def space(self, name: str) -> SearchSpace:
+        """A space that the server knows."""
+        return self._call("GET", f"/spaces/{name}", SearchSpace)
+
+    def spaces(self) -> list[SpaceSummary]:
+        """Every space that the server knows: those that ship with it, and those it learned."""
+        return self._parse(self._send("GET", "/spaces"), TypeAdapter(list[SpaceSummary]))
 
     def add_session(self, session: Session) -> Session:
         """Store a session. The same session again is answered with the first."""

@@ -9,6 +9,7 @@ from contract.values import Value
 What = Literal[
     "registered the device",
     "chose the default runtime",
+    "told of the space",
     "announced the agent",
     "posted the session",
     "withdrew the session",

@@ -7,12 +7,20 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple, Self
 
-from pydantic import ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AwareDatetime,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from contract.blocks import AnyBlock, Block, Head, Skip
 from contract.errors import PhonebookError, listing, near
@@ -191,6 +199,33 @@ class SearchSpace(Value):
                 where = f"stage {number}, layer {layer}"
                 yield Choice(number, slot, _fitting(blocks, slot, where=where))
                 channels, size = slot.out_channels, slot.output_size
+
+
+class SpaceSummary(Value):
+    """A space as a server lists it. `ships` says that it came with the server."""
+
+    name: SpaceName
+    content_hash: str
+    resolution: int
+    classes: int
+    slots: int
+    operators: int
+    ships: bool
+    learned_at: AwareDatetime | None
+
+    @classmethod
+    def of(cls, space: SearchSpace, *, learned_at: datetime | None) -> Self:
+        """The summary of a space; without a time, of one that ships."""
+        return cls(
+            name=space.name,
+            content_hash=space.content_hash,
+            resolution=space.resolution,
+            classes=space.classes,
+            slots=len(space.slots),
+            operators=len(space.operators),
+            ships=learned_at is None,
+            learned_at=learned_at,
+        )
 
 
 def _fitting(blocks: Sequence[AnyBlock], slot: Slot, *, where: str) -> tuple[Operator, ...]:

@@ -8,8 +8,8 @@ from cyclopts import Parameter
 from sqlalchemy import Engine
 
 from contract.cli import command_line, main
-from server.db import open_database, reading, shown, writing
-from server.schema import explained, require_head
+from server.database.engine import open_database, reading, shown, writing
+from server.database.schema import explained, require_head
 from server.settings import read_settings
 from server.spans import span
 from server.store.agents import count_away, forget_away

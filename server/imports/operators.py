@@ -15,6 +15,12 @@ class Unmapped(ValueError):
 
 
 @cache
+def keys_of(name: str) -> tuple[str, ...]:
+    """The key of every operator of a space that needs a row, in the space's order."""
+    return tuple(operator.key for operator in space(name).operators)
+
+
+@cache
 def operators_by_key() -> dict[str, Operator]:
     """Every operator that some space needs a row for."""
     return {operator.key: operator for name in SPACE_NAMES for operator in space(name).operators}

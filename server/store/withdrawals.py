@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session as DbSession
 
 from contract.deeds import What
 from contract.tables import SessionReport
+from server.database.records import FailureRecord, RowRecord, SessionRecord, TimingRecord
 from server.roles import Caller
 from server.store.deeds import note
 from server.store.devices import count_change
 from server.store.measurements import kept_estimate, record_of, session_report
 from server.store.snapshots import Figures, keep_rows
-from server.tables import FailureRecord, RowRecord, SessionRecord, TimingRecord
 
 
 def withdraw(

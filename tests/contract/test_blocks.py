@@ -170,7 +170,7 @@ def mobilenet_v3_large() -> list[Operator]:
         block = MBConv(kernel_size=kernel, middle_channels=middle, activation=act, squeeze=squeeze)
         return block, out, stride
 
-    blocks = [
+    blocks: list[tuple[AnyBlock, int, int]] = [
         (Conv(kernel_size=3, activation="hswish"), 16, 2),
         (Separable(kernel_size=3), 16, 1),
         bneck(3, 64, 24, 2, None, "relu"),

@@ -21,8 +21,8 @@ from search.dnas import EpochResult, Stopped
 from search.job import Job, search_and_measure
 from search.posting import Posting
 from server.app import create_app
-from server.db import open_database
-from server.schema import upgrade
+from server.database.engine import open_database
+from server.database.schema import upgrade
 from server.settings import Settings
 from tests.search.conftest import Serve, table_of
 from tests.search.test_job import STEPS_OF_SEARCH, TABLE, Press, agent, job

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from contract.operators import Operator
 from contract.runtime import Runtime
 from contract.timings import Timing
-from server.db import reading, writing
+from server.database.engine import reading, writing
 from server.store.retention import drop_samples, old_samples
 from tests.server.conftest import Agent
 from tests.server.making import (
