@@ -2,100 +2,53 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 
-from contract.audits import kendall_tau, ranks, spearman
-from contract.operators import Operator
+from contract.comparison import ComparedOperator, compare
 from contract.spaces import SearchSpace
-from contract.tables import LatencyTable, Row
+from contract.tables import LatencyTable
 from server.charts import Axis, Chart, Column, Guide
 from server.links import operator_of
 from server.words import counted, slot_words
 
 MOST_INVERSIONS = 20
-LEAST_PAIRS = 3  # that ranks say anything about
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pair:
-    """An operator that both tables have. Ranks are from 1, the fastest.
-
-    `extra` is how many times slower b is than the median operator's ratio would have it.
-    """
-
-    operator: Operator
-    a: Row
-    b: Row
-    rank_a: float
-    rank_b: float
-    extra: float
-
-    @property
-    def ratio(self) -> float:
-        return self.b.latency_us / self.a.latency_us
-
-    @property
-    def shift(self) -> float:
-        """By how many places it is dearer on b."""
-        return self.rank_b - self.rank_a
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Comparison:
-    """Table b against table a. `k` is the median ratio; None where they have nothing in common."""
+class TwoTables:
+    """Table b against table a, and how many operators only one of them has."""
 
     a: LatencyTable
     b: LatencyTable
-    pairs: tuple[Pair, ...]
-    k: float | None
+    pairs: tuple[ComparedOperator, ...]
+    k: float | None  # how many times slower b is overall; None without a common operator
     spearman: float | None
     kendall: float | None
+    inversions: tuple[ComparedOperator, ...]  # whose places differ most
     only_a: int
     only_b: int
 
-    @property
-    def inversions(self) -> list[Pair]:
-        """The operators whose places differ most."""
-        moved = [pair for pair in self.pairs if pair.shift]
-        return sorted(moved, key=lambda pair: -abs(pair.shift))[:MOST_INVERSIONS]
 
-
-def compare(a: LatencyTable, b: LatencyTable, space: SearchSpace) -> Comparison:
+def compare_tables(a: LatencyTable, b: LatencyTable, space: SearchSpace) -> TwoTables:
     """The operators of the space that both tables have."""
-    of_a = {row.operator: row for row in a.entries}
-    of_b = {row.operator: row for row in b.entries}
-    both = [operator for operator in space.operators if operator.key in of_a.keys() & of_b.keys()]
-    us_a = [of_a[operator.key].latency_us for operator in both]
-    us_b = [of_b[operator.key].latency_us for operator in both]
-    k = median(y / x for x, y in zip(us_a, us_b, strict=True)) if both else None
-    tells = len(both) >= LEAST_PAIRS
-    pairs = tuple(
-        Pair(
-            operator=operator,
-            a=of_a[operator.key],
-            b=of_b[operator.key],
-            rank_a=rank_a,
-            rank_b=rank_b,
-            extra=of_b[operator.key].latency_us / of_a[operator.key].latency_us / (k or 1),
-        )
-        for operator, rank_a, rank_b in zip(both, ranks(us_a), ranks(us_b), strict=True)
-    )
-    return Comparison(
+    found = compare(a, b, space.operators)
+    moved = [pair for pair in found.by_shift if pair.shift]
+    return TwoTables(
         a=a,
         b=b,
-        pairs=pairs,
-        k=k,
-        spearman=spearman(us_a, us_b) if tells else None,
-        kendall=kendall_tau(us_a, us_b) if tells else None,
-        only_a=len(of_a) - len(both),
-        only_b=len(of_b) - len(both),
+        pairs=found.operators,
+        k=found.speed_ratio,
+        spearman=found.spearman,
+        kendall=found.kendall_tau,
+        inversions=tuple(moved[:MOST_INVERSIONS]),
+        only_a=len(a.entries) - len(found.operators),
+        only_b=len(b.entries) - len(found.operators),
     )
 
 
-def pairs_chart(found: Comparison, *, names: Sequence[str]) -> Chart:
+def pairs_chart(found: TwoTables, *, names: Sequence[str]) -> Chart:
     """Each common operator: its latency on a and on b, by kind of block."""
     a, b = names
-    slowest = [pair.a.latency_us for pair in found.pairs]
+    slowest = [pair.first.latency_us for pair in found.pairs]
     ends = (min(slowest), max(slowest)) if slowest else ()
     k = found.k or 1
     return Chart(
@@ -118,11 +71,11 @@ def pairs_chart(found: Comparison, *, names: Sequence[str]) -> Chart:
                 pair.operator.key,
                 pair.operator.block.name,
                 slot_words(pair.operator.slot),
-                pair.a.latency_us,
-                pair.b.latency_us,
+                pair.first.latency_us,
+                pair.second.latency_us,
                 pair.ratio,
-                pair.rank_a,
-                pair.rank_b,
+                pair.first.rank,
+                pair.second.rank,
             )
             for pair in found.pairs
         ],
@@ -130,7 +83,9 @@ def pairs_chart(found: Comparison, *, names: Sequence[str]) -> Chart:
         y=Axis(column="b_us", title=f"{b}, µs (log)", scale="log"),
         series="block",
         labels="operator",
-        guides=(Guide(name=f"b = {k:.3g} a, the median", x=ends, y=[k * us for us in ends]),)
+        guides=(
+            Guide(name=f"b = {k:.3g} a, the geometric mean", x=ends, y=[k * us for us in ends]),
+        )
         if ends
         else (),
         links=[operator_of(pair.operator.key, found.a) for pair in found.pairs],

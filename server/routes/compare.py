@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session as DbSession
 
 from contract.spaces import DEFAULT_SPACE
 from contract.tables import LatencyTable
-from server.comparing import compare, pairs_chart
+from server.comparing import compare_tables, pairs_chart
 from server.database import reads
 from server.rendering import page_router, render
 from server.store.choices import (
@@ -42,7 +42,7 @@ def compare_page(
     wanted = space or _space_of_snapshot(session, names) or next(iter(spaces), DEFAULT_SPACE)
     chosen = find_space(wanted)
     of_a, of_b = (table_named(session, name, space=chosen.name) for name in names)
-    found = compare(of_a, of_b, chosen)
+    found = compare_tables(of_a, of_b, chosen)
     titles = _titles(names, (of_a, of_b))
     return render(
         request,
