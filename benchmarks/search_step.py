@@ -73,11 +73,11 @@ class Textbook(nn.Module):
         super().__init__()
         self.stem, self.head = build(space.stem), build(space.head)
         self.slots = nn.ModuleList(
-            nn.ModuleList(build(operator) for operator in space.candidates(slot))
-            for slot in space.slots
+            nn.ModuleList(build(operator) for operator in choice.candidates)
+            for choice in space.choices
         )
         self.theta = nn.ParameterList(
-            torch.zeros(len(space.candidates(slot))) for slot in space.slots
+            torch.zeros(len(choice.candidates)) for choice in space.choices
         )
         self.us = [torch.linspace(10, 90, len(theta)) for theta in self.theta]
 

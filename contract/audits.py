@@ -22,7 +22,8 @@ from contract.devices import Conditions, DeviceName
 from contract.estimates import Estimate, Microseconds, quantile
 from contract.ranking import kendall_tau, spearman
 from contract.runtime import Runtime
-from contract.sessions import Origin, SpaceName
+from contract.sessions import Origin
+from contract.spaces import SpaceName
 from contract.values import Value
 
 LEAST_NETWORKS = 3  # that rank correlation and a cross-validated line make sense for

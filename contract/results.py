@@ -10,8 +10,7 @@ from contract.errors import PhonebookError
 from contract.estimates import Estimate
 from contract.networks import Network, network
 from contract.runtime import Runtime
-from contract.sessions import SpaceName
-from contract.spaces import space
+from contract.spaces import SpaceName, space
 from contract.values import Value
 
 # In a run's folder, side by side.

@@ -72,7 +72,7 @@ def audited(space: SearchSpace, count: int, seed: int) -> tuple[Network, ...]:
     generator = random.Random(f"audit of {space.name}:{seed}")
     drawn = [
         network(
-            [generator.choice(space.candidates(slot)).block.name for slot in space.slots],
+            [generator.choice(each.candidates).block.name for each in space.choices],
             space=space,
             name=f"{space.name}-audit{seed}-{number + 1}",
         )

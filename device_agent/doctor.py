@@ -11,10 +11,12 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.table import Table
 
+from contract.blocks import MBConv
 from contract.cli import command_line, main
 from contract.devices import THERMAL, Conditions
 from contract.errors import DeviceFailed, PhonebookError
-from contract.operators import MBConv, Operator, Slot
+from contract.operators import Operator
+from contract.slots import Slot
 from device_agent import screen
 from device_agent.adb.errors import KeyNotAccepted, PhoneNotFound
 from device_agent.devices import (

@@ -10,18 +10,17 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
+from contract.blocks import Head
 from contract.networks import Network, network
-from contract.operators import Head
 from contract.spaces import SearchSpace
-
-NETWORKS = 18  # of a design: twice the most candidates a slot has
 
 
 def designed(space: SearchSpace, designs: int = 1) -> tuple[Network, ...]:
     """Networks in which every candidate of every slot appears at least twice, and every head.
 
     Each slot goes through its candidates in shuffled passes, one candidate per network, so that
-    an operator meets ever other neighbours. Each further design holds every candidate at least
+    an operator meets ever other neighbours: twice as many networks as the most candidates of a
+    slot. Each further design holds every candidate at least
     twice more.
     """
     return tuple(network for seed in range(designs) for network in _design(space, seed))
@@ -30,14 +29,15 @@ def designed(space: SearchSpace, designs: int = 1) -> tuple[Network, ...]:
 def _design(space: SearchSpace, seed: int) -> Iterator[Network]:
     generator = random.Random(f"{space.name}:{seed}")
     columns = []
-    for slot in space.slots:
-        blocks = [operator.block.name for operator in space.candidates(slot)]
+    networks = 2 * max(len(choice.candidates) for choice in space.choices)
+    for choice in space.choices:
+        blocks = [operator.block.name for operator in choice.candidates]
         column: list[str] = []
-        while len(column) < NETWORKS:
+        while len(column) < networks:
             column += generator.sample(blocks, len(blocks))
-        columns.append(column[:NETWORKS])
+        columns.append(column[:networks])
     heads = [head.block.channels for head in space.heads if isinstance(head.block, Head)]
-    for number in range(NETWORKS):
+    for number in range(networks):
         yield network(
             [column[number] for column in columns],
             space=space,

@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, sync_playwright
 from contract.cli import command_line, main
 from contract.client import DEFAULT_SERVER
 from contract.errors import PhonebookError
-from server.templating import NAVIGATION
+from server.pages.templating import NAVIGATION
 
 Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from contract.errors import PhonebookError, listing
 from contract.networks import Network, network, published
 from contract.operators import Operator
-from contract.sessions import SpaceName
+from contract.spaces import SpaceName
 from contract.spaces import space as space_named
 from contract.values import Value
 from search.files import whole_file

@@ -107,8 +107,9 @@ def line_charts(epochs: Sequence[EpochResult], *, target_us: float | None) -> tu
 def theta_charts(epochs: Sequence[EpochResult], *, space: SearchSpace) -> tuple[SlotAreas, ...]:
     """P_theta of every candidate of every slot, one chart per slot."""
     charts = []
-    for index, slot in enumerate(space.slots):
-        blocks = [operator.block.name for operator in space.candidates(slot)]
+    for index, choice in enumerate(space.choices):
+        slot = choice.slot
+        blocks = [operator.block.name for operator in choice.candidates]
         shares = [epoch.theta[index] for epoch in epochs]
         last = dict(zip(blocks, shares[-1], strict=True))
         leading = max(last, key=last.__getitem__)

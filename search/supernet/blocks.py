@@ -11,8 +11,22 @@ from typing import assert_never
 
 from torch import Tensor, nn
 
+from contract.blocks import (
+    BasicResidual,
+    BottleneckResidual,
+    Conv,
+    FusedMBConv,
+    Head,
+    MBConv,
+    Separable,
+    ShuffleUnit,
+    Skip,
+    Stem,
+)
+from contract.errors import PhonebookError
 from contract.networks import Network
-from contract.operators import Head, MBConv, Operator, Skip, Slot, Stem
+from contract.operators import Operator
+from contract.slots import Slot
 
 
 def build(operator: Operator) -> nn.Module:
@@ -22,7 +36,7 @@ def build(operator: Operator) -> nn.Module:
     """
     slot = operator.slot
     match operator.block:
-        case MBConv() as block:
+        case MBConv(activation="relu", squeeze=None) as block:
             return InvertedResidual(block, slot)
         case Skip():
             return nn.Identity()
@@ -30,15 +44,26 @@ def build(operator: Operator) -> nn.Module:
             return conv_bn_relu(
                 slot.in_channels, slot.out_channels, kernel_size=3, stride=slot.stride
             )
-        case Head(channels=channels):
+        case Head(channels=int() as channels, hidden=None, activation="relu"):
             return nn.Sequential(
                 conv_bn_relu(slot.in_channels, channels),
                 nn.AdaptiveAvgPool2d(1),
                 nn.Flatten(),
                 nn.Linear(channels, slot.out_channels),
             )
-        case _:
-            assert_never(operator.block)
+        case (
+            MBConv()
+            | Head()
+            | FusedMBConv()
+            | Separable()
+            | Conv()
+            | ShuffleUnit()
+            | BasicResidual()
+            | BottleneckResidual()
+        ) as other:
+            raise PhonebookError(f"no module computes the block {other.name}")
+        case unknown:
+            assert_never(unknown)
 
 
 def build_network(network: Network) -> nn.Sequential:
@@ -80,14 +105,14 @@ class InvertedResidual(nn.Module):
 
     def __init__(self, block: MBConv, slot: Slot) -> None:
         super().__init__()
-        middle = slot.in_channels * block.expansion
+        middle = block.middle(slot)
         self.expand = conv_bn_relu(slot.in_channels, middle, groups=block.groups)
         self.shuffle = ChannelShuffle(block.groups) if block.groups > 1 else nn.Identity()
         self.depthwise = conv_bn_relu(
             middle, middle, kernel_size=block.kernel_size, stride=slot.stride, groups=middle
         )
         self.project = conv_bn(middle, slot.out_channels, groups=block.groups)
-        self.adds_input = slot.keeps_shape
+        self.adds_input = block.adds_input(slot)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         y_BCHW: Tensor = self.project(self.depthwise(self.shuffle(self.expand(x_BCHW))))

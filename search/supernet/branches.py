@@ -9,7 +9,19 @@ from typing import Protocol, assert_never
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from contract.operators import Block, Head, MBConv, Skip, Stem
+from contract.blocks import (
+    AnyBlock,
+    BasicResidual,
+    BottleneckResidual,
+    Conv,
+    FusedMBConv,
+    Head,
+    MBConv,
+    Separable,
+    ShuffleUnit,
+    Skip,
+    Stem,
+)
 from search.supernet.blocks import InvertedResidual
 from search.supernet.fused import branch
 from search.supernet.shared_weights import weights_of
@@ -55,7 +67,7 @@ class FusedBranch:
         return branch(self.candidate, weights, x_BCHW, gate=gate, recompute=recompute)
 
 
-def branch_of(block: Block, candidate: nn.Module, owner: nn.Module) -> Branch | None:
+def branch_of(block: AnyBlock, candidate: nn.Module, owner: nn.Module) -> Branch | None:
     """How to run the module that was built for a block; None where nothing is computed.
 
     `owner` is the candidate that holds its weights: itself, unless it shares a larger one's.
@@ -63,11 +75,21 @@ def branch_of(block: Block, candidate: nn.Module, owner: nn.Module) -> Branch | 
     match block:
         case Skip():
             return None
-        case MBConv() | Stem() | Head():
+        case (
+            MBConv()
+            | FusedMBConv()
+            | Separable()
+            | Conv()
+            | ShuffleUnit()
+            | BasicResidual()
+            | BottleneckResidual()
+            | Stem()
+            | Head()
+        ):
             fuse = FUSED.get(type(candidate))
             return PlainBranch(candidate) if fuse is None else fuse(candidate, owner)
-        case _:
-            assert_never(block)
+        case unknown:
+            assert_never(unknown)
 
 
 def _fused_inverted_residual(candidate: nn.Module, owner: nn.Module) -> Branch:

@@ -9,19 +9,22 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from contract.operators import Block, MBConv
+from contract.blocks import MBConv
+from contract.operators import Operator
 from search.supernet.blocks import InvertedResidual
 from search.supernet.fused import Weights
 
 
-def owners_of(blocks: Sequence[Block]) -> dict[int, int]:
+def owners_of(operators: Sequence[Operator]) -> dict[int, int]:
     """Whose weights a candidate takes a part of, by index; those with their own are left out."""
     families: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
-    for index, block in enumerate(blocks):
+    for index, operator in enumerate(operators):
+        block = operator.block
         if isinstance(block, MBConv):
             # The first channels of a wider grouped convolution lie in one group alone.
-            family = (block.groups, block.expansion if block.groups > 1 else 0)
-            size = (block.expansion, block.kernel_size, index)
+            middle = block.middle(operator.slot)
+            family = (block.groups, middle if block.groups > 1 else 0)
+            size = (middle, block.kernel_size, index)
             families.setdefault(family, []).append(size)
     owners = {}
     for sizes in families.values():

@@ -85,7 +85,7 @@ class MixedSlot(nn.Module):
 
     def share_weights(self) -> None:
         """Let candidates with as many groups have the weights of the largest among them."""
-        owners = owners_of([operator.block for operator in self.operators])
+        owners = owners_of(self.operators)
         for index in owners:
             drop_weights(self.candidates[index])
         self._choose_branches(owners)

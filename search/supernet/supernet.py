@@ -46,8 +46,8 @@ class Supernet(nn.Module):
         shares_weights: bool = False,
     ) -> None:
         super().__init__()
-        slots = [space.candidates(slot) for slot in space.slots]
-        needed = (space.stem, *(operator for slot in slots for operator in slot), space.head)
+        candidates = [choice.candidates for choice in space.choices]
+        needed = (space.stem, *(operator for slot in candidates for operator in slot), space.head)
         latencies_us = dict(zip(needed, table.latencies_us(needed), strict=True))
         self.fixed_us = latencies_us[space.stem] + latencies_us[space.head]
         if self.fixed_us <= 1:
@@ -64,7 +64,7 @@ class Supernet(nn.Module):
                 map(build, operators),
                 [latencies_us[operator] for operator in operators],
             )
-            for operators in slots
+            for operators in candidates
         )
         self.head = build(space.head)
         _use_batch_statistics(self)

@@ -302,8 +302,8 @@ def test_a_search_stopped_anywhere_ends_as_if_it_had_not_been(
 
 def test_a_price_that_dwarfs_the_rest_is_avoided(tiny: SearchSpace) -> None:
     """Where all but one candidate are very slow, theta turns to the fast one."""
-    last = tiny.slots[1]
-    fast = tiny.candidates(last)[4]
+    _, last, candidates = tiny.choices[1]
+    fast = candidates[4]
 
     def latency_us(operator: Operator) -> float:
         return 50_000.0 if operator.slot == last and operator != fast else 10.0

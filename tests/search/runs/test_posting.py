@@ -22,8 +22,8 @@ from search.processes import Stopped
 from search.runs.posting import Posting
 from search.runs.search import RunSpec, search_and_measure
 from server.app import create_app
-from server.db import open_database
-from server.schema import upgrade
+from server.database.engine import open_database
+from server.database.schema import upgrade
 from server.settings import Settings
 from tests.search.conftest import Serve, table_of
 from tests.search.runs.test_search import STEPS_OF_SEARCH, TABLE, Press, agent, job

@@ -6,16 +6,18 @@ from pathlib import Path
 import pytest
 
 from contract.networks import network
-from contract.results import Layer, Sampled, SearchResult
-from contract.spaces import BLOCK_NAMES, space
-from search.console import people_us
-from search.dnas.figures import EpochResult
+from contract.spaces import space
 from search.runs.charts import BLOCK_COLOURS, theta_charts, ticks
-from search.runs.report import write_report
+from contract.results import Layer, Sampled
 from search.tables.prediction import predicted_us
+from search.dnas.figures import EpochResult
+from search.runs.report import write_report
+from contract.results import SearchResult
+from search.console import people_us
 from tests.search.conftest import table_of
 
 SPACE = space("fbnet-224")
+BLOCKS = tuple(block.name for block in SPACE.blocks)
 TABLE = table_of(SPACE, lambda operator: 20 + operator.macs() / 25_000)
 FIXED_US = sum(TABLE.latencies_us((SPACE.stem, SPACE.head)))
 
@@ -24,8 +26,8 @@ def epoch(number: int, *, of: int) -> EpochResult:
     """A made-up epoch of a search that settles on another block in each slot."""
     progress = max(0.0, number / of - 0.1)
     theta = []
-    for index, slot in enumerate(SPACE.slots):
-        count = len(SPACE.candidates(slot))
+    for index, choice in enumerate(SPACE.choices):
+        count = len(choice.candidates)
         logits = [
             9 * progress * math.cos(place - index * 4 % count)
             + math.sin(number * place / 10) * progress
@@ -57,7 +59,7 @@ def report(
 ) -> str:
     history = [epoch(number, of=epochs) for number in range(1, epochs + 1)]
     shares = history[-1].theta
-    blocks = [BLOCK_NAMES[share.index(max(share))] for share in shares]
+    blocks = [BLOCKS[share.index(max(share))] for share in shares]
     found = network(blocks, space=SPACE, name="searched")
     result = SearchResult(
         device=TABLE.device,
@@ -124,7 +126,7 @@ def test_the_page_shows_every_slot_and_needs_nothing_from_elsewhere(
     assert not re.search(r"https?:|@import|url\(|src=", page)
     assert page.count("P(theta) of slot") == 22
     assert len(re.findall("at the end</title>", page)) == sum(
-        len(SPACE.candidates(slot)) for slot in SPACE.slots
+        len(choice.candidates) for choice in SPACE.choices
     )
     assert all(colour in page for colour in BLOCK_COLOURS.values())
     for title in ("Cross entropy", "Latency term", "Expected latency", "Entropy", "Temperature"):
@@ -151,17 +153,17 @@ def test_the_fixed_part_is_told_apart_from_the_layers(tmp_path: Path) -> None:
 
 def test_areas_stack_to_one_in_every_epoch() -> None:
     history = [epoch(number, of=4) for number in range(1, 5)]
-    for chart, slot in zip(theta_charts(history, space=SPACE), SPACE.slots, strict=True):
+    for chart, choice in zip(theta_charts(history, space=SPACE), SPACE.choices, strict=True):
         assert [area.block for area in chart.areas] == [
-            operator.block.name for operator in reversed(SPACE.candidates(slot))
+            operator.block.name for operator in reversed(choice.candidates)
         ]
         assert chart.areas[0].path == "M0 1000V0h1V0h1V0h1V0h1V1000z"
         assert chart.probability == max(area.last for area in chart.areas)
 
 
 def test_each_block_has_its_own_colour() -> None:
-    assert set(BLOCK_COLOURS) == set(BLOCK_NAMES)
-    assert len(set(BLOCK_COLOURS.values())) == len(BLOCK_NAMES)
+    assert set(BLOCK_COLOURS) == set(BLOCKS)
+    assert len(set(BLOCK_COLOURS.values())) == len(BLOCKS)
 
 
 @pytest.mark.parametrize(

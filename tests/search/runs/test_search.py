@@ -126,7 +126,7 @@ def test_a_run_leaves_everything_and_the_same_seed_finds_the_same(
     assert losses[0] == losses[1]
     assert [line["phase"] for line in losses[0]] == ["search", "search", "final", "final"]
     assert [len(share) for share in losses[0][1]["theta"]] == [
-        len(SMALL.candidates(slot)) for slot in SMALL.slots
+        len(choice.candidates) for choice in SMALL.choices
     ]
     assert all(sum(share) == pytest.approx(1) for share in losses[0][1]["theta"])
     weights = [load_file(tmp_path / name / "weights.safetensors") for name in ("first", "again")]
@@ -288,7 +288,7 @@ def slowest_us(table: LatencyTable) -> float:
 
 def _extreme_us(table: LatencyTable, pick: Callable[[Sequence[float]], float]) -> float:
     fixed = table.latencies_us((SMALL.stem, SMALL.head))
-    slots = [table.latencies_us(SMALL.candidates(slot)) for slot in SMALL.slots]
+    slots = [table.latencies_us(choice.candidates) for choice in SMALL.choices]
     return sum(fixed) + sum(map(pick, slots))
 
 
@@ -340,7 +340,7 @@ def test_a_fresh_folder_tells_time_and_device() -> None:
 def test_an_incomplete_table_is_refused_before_anything_is_written(
     tmp_path: Path, serve: Serve
 ) -> None:
-    key = SMALL.candidates(SMALL.slots[3])[2].key
+    key = SMALL.choices[3].candidates[2].key
     server = serve(table_of(SMALL, without=(key,)))
     arguments = ["--device", "test-phone", "--space", SMALL.name, "--server", server]
     with pytest.raises(IncompleteTable) as caught:

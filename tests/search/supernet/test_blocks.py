@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from contract.blocks import MBConv
 from contract.networks import NETWORK_NAMES, published
-from contract.operators import MBConv, Operator, Slot
+from contract.operators import Operator
+from contract.slots import Slot
 from contract.spaces import SPACE_NAMES, space
 from search.supernet.blocks import (
     ChannelShuffle,

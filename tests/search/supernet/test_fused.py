@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from contract.operators import MBConv, Slot
-from contract.spaces import FBNET_BLOCKS
+from contract.blocks import MBConv
+from contract.slots import Slot
+from contract.spaces import space
 from search.supernet.blocks import InvertedResidual
 from search.supernet.fused import Weights, branch
 
-BLOCKS = [block for block in FBNET_BLOCKS if isinstance(block, MBConv)]
+BLOCKS = [block for block in space("fbnet-32").blocks if isinstance(block, MBConv)]
 SLOTS = [
     Slot(in_channels=4, out_channels=4, input_size=6, stride=1),
     Slot(in_channels=4, out_channels=8, input_size=6, stride=1),

@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from contract.operators import MBConv, Operator, Skip, Slot, Stem
+from contract.blocks import MBConv, Skip, Stem
+from contract.operators import Operator
+from contract.slots import Slot
 from search.supernet.blocks import build
 from search.supernet.branches import PlainBranch, branch_of
 from search.supernet.slots import MixedSlot

@@ -106,8 +106,8 @@ def test_a_path_has_the_probability_of_its_choices(tiny: SearchSpace) -> None:
 def test_the_expected_latency_counts_stem_and_head(tiny: SearchSpace) -> None:
     rows = table_of(tiny)
     means = [
-        sum(rows.latencies_us(tiny.candidates(slot))) / len(tiny.candidates(slot))
-        for slot in tiny.slots
+        sum(rows.latencies_us(choice.candidates)) / len(choice.candidates)
+        for choice in tiny.choices
     ]
     fixed = sum(rows.latencies_us((tiny.stem, tiny.head)))
     expected = fixed + sum(means)
@@ -115,8 +115,7 @@ def test_the_expected_latency_counts_stem_and_head(tiny: SearchSpace) -> None:
 
 
 def test_slots_of_one_shape_share_latencies_but_no_weights(tiny: SearchSpace) -> None:
-    first = tiny.slots[0]
-    twice = tiny.evolve(slots=(first, first, *tiny.slots[1:]))
+    twice = tiny.evolve(stages=(tiny.stages[0], *tiny.stages))
     one, other = list(supernet_of(twice).mixed_slots())[:2]
     assert one.latency_us_K.tolist() == other.latency_us_K.tolist()
     assert not {id(p) for p in one.parameters()} & {id(p) for p in other.parameters()}
@@ -182,7 +181,7 @@ def test_evaluation_uses_the_statistics_of_the_batch_too(tiny: SearchSpace) -> N
 
 
 def test_a_missing_row_is_refused_with_the_command_that_measures_it(tiny: SearchSpace) -> None:
-    key = tiny.candidates(tiny.slots[1])[3].key
+    key = tiny.choices[1].candidates[3].key
     with pytest.raises(IncompleteTable, match=r"device_agent\.run --device test-phone") as caught:
         Supernet(tiny, table_of(tiny, without=(key,)))
     assert caught.value.missing == (key,)
@@ -198,7 +197,7 @@ def test_a_latency_whose_logarithm_is_no_price_is_refused(
 
 def test_noise_follows_the_gumbel_distribution(tiny: SearchSpace) -> None:
     """The largest of theta plus Gumbel noise is candidate k with probability softmax(theta)_k."""
-    operators = tiny.candidates(tiny.slots[1])
+    operators = tiny.choices[1].candidates
     slot = MixedSlot(operators, map(build, operators), [1.0] * 8)
     slot.theta_K.data = torch.tensor([2.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])
     generator = seeded()
