@@ -32,7 +32,8 @@ class Toy(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         self.runs += 1
-        return x_BCHW + self.conv(x_BCHW).sigmoid()
+        y_BCHW: Tensor = self.conv(x_BCHW)
+        return x_BCHW + y_BCHW.sigmoid()
 
 
 class ToyBlock:
