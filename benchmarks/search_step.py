@@ -29,11 +29,11 @@ from torch.optim import SGD, Adam
 from contract.cli import command_line, main
 from contract.spaces import SearchSpace
 from contract.spaces import space as space_named
-from search.blocks import build
 from search.config import Paths, SearchConfig
 from search.data import Scaling, grey_images
-from search.dnas import Search
-from search.supernet import Supernet
+from search.dnas.search import Search
+from search.supernet.blocks import build
+from search.supernet.supernet import Supernet
 
 TEXTBOOK = "textbook"
 ROOT = Path(__file__).parent.parent  # where the tests' table of test values is

@@ -34,6 +34,7 @@ from contract.snapshots import SnapshotSummary, TableDiff
 from contract.spaces import SearchSpace, SpaceSummary
 from contract.tables import Device, LatencyTable, SessionReport
 from contract.timings import BatchReport, StoredTiming, Timing, TimingBatch
+from contract.visits import SessionVisits, VisitBatch, VisitReceipt
 
 DEFAULT_SERVER = "http://127.0.0.1:8420"
 SERVER_VARIABLE = "PHONEBOOK_SERVER"
@@ -119,6 +120,14 @@ class TableClient:
         """Store timings of a session at once, at most `MOST_IN_BATCH`, each by itself."""
         batch = TimingBatch(timings=tuple(timings))
         return self._call("POST", f"/sessions/{session}/timings/batch", BatchReport, body=batch)
+
+    def add_visits(self, session: str, batch: VisitBatch) -> VisitReceipt:
+        """Store visits of a session as they were measured. The same ones again change nothing."""
+        return self._call("POST", f"/sessions/{session}/visits", VisitReceipt, body=batch)
+
+    def visits(self, session: str) -> SessionVisits:
+        """All that a session measured, as the runner reported it."""
+        return self._call("GET", f"/sessions/{session}/visits", SessionVisits)
 
     def sessions(self, device: str) -> list[Session]:
         """The device's newest sessions, newest first."""

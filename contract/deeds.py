@@ -15,6 +15,7 @@ What = Literal[
     "withdrew the session",
     "brought back the session",
     "imported the session",
+    "estimated the session again",
     "posted the audit",
     "filed the job",
     "cancelled the job",

@@ -21,7 +21,7 @@ from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 from contract.operators import Operator
 from device_agent.inputs import pseudo_random
 from device_agent.programs import Program, ProgramFile
-from search.blocks import build, build_network
+from search.supernet.blocks import build, build_network
 
 CALIBRATION_IMAGES = 4
 

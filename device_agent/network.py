@@ -6,14 +6,15 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from contract.cli import command_line, main
 from contract.errors import DeviceFailed, PhonebookError
 from contract.estimates import Estimate
-from contract.networks import Network, network, published
+from contract.networks import Network, published
+from contract.results import PROGRAM, WEIGHTS, NetworkMeasured, ResultNetwork
 from contract.runtime import Runtime, runtime_of
 from contract.spaces import space as space_named
 from device_agent import screen
@@ -28,8 +29,6 @@ from device_agent.watch import Watch
 
 LEAST_VISITS = 40
 MOST_S = 60.0
-WEIGHTS = "weights.safetensors"
-PROGRAM = "network.pte"
 
 app = command_line("python -m device_agent.network", "Measure a whole network on a device.")
 
@@ -56,7 +55,7 @@ def run(
         raise PhonebookError("give either --network NAME or --result PATH")
     weights = None
     if result is not None:
-        chosen = _from_result(result)
+        chosen = ResultNetwork.read(result).network(result.parent.name or "result")
         beside = result.with_name(WEIGHTS)
         weights = beside if beside.exists() else None
     else:
@@ -82,9 +81,9 @@ def run(
         figures = time_network(opened, chosen, file)
     if result is not None:
         shutil.copyfile(file.path, result.with_name(PROGRAM))
-    answer = {**figures.model_dump(), "program": str(file.path)}
     if as_json:
-        sys.stdout.write(json.dumps(answer) + "\n")
+        answer = NetworkMeasured(**figures.model_dump(), program=str(file.path))
+        sys.stdout.write(json.dumps(answer.model_dump()) + "\n")
     else:
         screen.console.print(
             f"{chosen.name} on {device}: {figures.latency_us:,.1f} us +- {figures.half_width:.1%} "
@@ -158,18 +157,6 @@ def exported(
     if done.file is None:
         raise PhonebookError(f"{chosen.name} cannot be exported: {done.error}")
     return done.file
-
-
-def _from_result(path: Path) -> Network:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-        blocks, space = content["architecture"], content["space"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise PhonebookError(
-            f"{path} is no search result ({type(error).__name__}: {error}); "
-            "give the result.json that `python -m search.run` wrote"
-        ) from error
-    return network(blocks, space=space_named(space), name=path.parent.name or "result")
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ from contract.operators import Operator
 from contract.spaces import SpaceName
 from contract.spaces import space as space_named
 from contract.values import Value
-from search.blocks import build_network, untrained
 from search.files import whole_file
+from search.supernet.blocks import build_network, untrained
 
 
 class WeightsMetadata(Value):

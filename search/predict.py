@@ -12,12 +12,12 @@ from contract.cli import command_line, main
 from contract.client import default_server
 from contract.errors import PhonebookError
 from contract.networks import NETWORK_NAMES, Network, published
+from contract.results import SearchResult
 from contract.spaces import space as space_named
 from contract.tables import LatencyTable
-from search.measure import Measured, Subject, Where, measurer
-from search.result import SearchResult
-from search.screen import comparison, difference_percent, people_us, plain_console
-from search.table import fetch
+from search.console import comparison, difference_percent, people_us, plain_console
+from search.measuring.network import Measured, Subject, Where, measurer
+from search.tables.fetch import fetch
 
 app = command_line(
     "python -m search.predict", "Predict a network's latency on a device, layer by layer."

@@ -12,12 +12,13 @@ from server.api import (
     sessions,
     spaces,
     tables,
+    visits,
 )
 
 ROUTERS = tuple(
     part.router
     for part in (
-        *(devices, spaces, sessions, imports, audits, tables),
+        *(devices, spaces, sessions, visits, imports, audits, tables),
         *(jobs, agents, searches, deeds, health),
     )
 )

@@ -10,7 +10,9 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
+    LargeBinary,
     MetaData,
     String,
     Text,
@@ -114,6 +116,33 @@ class SessionRecord(Base):
     unit: Mapped[str | None] = mapped_column(String(100))  # a serial number
     made_by: Mapped[str | None] = mapped_column(String(64))
     withdrawn_at: Mapped[datetime | None]  # since then its timings count for nothing
+    # How the samples came of the visits; null where these were not kept.
+    derivation: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+
+class LayoutRecord(Base):
+    """A program of a session: `content` is its `contract.visits.Layout` as JSON."""
+
+    __tablename__ = "layouts"
+
+    session: Mapped[UUID] = mapped_column(ForeignKey("sessions.id"), primary_key=True)
+    program: Mapped[str] = mapped_column(String(200), primary_key=True)
+    content: Mapped[str] = mapped_column(Text)
+
+
+class VisitRecord(Base):
+    """A visit as it was measured: `series` is JSON, compressed by zlib."""
+
+    __tablename__ = "visits"
+    __table_args__ = (
+        ForeignKeyConstraint(["session", "program"], ["layouts.session", "layouts.program"]),
+    )
+
+    session: Mapped[UUID] = mapped_column(primary_key=True)
+    round: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    program: Mapped[str] = mapped_column(String(200), primary_key=True)
+    made_at: Mapped[datetime]
+    series: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class TimingRecord(Base):

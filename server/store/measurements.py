@@ -10,6 +10,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session as DbSession
 
 from contract.deeds import What
+from contract.derivation import Derivation
 from contract.devices import Conditions
 from contract.estimates import Estimate, estimate
 from contract.problems import NO_SESSION
@@ -77,6 +78,7 @@ def add_session(
                 new.conditions_after.model_dump() if new.conditions_after else None
             ),
             "unit": new.unit,
+            "derivation": new.derivation.model_dump() if new.derivation else None,
             "made_by": by.name,
         },
     )
@@ -267,6 +269,7 @@ def _session(record: SessionRecord) -> Session:
             Conditions.model_validate(record.conditions_after) if record.conditions_after else None
         ),
         unit=record.unit,
+        derivation=(Derivation.model_validate(record.derivation) if record.derivation else None),
     )
 
 

@@ -10,9 +10,9 @@ import torch
 
 from contract.cli import INTERRUPTED
 from contract.errors import IncompleteTable, PhonebookError
+from contract.results import SearchResult
 from contract.spaces import space
 from search import run
-from search.result import SearchResult
 from tests.search.conftest import Serve, TableServer, table_of
 
 SMALL = space("fbnet-32-0.35")

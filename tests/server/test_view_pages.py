@@ -61,7 +61,7 @@ def test_two_tables_are_compared_by_what_both_have(agent: Agent, client: TestCli
     measure_both(agent)
     html = page(client, f"/compare?a={PHONE}&b={TWO}")
     assert "0.500</dd>" in html
-    assert "b = 0.5 a, the median" in html
+    assert "b = 0.5 a, the geometric mean" in html
     told = rows(client, f"/compare?a={PHONE}&b={TWO}", "pairs")
     assert len(told) == len(OPERATORS) - 1
     head = next(row for row in told if row["operator"] == SPACE.head.key)

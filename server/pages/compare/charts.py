@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 
 from server.pages.charts import Axis, Chart, Column, Guide
-from server.pages.compare.comparison import Comparison
+from server.pages.compare.comparison import TwoTables
 from server.pages.formatting import counted, slot_words
 from server.pages.links import operator_of
 
 
-def pairs_chart(found: Comparison, *, names: Sequence[str]) -> Chart:
+def pairs_chart(found: TwoTables, *, names: Sequence[str]) -> Chart:
     """Each common operator: its latency on a and on b, by kind of block."""
     a, b = names
-    slowest = [pair.a.latency_us for pair in found.pairs]
+    slowest = [pair.first.latency_us for pair in found.pairs]
     ends = (min(slowest), max(slowest)) if slowest else ()
     k = found.k or 1
     return Chart(
@@ -34,11 +34,11 @@ def pairs_chart(found: Comparison, *, names: Sequence[str]) -> Chart:
                 pair.operator.key,
                 pair.operator.block.name,
                 slot_words(pair.operator.slot),
-                pair.a.latency_us,
-                pair.b.latency_us,
+                pair.first.latency_us,
+                pair.second.latency_us,
                 pair.ratio,
-                pair.rank_a,
-                pair.rank_b,
+                pair.first.rank,
+                pair.second.rank,
             )
             for pair in found.pairs
         ],
@@ -46,7 +46,9 @@ def pairs_chart(found: Comparison, *, names: Sequence[str]) -> Chart:
         y=Axis(column="b_us", title=f"{b}, µs (log)", scale="log"),
         series="block",
         labels="operator",
-        guides=(Guide(name=f"b = {k:.3g} a, the median", x=ends, y=[k * us for us in ends]),)
+        guides=(
+            Guide(name=f"b = {k:.3g} a, the geometric mean", x=ends, y=[k * us for us in ends]),
+        )
         if ends
         else (),
         links=[operator_of(pair.operator.key, found.a) for pair in found.pairs],

@@ -9,7 +9,7 @@ from contract.spaces import DEFAULT_SPACE
 from contract.tables import LatencyTable
 from server.pages.charts import Chart
 from server.pages.compare.charts import pairs_chart
-from server.pages.compare.comparison import Comparison, compare
+from server.pages.compare.comparison import TwoTables, compare_tables
 from server.pages.formatting import stamp
 from server.store.snapshots import find_snapshot, snapshots
 from server.store.spaces import known_spaces
@@ -36,7 +36,7 @@ class CompareView:
     titles: tuple[str, str]
     spaces: Mapping[str, int]
     space: str
-    comparison: Comparison
+    comparison: TwoTables
 
     @property
     def charts(self) -> list[Chart]:
@@ -64,7 +64,7 @@ def compare_view(session: DbSession, a: str, b: str, space: str) -> CompareView 
     wanted = space or _space_of_snapshot(session, names) or next(iter(spaces), DEFAULT_SPACE)
     chosen = known_spaces(session).find(wanted)
     of_a, of_b = (read_at(session, name, space=chosen.name) for name in names)
-    comparison = compare(of_a, of_b, chosen)
+    comparison = compare_tables(of_a, of_b, chosen)
     return CompareView(
         tables=tables,
         past=dict([*_unlisted(names), *_past(session, tables_now, chosen.name)]),
