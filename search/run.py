@@ -15,7 +15,7 @@ from search.presets import of_search, use_presets
 from search.runs.folder import RunFolder, fresh_path
 
 app = command_line(
-    "python -m search.run", "Search a network for a device, against its table of latencies."
+    "python -m search.run", "Search for a network for a device, by its table of latencies."
 )
 use_presets(app, of_search)
 
@@ -38,7 +38,7 @@ def run(
     machine: Annotated[MachineConfig, Parameter(name="*")] = MachineConfig(),
     final: TrainConfig = TrainConfig(),
 ) -> None:
-    """Search a network for a device, against its table of measured latencies.
+    """Search for a network for a device, by its table of measured latencies.
 
     Args:
         device: As the server knows it, or DEVICE@RUNTIME (`host@int8`). Give several to search
