@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from contract.blocks import Head, Stem
 from contract.devices import DeviceDescription
 from contract.operators import Operator
+from contract.results import SearchResult
 from contract.runtime import Runtime
 from contract.spaces import SearchSpace, SpaceStem, Stage, space
 from contract.tables import Device, LatencyTable, Row, RuntimeSummary
 from search.data import Images, Scaling, grey_images
 from search.dnas.selection import derive
-from contract.results import SearchResult
 from search.supernet.supernet import Supernet
 
 RUNTIME = Runtime.parse("xnnpack-float32-t1-contiguous-et1.5.1-python-any-isolated")

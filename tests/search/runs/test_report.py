@@ -6,14 +6,13 @@ from pathlib import Path
 import pytest
 
 from contract.networks import network
+from contract.results import Layer, Sampled, SearchResult
 from contract.spaces import space
-from search.runs.charts import BLOCK_COLOURS, theta_charts, ticks
-from contract.results import Layer, Sampled
-from search.tables.prediction import predicted_us
-from search.dnas.figures import EpochResult
-from search.runs.report import write_report
-from contract.results import SearchResult
 from search.console import people_us
+from search.dnas.figures import EpochResult
+from search.runs.charts import BLOCK_COLOURS, theta_charts, ticks
+from search.runs.report import write_report
+from search.tables.prediction import predicted_us
 from tests.search.conftest import table_of
 
 SPACE = space("fbnet-224")
