@@ -8,9 +8,9 @@ import pytest
 from contract.networks import Network, network
 from contract.runtime import Dtype
 from contract.spaces import SPACE_NAMES, space
-from device_agent.booking import CUT_OFF_NS, book, owners
-from device_agent.devices import Event, ProgramFailed, ProgramTiming
-from device_agent.in_situ import designed
+from device_agent.backends.xnnpack.events import CUT_OFF_NS, attribute, owners
+from device_agent.device import Event, ProgramFailed, ProgramTiming
+from device_agent.measuring.protocols.in_situ import design_networks
 from tests.device_agent.simulated import CONVERT, DENSE, MOVE, event_names
 
 SPACE = space("fbnet-224")
@@ -63,7 +63,7 @@ def test_an_operator_gets_its_own_events_and_half_a_tick_for_each() -> None:
             for number, name in enumerate(names)
         ),
     )
-    booked = book(tested, traced)
+    booked = attribute(tested, traced)
     own = [number for number, owner in enumerate(owners(tested, names)) if owner == 3]
     assert len(own) == 7
     first_run_us = sum(10.0 * (number + 1) for number in own) + 7 * CUT_OFF_NS / 1000
@@ -86,7 +86,7 @@ def test_an_operator_that_a_network_holds_twice_gets_the_mean() -> None:
             Event(name=name, samples_ns=(1000 * number,)) for number, name in enumerate(names)
         ),
     )
-    everything = sum(us * copies[name] for name, (us,) in book(tested, traced).items())
+    everything = sum(us * copies[name] for name, (us,) in attribute(tested, traced).items())
     assert count >= 2, key
     assert everything == pytest.approx(sum(range(len(names))) + len(names) * CUT_OFF_NS / 1000)
 
@@ -116,11 +116,11 @@ def test_events_that_do_not_fit_are_an_error(
 @pytest.mark.parametrize("name", SPACE_NAMES)
 def test_every_candidate_of_every_slot_is_twice_in_each_design(name: str, designs: int) -> None:
     tested = space(name)
-    networks = designed(tested, designs)
+    networks = design_networks(tested, designs)
     for layer, slot in enumerate(tested.slots):
         counts = Counter(network.layers[layer] for network in networks)
         assert set(counts) == set(tested.candidates(slot))
         assert min(counts.values()) >= 2 * designs
     assert {network.head for network in networks} == set(tested.heads)
     assert len({network.blocks for network in networks}) == len(networks)
-    assert networks == designed(tested, designs)
+    assert networks == design_networks(tested, designs)

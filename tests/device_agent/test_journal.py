@@ -11,9 +11,9 @@ import pytest
 from contract.client import table_client
 from contract.errors import PhonebookError
 from contract.timings import Failure, Timing
-from device_agent.journal import TABLE, Journal
-from device_agent.upload import send
-from device_agent.visits import Series, Visit
+from device_agent.measuring.journal import TABLE, Journal
+from device_agent.measuring.upload import send
+from device_agent.measuring.visits import Series, Visit
 from tests.device_agent.results import OPERATORS, timings_of
 from tests.device_agent.servers import serving
 from tests.fakes import DESCRIPTION, RUNTIME, fake_session

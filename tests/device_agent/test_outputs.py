@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from contract.runtime import Dtype
-from device_agent.devices import ProgramFailed, ProgramTiming
-from device_agent.outputs import check_output
-from device_agent.programs import ProgramFile
+from device_agent.backends.xnnpack.backend import XNNPACK
+from device_agent.device import ProgramFailed, ProgramFile, ProgramTiming
+from device_agent.measuring.checks import check_output
 
 EXPECTED = np.linspace(-10, 10, 9, dtype=np.float32)
 
@@ -21,9 +21,12 @@ def test_the_tolerance_is_the_dtypes(
 ) -> None:
     file = ProgramFile(tmp_path / "program.pte")
     file.expected_output.write_bytes(EXPECTED.tobytes())
-    check_output(timing(EXPECTED + np.float32(passes)), file, dtype)
+    tolerance = XNNPACK.tolerances[dtype]
+    check_output(timing(EXPECTED + np.float32(passes)), file, tolerance=tolerance)
     with pytest.raises(ProgramFailed, match="differs from eager PyTorch") as failed:
-        check_output(timing(EXPECTED + np.float32(fails)), file, dtype)
+        check_output(
+            timing(EXPECTED + np.float32(fails)), file, tolerance=XNNPACK.tolerances[dtype]
+        )
     assert failed.value.code == "wrong_output"
 
 
