@@ -95,9 +95,9 @@ def test_in_situ_events_book_to_the_operators_of_a_network(
     runner: Runner, programs: Programs, dtype: Dtype
 ) -> None:
     timing = runner.time(programs.networks[dtype], dtype, trace=True)
-    booked = attribute(NETWORK, timing)
-    assert booked.keys() == {op.key for op in NETWORK.operators if not op.is_free}
-    assert {len(samples) for samples in booked.values()} == {2}
+    attributed = attribute(NETWORK, timing)
+    assert attributed.keys() == {op.key for op in NETWORK.operators if not op.is_free}
+    assert {len(samples) for samples in attributed.values()} == {2}
 
 
 def test_a_damaged_program_costs_itself_alone(

@@ -151,7 +151,7 @@ def test_programs_that_open_an_old_journal_at_once_bring_it_to_one_version(tmp_p
     path = tmp_path / "journal.db"
     old_journal(path, "http://server")
     code = (
-        "import sys; from pathlib import Path; from device_agent.journal import Journal;"
+        "import sys; from pathlib import Path; from device_agent.measuring.journal import Journal;"
         "print('ready', flush=True); sys.stdin.readline(); Journal(Path(sys.argv[1]))"
     )
     programs = [

@@ -167,8 +167,8 @@ FILL_THE_DISK = """
 import resource, sys
 from pathlib import Path
 from contract.errors import PhonebookError
-from device_agent.journal import Journal
-from device_agent.visits import Series, Visit
+from device_agent.measuring.journal import Journal
+from device_agent.measuring.visits import Series, Visit
 from tests.fakes import fake_session
 
 session = fake_session()

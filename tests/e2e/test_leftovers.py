@@ -37,7 +37,7 @@ def _state_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def workplace(server: str, folder: Path, device: FakeDevice) -> Iterator[Station]:
+def station_of(server: str, folder: Path, device: FakeDevice) -> Iterator[Station]:
     device.origin = "measured"
     with table_client(server) as client, Journal(folder / "journal.db") as journal:
         yield Station(
@@ -67,7 +67,7 @@ def test_earlier_results_that_are_not_taken_keep_nobody_from_measuring(tmp_path:
     with serving(tmp_path / "server.db") as address:
         leave_behind(tmp_path / "journal.db", address)
         leave_behind(tmp_path / "journal.db", address, hours_ahead=1)
-        with workplace(address, tmp_path, FakeDevice(US)) as station, console.capture() as said:
+        with station_of(address, tmp_path, FakeDevice(US)) as station, console.capture() as said:
             profile(station, SPACE.name)
             assert station.client.table(DEVICE, space=SPACE.name).complete
         told = " ".join(said.get().split())
@@ -85,7 +85,7 @@ def test_where_the_clocks_differ_nothing_is_measured_twice_and_nothing_is_lost(
     device = FakeDevice(US)
     with serving(tmp_path / "server.db", clock=behind) as address:
         port = httpx.URL(address).port or 0
-        with workplace(address, tmp_path, device) as station:
+        with station_of(address, tmp_path, device) as station:
             for _ in range(2):
                 with pytest.raises(
                     NotStored, match=r"98 results wait: .*whichever clock is wrong"
@@ -94,7 +94,7 @@ def test_where_the_clocks_differ_nothing_is_measured_twice_and_nothing_is_lost(
     visits = len(device.visits)
     with (
         serving(tmp_path / "server.db", port=port) as address,
-        workplace(address, tmp_path, device) as station,
+        station_of(address, tmp_path, device) as station,
     ):
         profile(station, SPACE.name)
         assert station.client.table(DEVICE, space=SPACE.name).complete

@@ -190,9 +190,9 @@ def test_operators_compute_what_eager_pytorch_does(
 def test_in_situ_events_book_to_the_operators_of_a_network(
     agent: Agent, programs: Programs
 ) -> None:
-    booked = attribute(NETWORK, agent.time(programs.network, trace=True))
-    assert booked.keys() == {op.key for op in NETWORK.operators if not op.is_free}
-    assert {len(samples) for samples in booked.values()} == {3}
+    attributed = attribute(NETWORK, agent.time(programs.network, trace=True))
+    assert attributed.keys() == {op.key for op in NETWORK.operators if not op.is_free}
+    assert {len(samples) for samples in attributed.values()} == {3}
 
 
 def test_the_number_of_threads_may_change_from_job_to_job(

@@ -44,7 +44,7 @@ class _Step(NamedTuple):
 def owners(network: Network, names: Sequence[str]) -> list[int]:
     """The index of each event's operator in `network.operators`.
 
-    Moves are allowed where the image enters (booked to the stem), where a grouped block
+    Moves are allowed where the image enters (the stem owns them), where a grouped block
     shuffles its channels, and inside and after the head.
 
     Raises:
@@ -131,4 +131,4 @@ def _kind(network: Network, name: str) -> Kind:
 
 
 def _misfit(network: Network, what: str) -> ProgramFailed:
-    return ProgramFailed("wrong_events", f"{network.name}: {what}; nothing of it was booked")
+    return ProgramFailed("wrong_events", f"{network.name}: {what}; nothing of it was attributed")

@@ -63,11 +63,11 @@ def test_an_operator_gets_its_own_events_and_half_a_tick_for_each() -> None:
             for number, name in enumerate(names)
         ),
     )
-    booked = attribute(tested, traced)
+    attributed = attribute(tested, traced)
     own = [number for number, owner in enumerate(owners(tested, names)) if owner == 3]
     assert len(own) == 7
     first_run_us = sum(10.0 * (number + 1) for number in own) + 7 * CUT_OFF_NS / 1000
-    assert booked[tested.layers[2].key] == pytest.approx([first_run_us, 3.5])
+    assert attributed[tested.layers[2].key] == pytest.approx([first_run_us, 3.5])
 
 
 def test_an_operator_that_a_network_holds_twice_gets_the_mean() -> None:

@@ -12,7 +12,7 @@ from device_agent.measuring.wait_for_idle import IdleWait
 from tests.fakes import FakeDevice
 
 
-class CrowdedDevice(FakeDevice):
+class BusyDevice(FakeDevice):
     """Two cores, and a list of what others do with them."""
 
     def __init__(self, others: list[float | None]) -> None:
@@ -27,23 +27,23 @@ class CrowdedDevice(FakeDevice):
 def test_a_device_with_room_is_not_waited_for(
     others: float | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    IdleWait(CrowdedDevice([others]), patience_s=0.0).wait()
+    IdleWait(BusyDevice([others]), patience_s=0.0).wait()
     assert capsys.readouterr().err == ""
 
 
 def test_a_busy_device_is_waited_for_and_the_screen_says_so(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    IdleWait(CrowdedDevice([1.9, 1.2, 0.1]), patience_s=30.0, look_s=0.01).wait()
+    IdleWait(BusyDevice([1.9, 1.2, 0.1]), patience_s=30.0, look_s=0.01).wait()
     said = " ".join(capsys.readouterr().err.split())
     assert "other programs use 1.9 of 2 CPUs" in said
     assert said.endswith("going on")
 
 
 def test_a_device_that_stays_busy_is_refused_with_what_to_do() -> None:
-    crowd = IdleWait(CrowdedDevice([1.9]), patience_s=0.05, look_s=0.01)
+    idle = IdleWait(BusyDevice([1.9]), patience_s=0.05, look_s=0.01)
     with pytest.raises(DeviceFailed, match=r"use 1\.9 of 2 CPUs.*run the same command to go on"):
-        crowd.wait()
+        idle.wait()
 
 
 def test_what_the_agent_and_its_child_do_is_not_others_work() -> None:
