@@ -18,6 +18,7 @@ class ShuffleNetUnit(nn.Module):
         super().__init__()
         half, kernel_size = block.half(slot), block.kernel_size
         self.splits = slot.keeps_shape
+        self.width = half
         self.branch = nn.Sequential(
             conv_bn_act(block.branch_in(slot), half),
             conv_bn(half, half, kernel_size=kernel_size, stride=slot.stride, groups=half),
@@ -39,6 +40,8 @@ class ShuffleNetUnit(nn.Module):
         )
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        rest_BCHW, taken_BCHW = x_BCHW.chunk(2, dim=1) if self.splits else (x_BCHW, x_BCHW)
+        # By slices: XNNPACK takes them, and no split.
+        rest_BCHW = x_BCHW[:, : self.width] if self.splits else x_BCHW
+        taken_BCHW = x_BCHW[:, self.width :] if self.splits else x_BCHW
         joined_BCHW = torch.cat((self.other(rest_BCHW), self.branch(taken_BCHW)), dim=1)
         return interleaved(joined_BCHW, 2)
