@@ -29,16 +29,17 @@ from contract.spaces import SearchSpace
 from contract.spaces import space as space_named
 from contract.tables import LatencyTable
 from contract.values import Value
-from search.blocks import untrained
 from search.config import SearchConfig, TrainConfig
 from search.data import DataSet, Images, load
-from search.derive import chosen, derive, predicted_us, window
-from search.dnas import Search
+from search.dnas.search import Search
+from search.dnas.selection import derive, network_along, window
 from search.presets import SMALL
-from search.ranks import Ranks
-from search.supernet import Supernet
-from search.table import fetch
-from search.training import Training, accuracy
+from search.processes import Processes
+from search.supernet.blocks import untrained
+from search.supernet.supernet import Supernet
+from search.tables.fetch import fetch
+from search.tables.prediction import predicted_us
+from search.training.from_scratch import Training, accuracy
 
 SEARCHED = "searched"
 FASTER = 0.99  # of what the first device's network takes on another one, its own may take
@@ -229,7 +230,7 @@ def candidates(
     generator = torch.Generator().manual_seed(seed)
     even = [slot.probabilities().detach().clone() for slot in supernet.mixed_slots()]
     random = [
-        chosen(supernet, space, path, name=f"random {number}")
+        network_along(supernet, space, path, name=f"random {number}")
         for number, path in enumerate(within.draws(even, generator, count=count), start=1)
     ]
     before = done.searched(device, seed)
@@ -270,7 +271,7 @@ def trained_accuracy(found: Network, data: DataSet, config: TrainConfig, seed: i
     module = untrained(found)
     for _ in Training(module, data.train, config=config, seed=seed).epochs():
         pass
-    return accuracy(module, data.test, batch_size=config.batch_size, ranks=Ranks())
+    return accuracy(module, data.test, batch_size=config.batch_size, processes=Processes())
 
 
 def show_shares(console: Console, outcomes: list[Trained]) -> None:

@@ -29,11 +29,11 @@ from torch.optim import SGD, Adam
 from contract.cli import command_line, main
 from contract.spaces import SearchSpace
 from contract.spaces import space as space_named
-from search.blocks import build
 from search.config import Paths, SearchConfig
 from search.data import Scaling, grey_images
-from search.dnas import Search
-from search.supernet import Supernet
+from search.dnas.search import Search
+from search.supernet.blocks import build
+from search.supernet.supernet import Supernet
 
 TEXTBOOK = "textbook"
 ROOT = Path(__file__).parent.parent  # where the tests' table of test values is
@@ -73,11 +73,11 @@ class Textbook(nn.Module):
         super().__init__()
         self.stem, self.head = build(space.stem), build(space.head)
         self.slots = nn.ModuleList(
-            nn.ModuleList(build(operator) for operator in space.candidates(slot))
-            for slot in space.slots
+            nn.ModuleList(build(operator) for operator in choice.candidates)
+            for choice in space.choices
         )
         self.theta = nn.ParameterList(
-            torch.zeros(len(space.candidates(slot))) for slot in space.slots
+            torch.zeros(len(choice.candidates)) for choice in space.choices
         )
         self.us = [torch.linspace(10, 90, len(theta)) for theta in self.theta]
 

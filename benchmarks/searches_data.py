@@ -16,7 +16,7 @@ from contract.searches import (
     SearchEpoch,
     SearchPlan,
 )
-from server.tables import SearchEpochRecord, SearchRecord
+from server.database.records import SearchEpochRecord, SearchRecord
 
 EPOCHS = 90  # as many as the paper's
 PER_GROUP = 2
@@ -81,7 +81,7 @@ def a_plan(device: str, number: int, group: UUID, moment: datetime) -> SearchPla
 
 
 def an_epoch(number: int) -> SearchEpoch:
-    counts = [len(SPACE.candidates(slot)) for slot in SPACE.slots]
+    counts = [len(choice.candidates) for choice in SPACE.choices]
     return SearchEpoch(
         epoch=number,
         trains_theta=True,

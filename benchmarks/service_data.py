@@ -9,9 +9,9 @@ from contract.estimates import Estimate
 from contract.runtime import Runtime
 from contract.spaces import SPACE_NAMES, space
 from contract.tables import Row
-from server.schema import upgrade
+from server.database.records import DeviceRecord, RowRecord, RowVersion, SessionRecord
+from server.database.schema import upgrade
 from server.store.snapshots import canonical
-from server.tables import DeviceRecord, RowRecord, RowVersion, SessionRecord
 
 SPACE = space("fbnet-224")
 RUNTIME = Runtime(

@@ -7,8 +7,15 @@ from sqlalchemy import Connection, bindparam, insert, update
 
 from benchmarks.service_data import FIGURES, REVISION, RUNTIME, SPACE, of_session
 from contract.tables import Row
+from server.database.records import (
+    Base,
+    DeviceRecord,
+    RowRecord,
+    RowVersion,
+    SessionRecord,
+    TimingRecord,
+)
 from server.store.snapshots import canonical
-from server.tables import Base, DeviceRecord, RowRecord, RowVersion, SessionRecord, TimingRecord
 
 AGAIN = 40  # operators of a session
 KEPT_SESSIONS = 8  # that have raw samples

@@ -13,7 +13,12 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from contract import credentials
 from contract.audits import Audit, AuditReport
 from contract.devices import DeviceDescription
-from contract.errors import RequestRefused, ServerAnsweredNonsense, ServerUnreachable
+from contract.errors import (
+    PhonebookError,
+    RequestRefused,
+    ServerAnsweredNonsense,
+    ServerUnreachable,
+)
 from contract.imports import Import, ImportReport
 from contract.jobs import (
     AgentDescription,
@@ -31,8 +36,10 @@ from contract.runtime import Runtime
 from contract.searches import SearchEpoch, SearchReport, SearchRun, SearchSummary
 from contract.sessions import Session
 from contract.snapshots import SnapshotSummary, TableDiff
+from contract.spaces import SearchSpace, SpaceSummary, find_space, names_file
 from contract.tables import Device, LatencyTable, SessionReport
 from contract.timings import BatchReport, StoredTiming, Timing, TimingBatch
+from contract.visits import SessionVisits, VisitBatch, VisitReceipt
 
 DEFAULT_SERVER = "http://127.0.0.1:8420"
 SERVER_VARIABLE = "PHONEBOOK_SERVER"
@@ -70,6 +77,24 @@ def table_client(server: str) -> Iterator["TableClient"]:
         yield TableClient(http)
 
 
+def known_space(text: str, *, server: str) -> SearchSpace:
+    """The space that a person names: one that ships, a file of one, or one that the server knows.
+
+    Raises:
+        PhonebookError: none of them; the message lists near names, or says what the file lacks.
+    """
+    try:
+        return find_space(text)
+    except PhonebookError as error:
+        if names_file(text):
+            raise
+        try:
+            with table_client(server) as client:
+                return client.space(text)
+        except (RequestRefused, ServerUnreachable):
+            raise error from None
+
+
 class TableClient:
     """Every call a program makes to the server.
 
@@ -90,6 +115,22 @@ class TableClient:
         response = self._send("GET", "/devices")
         return self._parse(response, TypeAdapter(list[Device]))
 
+    def learn_space(self, space: SearchSpace) -> SpaceSummary:
+        """Let the server know a space. The same content again changes nothing.
+
+        Raises:
+            RequestRefused: with status 409 where it knows another space by that name.
+        """
+        return self._call("PUT", f"/spaces/{space.name}", SpaceSummary, body=space)
+
+    def space(self, name: str) -> SearchSpace:
+        """A space that the server knows."""
+        return self._call("GET", f"/spaces/{name}", SearchSpace)
+
+    def spaces(self) -> list[SpaceSummary]:
+        """Every space that the server knows: those that ship with it, and those it learned."""
+        return self._parse(self._send("GET", "/spaces"), TypeAdapter(list[SpaceSummary]))
+
     def add_session(self, session: Session) -> Session:
         """Store a session. The same session again is answered with the first."""
         return self._call("POST", "/sessions", Session, body=session)
@@ -102,6 +143,14 @@ class TableClient:
         """Store timings of a session at once, at most `MOST_IN_BATCH`, each by itself."""
         batch = TimingBatch(timings=tuple(timings))
         return self._call("POST", f"/sessions/{session}/timings/batch", BatchReport, body=batch)
+
+    def add_visits(self, session: str, batch: VisitBatch) -> VisitReceipt:
+        """Store visits of a session as they were measured. The same ones again change nothing."""
+        return self._call("POST", f"/sessions/{session}/visits", VisitReceipt, body=batch)
+
+    def visits(self, session: str) -> SessionVisits:
+        """All that a session measured, as the runner reported it."""
+        return self._call("GET", f"/sessions/{session}/visits", SessionVisits)
 
     def sessions(self, device: str) -> list[Session]:
         """The device's newest sessions, newest first."""

@@ -9,11 +9,13 @@ from contract.values import Value
 What = Literal[
     "registered the device",
     "chose the default runtime",
+    "told of the space",
     "announced the agent",
     "posted the session",
     "withdrew the session",
     "brought back the session",
     "imported the session",
+    "estimated the session again",
     "posted the audit",
     "filed the job",
     "cancelled the job",

@@ -14,7 +14,8 @@ from contract.audits import LEAST_NETWORKS, MOST_NETWORKS
 from contract.devices import DeviceName, Serial
 from contract.estimates import Estimate
 from contract.runtime import Runtime
-from contract.sessions import Effort, SpaceName
+from contract.sessions import Effort
+from contract.spaces import SpaceName
 from contract.values import Value
 
 LEASE = timedelta(seconds=60)

@@ -6,9 +6,10 @@ by exact parameter and multiply-accumulate counts.
 
 from collections.abc import Sequence
 
+from contract.blocks import Head, Skip
 from contract.errors import PhonebookError, near
-from contract.operators import Head, Operator
-from contract.spaces import BLOCK_NAMES, FBNET_BLOCKS, SearchSpace, space
+from contract.operators import Operator
+from contract.spaces import Choice, SearchSpace, SpaceReference, space
 from contract.values import Value
 
 
@@ -16,7 +17,7 @@ class Network(Value):
     """One operator per slot between a stem and a head."""
 
     name: str
-    space: str
+    space: SpaceReference
     blocks: tuple[str, ...]
     stem: Operator
     layers: tuple[Operator, ...]
@@ -28,7 +29,8 @@ class Network(Value):
         return (self.stem, *self.layers, self.head)
 
     @property
-    def head_channels(self) -> int:
+    def head_channels(self) -> int | None:
+        """The width of the head's convolution; None where it has none."""
         assert isinstance(self.head.block, Head)
         return self.head.block.channels
 
@@ -56,18 +58,12 @@ def network(
         raise PhonebookError(
             f"network {name}: {space.name} has {len(space.slots)} slots, got {len(blocks)} blocks"
         )
-    by_name = dict(zip(BLOCK_NAMES, FBNET_BLOCKS, strict=True))
     layers = []
-    for number, (block, slot) in enumerate(zip(blocks, space.slots, strict=True), start=1):
-        if block not in by_name:
-            raise PhonebookError(
-                f"network {name}, layer {number}: no block {block!r}; {near(block, BLOCK_NAMES)}"
-            )
-        if block == "skip" and not slot.keeps_shape:
-            raise PhonebookError(
-                f"network {name}, layer {number}: skip cannot change {slot.name}; choose another"
-            )
-        layers.append(Operator(block=by_name[block], slot=slot))
+    for number, (block, choice) in enumerate(zip(blocks, space.choices, strict=True), start=1):
+        operator = choice.named(block)
+        if operator is None:
+            raise PhonebookError(f"network {name}, layer {number}: {_no_candidate(block, choice)}")
+        layers.append(operator)
     heads = {head.block.channels: head for head in space.heads if isinstance(head.block, Head)}
     if head_channels is not None and head_channels not in heads:
         raise PhonebookError(
@@ -76,13 +72,33 @@ def network(
         )
     return Network(
         name=name,
-        space=space.name,
+        space=space,
         blocks=tuple(blocks),
         stem=space.stem,
         layers=tuple(layers),
         head=space.head if head_channels is None else heads[head_channels],
     )
 
+
+def _no_candidate(block: str, choice: Choice) -> str:
+    if block == Skip().name and not choice.slot.keeps_shape:
+        return f"skip cannot change {choice.slot.name}; choose another"
+    names = [candidate.block.name for candidate in choice.candidates]
+    return f"no block {block!r}; {near(block, names)}"
+
+
+# Table 2, in the order by which HW-NAS-Bench numbers the blocks, too.
+FBNET_BLOCKS = (
+    "k3_e1",
+    "k3_e1_g2",
+    "k3_e3",
+    "k3_e6",
+    "k5_e1",
+    "k5_e1_g2",
+    "k5_e3",
+    "k5_e6",
+    "skip",
+)
 
 # name: (the space it was published for, head channels, indices into FBNET_BLOCKS)
 _PUBLISHED: dict[str, tuple[str, int, str]] = {
@@ -110,7 +126,7 @@ def published(name: str, *, in_space: SearchSpace | None = None) -> Network:
     target = in_space or space(home)
     widths = [head.block.channels for head in target.heads if isinstance(head.block, Head)]
     return network(
-        [BLOCK_NAMES[int(index)] for index in indices.split()],
+        [FBNET_BLOCKS[int(index)] for index in indices.split()],
         space=target,
         name=name,
         head_channels=head_channels if head_channels in widths else None,

@@ -21,7 +21,7 @@ from contract.audits import BlockName, Snapshot
 from contract.devices import DeviceName
 from contract.estimates import Microseconds
 from contract.runtime import Runtime
-from contract.sessions import SpaceName
+from contract.spaces import SpaceName
 from contract.values import Value
 
 MOST_OPTIONS = 200

@@ -1,29 +1,18 @@
 """Sessions: one agent's sitting on one device with one runtime."""
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
+from contract.derivation import Derivation
 from contract.devices import Conditions, DeviceName, Serial
-from contract.errors import PhonebookError
 from contract.runtime import Runtime
-from contract.spaces import space as space_named
+from contract.spaces import SpaceName
 from contract.values import Value
 
 Origin = Literal["measured", "imported", "emulated"]
 Effort = Literal["quick", "standard", "thorough"]
-
-
-def _known_space(name: str) -> str:
-    try:
-        space_named(name)
-    except PhonebookError as error:
-        raise ValueError(str(error)) from error
-    return name
-
-
-SpaceName = Annotated[str, AfterValidator(_known_space)]
 
 
 class Session(Value):
@@ -31,7 +20,9 @@ class Session(Value):
 
     `ended_at` and `conditions_after` are null while it lasts. `unit` is the serial number of the
     phone, where the agent tells one; where not, the field is left out, as before it existed.
-    `source` tells where imported timings come from, which began on their date.
+    `source` tells where imported timings come from, which began on their date. `derivation` says
+    how the samples came of the session's visits; it is left out while it lasts, and of sessions
+    whose visits were not kept.
     """
 
     id: UUID
@@ -47,6 +38,7 @@ class Session(Value):
     conditions_after: Conditions | None = None
     unit: Serial | None = Field(default=None, exclude_if=lambda unit: unit is None)
     source: str | None = Field(default=None, min_length=1, max_length=500)
+    derivation: Derivation | None = Field(default=None, exclude_if=lambda it: it is None)
 
     @model_validator(mode="after")
     def _imported_or_not(self) -> Self:

@@ -11,11 +11,13 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.table import Table
 
+from contract.blocks import MBConv
 from contract.cli import command_line, main
 from contract.devices import THERMAL, Conditions
 from contract.errors import DeviceFailed, PhonebookError
-from contract.operators import MBConv, Operator, Slot
+from contract.operators import Operator
 from contract.runtime import Cpus, RuntimeRequest
+from contract.slots import Slot
 from device_agent import screen
 from device_agent.device import Device, Examined, Finding, Plan, ProgramFailed, ProgramFile
 from device_agent.devices.registry import KINDS, kind_of, open_device
@@ -34,7 +36,7 @@ _PLAN = Plan(warmup_runs=3, min_runs=50, max_runs=500, min_duration_s=0.3, deadl
 _MISHAPS = {error: words for kind in KINDS for error, words in kind.mishaps.items()}
 _STATES = {"ok": "[green]ok[/green]", "look": "[yellow]look[/yellow]", "bad": "[red]bad[/red]"}
 
-app = command_line("python -m device_agent.doctor", "See whether a device is fit to be measured.")
+app = command_line("python -m device_agent.doctor", "Check whether a device can be measured.")
 
 
 @app.default

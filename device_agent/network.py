@@ -4,13 +4,14 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from contract.cli import command_line, main
 from contract.errors import PhonebookError
-from contract.networks import Network, network, published
+from contract.networks import published
+from contract.results import PROGRAM, WEIGHTS, NetworkMeasured, ResultNetwork
 from contract.runtime import runtime_of
 from contract.spaces import space as space_named
 from device_agent import screen
@@ -19,9 +20,6 @@ from device_agent.devices.registry import open_device
 from device_agent.measuring.whole_network import export_network, must_be_measured, time_network
 from device_agent.places import cache_dir
 from device_agent.programs.cache import ProgramCache, export_to_pte
-
-WEIGHTS = "weights.safetensors"
-PROGRAM = "network.pte"
 
 app = command_line("python -m device_agent.network", "Measure a whole network on a device.")
 
@@ -48,7 +46,7 @@ def run(
         raise PhonebookError("give either --network NAME or --result PATH")
     weights = None
     if result is not None:
-        chosen = _from_result(result)
+        chosen = ResultNetwork.read(result).network(result.parent.name or "result")
         beside = result.with_name(WEIGHTS)
         weights = beside if beside.exists() else None
     else:
@@ -63,9 +61,9 @@ def run(
         figures = time_network(opened, chosen, file)
     if result is not None:
         shutil.copyfile(file.path, result.with_name(PROGRAM))
-    answer = {**figures.model_dump(), "program": str(file.path)}
     if as_json:
-        sys.stdout.write(json.dumps(answer) + "\n")
+        answer = NetworkMeasured(**figures.model_dump(), program=str(file.path))
+        sys.stdout.write(json.dumps(answer.model_dump()) + "\n")
     else:
         screen.console.print(
             f"{chosen.name} on {device}: {figures.latency_us:,.1f} us +- {figures.half_width:.1%} "
@@ -73,18 +71,6 @@ def run(
             f"{figures.p90_us:,.1f} us; the device was calm for {figures.calm} of "
             f"{figures.samples} samples in {figures.rounds} visits"
         )
-
-
-def _from_result(path: Path) -> Network:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-        blocks, space = content["architecture"], content["space"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise PhonebookError(
-            f"{path} is no search result ({type(error).__name__}: {error}); "
-            "give the result.json that `python -m search.run` wrote"
-        ) from error
-    return network(blocks, space=space_named(space), name=path.parent.name or "result")
 
 
 if __name__ == "__main__":

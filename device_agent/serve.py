@@ -23,7 +23,7 @@ from device_agent.serving.agent import Agent, Unit, units_of
 from device_agent.supervisor import Supervisor
 
 app = command_line(
-    "python -m device_agent.serve", "Wait for jobs of a server, and do them on the units here."
+    "python -m device_agent.serve", "Take jobs from a server, and do them on the units here."
 )
 
 

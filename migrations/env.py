@@ -6,9 +6,9 @@ from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import Connection
 
-from server.db import migrating, open_database
+from server.database.engine import migrating, open_database
+from server.database.records import Base, UtcDateTime
 from server.settings import Settings
-from server.tables import Base, UtcDateTime
 
 
 def run(connection: Connection) -> None:

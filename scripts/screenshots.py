@@ -1,4 +1,4 @@
-"""Pictures of the dashboard for the README, from a running server with real measurements.
+"""Pictures of the dashboard for the README and the docs, from a server with real measurements.
 
     python -m scripts.screenshots --server http://127.0.0.1:8420 --folder docs/pictures
 
@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, sync_playwright
 from contract.cli import command_line, main
 from contract.client import DEFAULT_SERVER
 from contract.errors import PhonebookError
-from server.templating import NAVIGATION
+from server.pages.templating import NAVIGATION
 
 Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")

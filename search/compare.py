@@ -4,9 +4,6 @@ A search only asks which operators are cheap beside others, so a network found f
 slow on another where the two disagree about that (Wu et al. 2019, arXiv:1812.03443, section 4.3).
 """
 
-import math
-from collections.abc import Sequence
-from statistics import fmean
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -15,41 +12,34 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from contract.audits import kendall_tau, ranks, spearman
+from contract import comparison
 from contract.cli import command_line, main
-from contract.client import default_server
+from contract.client import default_server, known_space
 from contract.errors import PhonebookError
-from contract.operators import Operator
 from contract.spaces import SearchSpace
-from contract.spaces import space as space_named
 from contract.tables import LatencyTable
 from contract.values import Value
-from search.screen import people_us, plain_console
-from search.table import fetch
+from search.console import people_us, plain_console
+from search.tables.fetch import fetch
 
 HELP = "List the operators that two tables rank most differently."
 app = command_line("python -m search.compare", HELP)
 
 
 class Ranked(Value):
-    """An operator in one of the tables; ranks count from the fastest, ties share their mean.
-
-    `slot_rank` is among the candidates of its slot's shape, which is what a search chooses from;
-    the skip, free on every device, is not counted. `rank` is among all operators of the space.
-    """
+    """An operator in one of the tables, as `contract.comparison` ranks it."""
 
     latency_us: PositiveFloat
     slot_rank: PositiveFloat
     rank: PositiveFloat
 
+    @classmethod
+    def of(cls, found: comparison.Ranked) -> "Ranked":
+        return cls(latency_us=found.latency_us, slot_rank=found.slot_rank, rank=found.rank)
+
 
 class OperatorPair(Value):
-    """An operator in both tables.
-
-    `relative_ratio` is second / first over the `speed_ratio` of the tables: above 1 where the
-    second device is slower than its overall speed tells. `slot_operators` is how many there are
-    of its slot's shape.
-    """
+    """An operator in both tables."""
 
     operator: str
     block: str
@@ -58,14 +48,20 @@ class OperatorPair(Value):
     second: Ranked
     relative_ratio: PositiveFloat
 
+    @classmethod
+    def of(cls, found: comparison.ComparedOperator) -> "OperatorPair":
+        return cls(
+            operator=found.operator.key,
+            block=found.operator.block.name,
+            slot_operators=found.slot_operators,
+            first=Ranked.of(found.first),
+            second=Ranked.of(found.second),
+            relative_ratio=found.relative_ratio,
+        )
 
-class Comparison(Value):
-    """Two tables of one space, side by side.
 
-    `speed_ratio` is the geometric mean of second / first over all operators, `blocks` that of
-    their relative ratios by block. `pairs` has every operator, first those whose rank in the
-    space differs most, and of equal ones those whose relative ratio lies farther from 1.
-    """
+class ComparedTables(Value):
+    """What --json prints. `pairs` has every operator, first those whose rank differs most."""
 
     first: str
     second: str
@@ -102,8 +98,8 @@ def run(
     """
     if top < 1:
         raise PhonebookError(f"--top is {top}, but must be at least 1")
-    chosen = space_named(space)
     address = server or default_server()
+    chosen = known_space(space, server=address)
     found = compare(
         fetch(address, target=first, space=chosen, offline=offline),
         fetch(address, target=second, space=chosen, offline=offline),
@@ -116,7 +112,7 @@ def run(
         show(console, found, top=top)
 
 
-def compare(first: LatencyTable, second: LatencyTable, *, space: SearchSpace) -> Comparison:
+def compare(first: LatencyTable, second: LatencyTable, *, space: SearchSpace) -> ComparedTables:
     """Both tables over all operators of `space`.
 
     Raises:
@@ -128,48 +124,25 @@ def compare(first: LatencyTable, second: LatencyTable, *, space: SearchSpace) ->
             f"both are the table of {_name(first)}; name two devices, or two runtimes of one as "
             "DEVICE@RUNTIME"
         )
-    operators = space.operators
-    first_us, second_us = first.latencies_us(operators), second.latencies_us(operators)
-    ratios = [b / a for a, b in zip(first_us, second_us, strict=True)]
-    speed_ratio = _geometric_mean(ratios)
-    of_first, of_second = _ranked(operators, first_us), _ranked(operators, second_us)
-    slots = [operator.slot for operator in operators]
-    pairs = [
-        OperatorPair(
-            operator=operator.key,
-            block=operator.block.name,
-            slot_operators=slots.count(operator.slot),
-            first=of_first[index],
-            second=of_second[index],
-            relative_ratio=ratios[index] / speed_ratio,
-        )
-        for index, operator in enumerate(operators)
-    ]
-    blocks = dict.fromkeys(pair.block for pair in pairs)
-    return Comparison(
+    for table in (first, second):
+        table.latencies_us(space.operators)  # raises where one lacks an operator
+    found = comparison.compare(first, second, space.operators)
+    assert found.speed_ratio is not None
+    assert found.kendall_tau is not None
+    assert found.spearman is not None
+    return ComparedTables(
         first=_name(first),
         second=_name(second),
         space=space.name,
-        kendall_tau=kendall_tau(first_us, second_us),
-        spearman=spearman(first_us, second_us),
-        speed_ratio=speed_ratio,
-        blocks={
-            block: _geometric_mean([pair.relative_ratio for pair in pairs if pair.block == block])
-            for block in blocks
-        },
-        pairs=tuple(
-            sorted(
-                pairs,
-                key=lambda pair: (
-                    -abs(pair.second.rank - pair.first.rank),
-                    -abs(math.log(pair.relative_ratio)),
-                ),
-            )
-        ),
+        kendall_tau=found.kendall_tau,
+        spearman=found.spearman,
+        speed_ratio=found.speed_ratio,
+        blocks=found.blocks,
+        pairs=tuple(map(OperatorPair.of, found.by_shift)),
     )
 
 
-def show(console: Console, found: Comparison, *, top: int) -> None:
+def show(console: Console, found: ComparedTables, *, top: int) -> None:
     """The operators that differ most, then the figures over all of them."""
     console.print(f"A: {found.first}\nB: {found.second}")
     rows = Table(
@@ -201,24 +174,6 @@ def show(console: Console, found: Comparison, *, top: int) -> None:
 
 def _name(table: LatencyTable) -> str:
     return f"{table.device}@{table.runtime.key}"
-
-
-def _geometric_mean(ratios: Sequence[float]) -> float:
-    return math.exp(fmean(map(math.log, ratios)))
-
-
-def _ranked(operators: Sequence[Operator], latencies_us: Sequence[float]) -> list[Ranked]:
-    of_slots: dict[int, float] = {}
-    for slot in dict.fromkeys(operator.slot for operator in operators):
-        alike = [index for index, operator in enumerate(operators) if operator.slot == slot]
-        slot_ranks = ranks([latencies_us[index] for index in alike])
-        of_slots.update(zip(alike, slot_ranks, strict=True))
-    return [
-        Ranked(latency_us=latency_us, slot_rank=of_slots[index], rank=rank)
-        for index, (latency_us, rank) in enumerate(
-            zip(latencies_us, ranks(latencies_us), strict=True)
-        )
-    ]
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from contract.errors import PhonebookError
+from contract.values import Value
 
 
 @contextmanager
@@ -22,3 +23,13 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise PhonebookError(
             f"cannot write {path} ({error.strerror}); make room there, or name another --out"
         ) from error
+
+
+def write_document(path: Path, value: Value) -> None:
+    """The value as a JSON document for people and programs.
+
+    Raises:
+        PhonebookError: as `whole_file` does.
+    """
+    with whole_file(path) as partial:
+        partial.write_text(value.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -7,22 +7,15 @@ from cyclopts import Parameter
 
 from contract import spaces
 from contract.cli import command_line, main
-from contract.client import default_server
+from contract.client import default_server, known_space
 from contract.errors import PhonebookError
-from contract.searches import Elsewhere
-from contract.tables import LatencyTable
-from search.bench import opened
-from search.completing import complete
 from search.config import DataConfig, MachineConfig, SearchConfig, TrainConfig
-from search.cross import Cross, Searched, show_cross
-from search.folder import RunFolder, fresh_path
-from search.job import Job, loaded, search_and_measure
-from search.measure import Where, measurer
-from search.posting import Posting, group_of
+from search.measuring.network import Where
 from search.presets import of_search, use_presets
+from search.runs.folder import RunFolder, fresh_path
 
 app = command_line(
-    "python -m search.run", "Search a network for a device, against its table of latencies."
+    "python -m search.run", "Search for a network for a device, by its table of latencies."
 )
 use_presets(app, of_search)
 
@@ -45,14 +38,15 @@ def run(
     machine: Annotated[MachineConfig, Parameter(name="*")] = MachineConfig(),
     final: TrainConfig = TrainConfig(),
 ) -> None:
-    """Search a network for a device, against its table of measured latencies.
+    """Search for a network for a device, by its table of measured latencies.
 
     Args:
         device: As the server knows it, or DEVICE@RUNTIME (`host@int8`). Give several to search
             for each and see how every network does on every device.
         preset: Options that suit each other: fbnet-imagenet (the paper's), small, glimpse.
             Options given beside it count more.
-        space: The search space.
+        space: The search space: one that ships or that the server knows, or a file of one
+            (`./mine.yaml`).
         server: The server's address; else PHONEBOOK_SERVER, else this computer.
         offline: Use the tables that were fetched last; the server is neither asked nor told how
             the search goes.
@@ -77,74 +71,26 @@ def run(
         raise PhonebookError(
             "--offline asks no server, which --profile-missing needs to; leave one of them out"
         )
-    chosen = spaces.space(space)
-    with opened(machine) as bench:
-        bench.ranks.check_batch("batch-size", search.batch_size)
-        bench.ranks.check_batch("final.batch-size", final.batch_size)
-        folders = _folders(device, out, overwrite=overwrite, resume=resume)
-        address = server or default_server()
-        # Every table first: a run of hours shall not end at the second device's missing rows.
-        tables = [
-            folder.table_used()
-            if folder.resumes
-            else complete(
-                address,
-                target=name,
-                space=chosen,
-                bench=bench,
-                profile_missing=profile_missing,
-                offline=offline,
-            )
-            for name, folder in zip(device, folders, strict=True)
-        ]
-        images = loaded(data, chosen, bench)
-        group = group_of(folder.known for folder in folders) if len(device) > 1 else None
-        told = bench.ranks.is_first and not offline
-        jobs = [
-            Job(
-                target=name,
-                space=chosen,
-                table=table,
-                images=images,
-                data=data,
-                search=search,
-                final=final,
-                folder=folder,
-                bench=bench,
-                preset=preset,
-                group=group,
-                posting=Posting(server=address, console=bench.console) if told else None,
-            )
-            for name, table, folder in zip(device, tables, folders, strict=True)
-        ]
-        how = measurer(
-            measure, server=address, console=bench.console, stop=lambda: bench.stop.asked
-        )
-        results = [search_and_measure(job, measure=how) for job in jobs]
-        if len(results) > 1 and bench.ranks.is_first:
-            cross = Cross.of(device, results, tables)
-            cross.write(folders[0].out / "cross.json")
-            show_cross(bench.console, cross)
-            for job, searched in zip(jobs, cross.networks, strict=True):
-                if job.posting is not None:
-                    job.posting.elsewhere(_elsewhere(device, tables, searched))
+    address = server or default_server()
+    chosen = known_space(space, server=address)
+    folders = _folders(device, out, overwrite=overwrite, resume=resume)
+    # Not before: whoever mistypes an option or asks for help does not wait for PyTorch.
+    from search.runs.devices import search_each
 
-
-def _elsewhere(
-    targets: list[str], tables: list[LatencyTable], searched: Searched
-) -> list[Elsewhere]:
-    """The network's latency on each target but its own."""
-    return [
-        Elsewhere(
-            target=target,
-            device=table.device,
-            runtime=table.runtime,
-            snapshot=table.snapshot,
-            predicted_us=predicted_us,
-        )
-        for target, table, predicted_us in zip(targets, tables, searched.predicted_us, strict=True)
-        if target != searched.target
-    ]
+    search_each(
+        device,
+        folders,
+        space=chosen,
+        server=address,
+        offline=offline,
+        profile_missing=profile_missing,
+        measure=measure,
+        preset=preset,
+        search=search,
+        data=data,
+        machine=machine,
+        final=final,
+    )
 
 
 def _folders(

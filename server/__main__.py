@@ -14,21 +14,21 @@ from fastapi import FastAPI
 
 from contract.cli import INTERRUPTED, command_line, main
 from contract.errors import PhonebookError
-from server import logs
 from server.app import create_app
-from server.connections import (
+from server.database.engine import open_database, shown
+from server.database.schema import prepare
+from server.database.transactions import Database
+from server.http import logs
+from server.http.connections import (
     ACCEPTED_AT_ONCE,
     BACKLOG,
     MOST_HEAD_BYTES,
     Limits,
     limited,
-    room_for_connections,
+    make_room_for_connections,
 )
-from server.database import Database
-from server.db import open_database, shown
-from server.events import Listeners
-from server.locality import is_loopback
-from server.schema import prepare
+from server.http.locality import is_loopback
+from server.pages.fleet.events import Listeners
 from server.settings import read_settings
 from server.tokens import require_one
 
@@ -64,7 +64,7 @@ def serve(
     """Serve until Ctrl-C. The address is printed once it answers."""
     settings = read_settings(host=host, port=port, database_url=database_url)
     logs.configure()
-    limits = Limits(room_for_connections())
+    limits = Limits(make_room_for_connections())
     engine = open_database(settings.database_url)
     prepare(engine)
     local = is_loopback(settings.host)

@@ -10,43 +10,26 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from server import api_schema, logs, problems
-from server.access import Access
-from server.answers import Answers
-from server.bodies import WholeBodies
-from server.clock import Clock, utc_now
-from server.database import LONGEST_WAIT_S, Database
-from server.db import open_database
-from server.events import Listeners
-from server.metrics import Metrics, RequestMetrics
-from server.middleware import HeadAsGet, RequestLog
-from server.routes import (
-    agents,
-    assets,
-    audits,
-    compare,
-    deeds,
-    devices,
-    export,
-    fleet,
-    health,
-    imports,
-    jobs,
-    networks,
-    pages,
-    search_pages,
-    searches,
-    sessions,
-    sign_in,
-    tables,
-)
+from server.api.routers import ROUTERS
+from server.database.engine import open_database
+from server.database.transactions import LONGEST_WAIT_S, Database
+from server.http import api_schema, logs, problems
+from server.http.access import Access
+from server.http.answer_cache import AnswerCache
+from server.http.bodies import WholeBodies
+from server.http.clock import Clock, utc_now
+from server.http.metrics import Metrics, RequestMetrics
+from server.http.middleware import HeadAsGet, RequestLog
+from server.http.token_uses import TokenUses
+from server.pages.fleet.events import Listeners
+from server.pages.refusals import refusal_page
+from server.pages.routers import AFTER_THE_API, BEFORE_THE_API
 from server.settings import Settings
 from server.store.history import Histories
 from server.store.versions import Versions
 from server.tokens import require_one
-from server.uses import Uses
 
-STATIC = Path(__file__).parent / "static"
+STATIC = Path(__file__).parent / "pages" / "static"
 SUMMARY = "How long does this operator take on that phone? Durations are in microseconds."
 
 
@@ -71,7 +54,7 @@ def create_app(
         favicon_url="/static/favicon.svg",
         middleware=[
             Middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.proxies)),
-            Middleware(Uses, database=database, clock=clock),
+            Middleware(TokenUses, database=database, clock=clock),
             Middleware(RequestLog),
             Middleware(RequestMetrics, metrics=metrics),
             Middleware(HeadAsGet),
@@ -82,19 +65,15 @@ def create_app(
     )
     app.state.database = database
     app.state.metrics = metrics
-    app.state.answers = Answers()
+    app.state.answers = AnswerCache()
     app.state.versions = Versions(database)
     app.state.histories = Histories()
     app.state.clock = clock
     app.state.listeners = Listeners(database, clock)
-    problems.install(app)
+    problems.install(app, refusal_page)
     api_schema.install(app)
-    for part in (
-        search_pages,  # before the API, whose addresses it shares
-        *(devices, sessions, imports, audits, tables, jobs, agents, searches, deeds),
-        *(health, sign_in, pages, compare, networks, export, fleet, assets),
-    ):
-        app.include_router(part.router)
+    for router in (*BEFORE_THE_API, *ROUTERS, *AFTER_THE_API):
+        app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app
 

@@ -15,11 +15,11 @@ from sqlalchemy import URL, delete, inspect
 
 from contract.cli import command_line, main
 from contract.errors import PhonebookError
-from server.db import BUSY_TIMEOUT_MS, open_database, shown, writing
-from server.schema import UPGRADE_COMMAND, explained, is_at_head, require_file
+from server.database.engine import BUSY_TIMEOUT_MS, open_database, shown, writing
+from server.database.records import SignInRecord, TokenRecord
+from server.database.schema import UPGRADE_COMMAND, explained, is_at_head, require_file
 from server.settings import read_settings
 from server.store import tokens
-from server.tables import SignInRecord, TokenRecord
 
 Kind = Literal["sqlite", "postgresql"]
 _NAMES: dict[Kind, str] = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}

@@ -19,7 +19,7 @@ from http import HTTPStatus
 from typing import ClassVar
 
 from contract.errors import near
-from contract.problems import ANY_PROBLEM, NO_DEVICE, Problem
+from contract.problems import ANY_PROBLEM, Problem
 
 
 class Refusal(Exception):
@@ -126,10 +126,10 @@ class Busy(Refusal):
         super().__init__(detail, headers={"Retry-After": "5"})
 
 
-def unknown(kind: str, name: str, known: Sequence[str]) -> NotFound:
+def unknown(kind: str, name: str, known: Sequence[str], *, type: str = ANY_PROBLEM) -> NotFound:
     """`no device 'hots'; did you mean host?`"""
     return NotFound(
         f"no {kind} {name!r}; {near(name, known)}",
         near=get_close_matches(name, known, n=3, cutoff=0.5),
-        type=NO_DEVICE if kind == "device" else ANY_PROBLEM,
+        type=type,
     )

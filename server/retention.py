@@ -8,18 +8,19 @@ from cyclopts import Parameter
 from sqlalchemy import Engine
 
 from contract.cli import command_line, main
-from server.db import open_database, reading, shown, writing
-from server.schema import explained, require_head
+from server.database.engine import open_database, reading, shown, writing
+from server.database.schema import explained, require_head
 from server.settings import read_settings
 from server.spans import span
 from server.store.agents import count_away, forget_away
 from server.store.retention import count_samples, drop_samples, old_samples
+from server.store.visits import count_visits, drop_visits
 
 app = command_line(
     "python -m server.retention",
-    "Drop the raw samples of old timings, which are most of a database. Tables, reports of "
-    "sessions and audits keep every figure; what is lost is the chance to compute a better "
-    "estimate from them one day. The server may go on serving meanwhile.",
+    "Drop the raw samples and visits of old timings, which are most of a database. Tables, "
+    "reports of sessions and audits keep every figure; what is lost is the chance to compute a "
+    "better estimate from them one day. The server may go on serving meanwhile.",
 )
 
 
@@ -47,9 +48,11 @@ def run(
 def _keep(engine: Engine, before: datetime, *, dry_run: bool) -> None:
     with reading(engine)() as session:
         count, away = count_samples(session, before), count_away(session, before)
+        visited = count_visits(session, before)
     timings = f"timings measured before {before:%Y-%m-%d %H:%M} UTC"
     if dry_run:
         _say(f"{count:,} {timings} have raw samples in {shown(engine.url)}; nothing was dropped")
+        _say(f"{visited:,} visits were made before; none was dropped")
         _say(f"{away:,} agents were not heard of since; none was forgotten")
     else:
         dropped = kept = 0
@@ -61,6 +64,8 @@ def _keep(engine: Engine, before: datetime, *, dry_run: bool) -> None:
         _say(f"dropped the raw samples of {dropped:,} {timings}; their figures stay")
         if kept:
             _say(f"kept those of {kept:,} more, from which no figures can be computed")
+        with writing(engine).begin() as session:
+            _say(f"dropped {drop_visits(session, before):,} visits made before")
         with writing(engine).begin() as session:
             agents, units = forget_away(session, before)
         _say(f"forgot {agents:,} agents that were not heard of since, and {units:,} units")

@@ -1,108 +1,13 @@
-"""The schema's version: `python -m server.schema upgrade` brings a database to the newest."""
+"""`python -m server.schema upgrade` brings a database to the newest schema."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib.resources import files
-from pathlib import Path
 from typing import Annotated
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from cyclopts import Parameter
-from sqlalchemy import URL, Engine
-from sqlalchemy.exc import DBAPIError
 
 from contract.cli import command_line, main
-from contract.errors import PhonebookError
-from server.db import migrating, open_database, shown
+from server.database.engine import open_database
+from server.database.schema import explained, upgrade
 from server.settings import read_settings
-
-UPGRADE_COMMAND = "python -m server.schema upgrade"
-
-
-def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Bring the database to that revision of the schema, all or nothing."""
-    with migrating(engine) as connection:
-        config = alembic_config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-
-
-def is_at_head(engine: Engine) -> bool:
-    """Whether the database has exactly the schema that this code was written for."""
-    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
-    with engine.execution_options(reads_only=True).connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision() == head
-
-
-def alembic_config() -> Config:
-    """Alembic's configuration, wherever this package is installed."""
-    config = Config()
-    config.set_main_option("script_location", str(files("migrations")).replace("%", "%%"))
-    return config
-
-
-def prepare(engine: Engine) -> None:
-    """Make the database ready to serve: a file of our own is upgraded, a server's is not.
-
-    Raises:
-        PhonebookError: it cannot be opened, or has another schema; the message tells the way out.
-    """
-    if engine.dialect.name == "sqlite":
-        with explained(engine):
-            upgrade(engine)
-    else:
-        require_head(engine)
-
-
-def require_head(engine: Engine) -> None:
-    """Refuse a database that this version cannot work with as it is.
-
-    Raises:
-        PhonebookError: it cannot be opened, or has another schema; the message tells the way out.
-    """
-    with explained(engine):
-        require_file(engine.url)
-        if not is_at_head(engine):
-            raise PhonebookError(
-                f"{shown(engine.url)} has another schema than this version of Phonebook; "
-                f"run `{UPGRADE_COMMAND}` with the same database"
-            )
-
-
-def require_file(url: URL) -> None:
-    """Refuse an SQLite file that is not there: to open it would make an empty one.
-
-    Raises:
-        PhonebookError: it is not there.
-    """
-    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
-        raise PhonebookError(
-            f"there is no database {shown(url)}; name it with --database-url or "
-            "PHONEBOOK_DATABASE_URL"
-        )
-
-
-@contextmanager
-def explained(engine: Engine) -> Iterator[None]:
-    """Say in one line why a database cannot be used.
-
-    Raises:
-        PhonebookError: instead of what SQLAlchemy and alembic raise.
-    """
-    try:
-        yield
-    except DBAPIError as error:
-        reason = str(error.orig).strip()
-        raise PhonebookError(f"cannot use {shown(engine.url)}: {reason}") from error
-    except CommandError as error:  # a revision that this version does not know
-        raise PhonebookError(
-            f"{shown(engine.url)} was made by another version of Phonebook: {error}"
-        ) from error
-
 
 app = command_line("python -m server.schema", "Look after the schema of the server's database.")
 

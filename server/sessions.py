@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session as DbSession
 from contract.cli import command_line, main
 from contract.errors import PhonebookError
 from contract.tables import SessionReport
-from server.db import open_database, writing
+from server.database.engine import open_database, writing
+from server.database.schema import explained, require_head
 from server.errors import Refusal
 from server.roles import Caller
-from server.schema import explained, require_head
 from server.settings import read_settings
 from server.store import withdrawals
 

@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 
 from contract.cli import command_line, main
 from contract.errors import PhonebookError
-from server.db import open_database, reading, writing
+from server.database.engine import open_database, reading, writing
+from server.database.schema import explained, prepare
 from server.errors import Unauthenticated
 from server.roles import Role
-from server.schema import explained, prepare
 from server.settings import read_settings
 from server.spans import span
 from server.store import tokens

@@ -51,8 +51,8 @@ from benchmarks.service_data import SPACE
 from contract.cli import command_line, main
 from contract.errors import PhonebookError
 from contract.jobs import Job, Profile
-from server.db import open_database
-from server.schema import upgrade
+from server.database.engine import open_database
+from server.database.schema import upgrade
 from tests.fakes import DESCRIPTION, RUNTIME
 from tests.postgres import any_server, database
 

@@ -16,8 +16,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from benchmarks.endurance.ledger import digest_of
 from contract.estimates import Estimate
 from contract.tables import LatencyTable
-from server.store.retention import samples_digest
-from server.tables import (
+from server.database.records import (
     AuditRecord,
     JobRecord,
     SearchEpochRecord,
@@ -25,6 +24,7 @@ from server.tables import (
     SessionRecord,
     TimingRecord,
 )
+from server.store.retention import samples_digest
 
 AT_ONCE = 500
 BY_ID: Mapping[str, InstrumentedAttribute[UUID]] = {

@@ -99,7 +99,7 @@ def file_jobs(world: World) -> None:
 
 
 def a_job(device: str) -> Job:
-    blocks = tuple(random.choice(SPACE.candidates(slot)).block.name for slot in SPACE.slots)
+    blocks = tuple(random.choice(choice.candidates).block.name for choice in SPACE.choices)
     work = random.choice(
         [
             Profile(space=SPACE.name, effort="quick", again=True),

@@ -49,7 +49,7 @@ from benchmarks.service.serving import served, served_with_constants
 from benchmarks.service_data import fill
 from benchmarks.sessions_data import AGAIN, add_sessions
 from contract.cli import command_line, main
-from server.db import open_database
+from server.database.engine import open_database
 from tests.postgres import any_server, database
 
 Part = Literal["tables", "history", "crowd", "posts", "uploads", "browsers", "health"]

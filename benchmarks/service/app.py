@@ -7,11 +7,11 @@ from typing import Annotated
 
 from fastapi import Header, Response
 
-from server import logs
 from server.__main__ import AnnouncingServer, configured, listen
 from server.app import create_app
-from server.connections import Limits, room_for_connections
-from server.db import open_database, reading
+from server.database.engine import open_database, reading
+from server.http import logs
+from server.http.connections import Limits, make_room_for_connections
 from server.settings import Settings
 from server.store import devices, lookup
 
@@ -43,7 +43,7 @@ def serve(database_url: str) -> None:
         app.state.answers.clear()
 
     with listen("127.0.0.1", 0) as listener:
-        config = configured(app, Limits(room_for_connections()))
+        config = configured(app, Limits(make_room_for_connections()))
         announcement = f"http://127.0.0.1:{listener.getsockname()[1]}"
         server = AnnouncingServer(config, announcement=announcement, listeners=app.state.listeners)
         server.run([listener])

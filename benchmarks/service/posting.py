@@ -27,7 +27,7 @@ from benchmarks.service.making import (
 from benchmarks.service.serving import Server
 from benchmarks.service_data import SPACE
 from contract.timings import BatchReport, Timing
-from server.tables import TimingRecord
+from server.database.records import TimingRecord
 
 POSTED = 40  # timings, of each side of a turn
 HEALTH_EVERY_S = 0.1

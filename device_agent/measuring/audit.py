@@ -22,7 +22,7 @@ def networks_to_audit(space: SearchSpace, count: int, seed: int) -> tuple[Networ
     generator = random.Random(f"audit of {space.name}:{seed}")
     drawn = [
         network(
-            [generator.choice(space.candidates(slot)).block.name for slot in space.slots],
+            [generator.choice(each.candidates).block.name for each in space.choices],
             space=space,
             name=f"{space.name}-audit{seed}-{number + 1}",
         )

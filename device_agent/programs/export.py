@@ -25,7 +25,7 @@ from device_agent.device import ProgramFile
 from device_agent.programs.delegation import Delegation
 from device_agent.programs.inputs import pseudo_random
 from device_agent.programs.program import Program
-from search.blocks import build, build_network
+from search.supernet.blocks import build, build_network
 
 CALIBRATION_IMAGES = 4
 

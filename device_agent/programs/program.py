@@ -72,6 +72,6 @@ def _exporter_hash(backend: BackendName) -> str:
     sources = (
         root / "device_agent" / "programs" / "export.py",
         root / "device_agent" / "backends" / backend / "lowering.py",
-        root / "search" / "blocks.py",
+        *sorted((root / "search" / "supernet" / "blocks").glob("*.py")),
     )
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from contract.errors import PhonebookError, listing
-from search.data.tables import TESTS, TRAIN, Part, Parts
+from search.data.parquet import TESTS, TRAIN, Part, Parts
 from search.data.views import FORMATS
 
 Classes = dict[str, list[str]]  # the pictures in each class's folder, relative to the data's

@@ -47,7 +47,7 @@ class Images:
     def __len__(self) -> int:
         return len(self.label_B)
 
-    def steps(self, batch_size: int) -> int:
+    def batch_count(self, batch_size: int) -> int:
         """How many batches one pass has."""
         return -(-len(self) // batch_size)
 
@@ -94,7 +94,7 @@ class Images:
                     "start fewer processes, or give more images"
                 )
         share_B = order_B[rank::world]
-        steps = min(self.steps(batch_size), len(share_B))
+        steps = min(self.batch_count(batch_size), len(share_B))
         places = share_B.tensor_split(steps)[skip:] if steps else ()
         return self._draw(places, shuffle)
 
@@ -168,3 +168,8 @@ def seed_of(text: str) -> int:
 def _position(text: str) -> float:
     """The text's place among all texts, from 0 to 1."""
     return seed_of(text) / 2**64
+
+
+def pass_seed(seed: int, name: str, epoch: int) -> int:
+    """The seed of one pass over some images, a function of what it is alone."""
+    return seed_of(f"{seed}:{name}:{epoch}")

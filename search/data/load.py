@@ -10,8 +10,8 @@ from contract.errors import PhonebookError, listing
 from search.data.folder import read_folder
 from search.data.grey import DIGITS, digits, idx_folder, is_idx_folder
 from search.data.images import DataSet, Images
+from search.data.parquet import HUB, Part, Parts, parquet_files, read_hub, read_parquet
 from search.data.pictures import Look, Pictures, Table
-from search.data.tables import HUB, Part, Parts, parquet_files, read_hub, read_parquet
 from search.data.views import SMALLEST_AREA
 
 TEST_SHARE = 0.2  # held out where the data has no test part

@@ -20,8 +20,8 @@ from contract.sessions import Session
 from contract.spaces import SPACE_NAMES
 from contract.timings import Timing
 from server.imports import csv_rows, hw_nas_bench, ofa, pickles
+from server.imports.operators import keys_of
 from server.imports.rows import Found, Source
-from server.store.spaces import operator_keys
 
 Format = Literal["ofa-yaml", "hw-nas-bench", "csv"]
 IDS = UUID("6f0d0d6e-6a6c-4c41-9d53-1f4b0e5a7c11")  # ids of imports are made from what they hold
@@ -156,11 +156,9 @@ def imports_of(
         PhonebookError: a name or the source is none that a session can have.
     """
     left = dict(read.found)
-    by_rows = sorted(
-        SPACE_NAMES, key=lambda name: -sum(key in left for key in operator_keys(name))
-    )
+    by_rows = sorted(SPACE_NAMES, key=lambda name: -sum(key in left for key in keys_of(name)))
     for space in by_rows:
-        rows = [left.pop(key) for key in operator_keys(space) if key in left]
+        rows = [left.pop(key) for key in keys_of(space) if key in left]
         if rows:
             yield _import(rows, device, source, measured, runtime, space)
 

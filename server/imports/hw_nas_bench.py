@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from contract.operators import Slot
+from contract.slots import Slot
 from server.imports.operators import Unmapped, known
 from server.imports.rows import Found, Rejected, Source, latency_us
 

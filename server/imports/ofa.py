@@ -14,7 +14,9 @@ from collections.abc import Mapping
 
 import yaml
 
-from contract.operators import Head, MBConv, Operator, Slot
+from contract.blocks import Head, MBConv
+from contract.operators import Operator
+from contract.slots import Slot
 from server.imports.operators import Unmapped, known, operator_named
 from server.imports.rows import Found, Rejected, Source, latency_us
 

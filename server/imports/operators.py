@@ -5,12 +5,19 @@ from functools import cache
 
 from pydantic import ValidationError
 
-from contract.operators import Operator, Slot
+from contract.operators import Operator
+from contract.slots import Slot
 from contract.spaces import SPACE_NAMES, space
 
 
 class Unmapped(ValueError):
     """A row that names no operator of ours; the message says why."""
+
+
+@cache
+def keys_of(name: str) -> tuple[str, ...]:
+    """The key of every operator of a space that needs a row, in the space's order."""
+    return tuple(operator.key for operator in space(name).operators)
 
 
 @cache

@@ -9,12 +9,12 @@ from sqlalchemy import delete, exists, func, select, tuple_, update
 from sqlalchemy.orm import Session as DbSession
 
 from contract.jobs import LEASE, AgentDescription, AgentReport, LostUnit, UnitDescription
+from server.database.records import AgentRecord, JobRecord, UnitRecord
+from server.database.upserts import insert_once, insert_or_set
 from server.errors import NotFound
 from server.roles import Caller
 from server.store.deeds import note
-from server.store.inserting import insert_once, insert_or_set
 from server.store.owners import must_own
-from server.tables import AgentRecord, JobRecord, UnitRecord
 
 MOST_AGENTS = 500  # in one listing
 
@@ -41,7 +41,7 @@ def announce(
     told = set(description.units)
     if set(_units(session, [agent_id])[agent_id]) != told:
         _move_units(session, agent_id, told, by, now)  # first, since it locks every agent
-    record = heard_from(session, agent_id, by, now)
+    record = note_heartbeat(session, agent_id, by, now)
     record.host, record.version = description.host, description.version
     return _reports(session, [record])[0], created
 
@@ -86,7 +86,7 @@ def forget_away(session: DbSession, heard_since: datetime) -> tuple[int, int]:
     return len(gone), len(units)
 
 
-def heard_from(session: DbSession, agent_id: UUID, by: Caller, now: datetime) -> AgentRecord:
+def note_heartbeat(session: DbSession, agent_id: UUID, by: Caller, now: datetime) -> AgentRecord:
     """Note that the agent lives. One that is nobody's belongs to the token that speaks for it.
 
     Raises:

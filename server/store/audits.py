@@ -1,18 +1,37 @@
 """Audits: stored once with their figures, whoever repeats the post."""
 
+from collections import defaultdict
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session as DbSession
 
 from contract.audits import Audit, AuditReport, AuditSummary, summary
+from contract.sessions import Origin
+from server.database.records import AuditRecord
+from server.database.upserts import insert_once
 from server.errors import Conflict, NotFound
 from server.roles import Caller
 from server.store.clocks import check_clock
 from server.store.deeds import note
 from server.store.devices import count_change, find_device
-from server.store.inserting import insert_once
-from server.tables import AuditRecord
+from server.store.spaces import known_spaces
+from server.store.table_keys import TableKey
+
+MOST_AUDITS = 50  # in the choice
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListedAudit:
+    """An audit in a choice."""
+
+    id: UUID
+    device: str
+    runtime: str
+    origin: Origin
+    summary: AuditSummary
 
 
 def add_audit(
@@ -21,7 +40,7 @@ def add_audit(
     """Store an audit and its figures; True if it was not stored before.
 
     Raises:
-        NotFound: no such device.
+        NotFound: no such device or space.
         Conflict: the id belongs to another audit.
         Unprocessable: it began or ended before 2000 or in the future.
     """
@@ -29,6 +48,7 @@ def add_audit(
     check_clock("ended_at", new.ended_at, now)
     figures = summary(new)
     find_device(session, new.device)
+    known_spaces(session).find(new.space)
     created = insert_once(
         session,
         AuditRecord,
@@ -65,3 +85,51 @@ def find_audit(session: DbSession, audit_id: UUID) -> AuditReport:
         audit=Audit.model_validate(record.body),
         summary=AuditSummary.model_validate(record.summary),
     )
+
+
+def latest_audits(session: DbSession) -> dict[TableKey, list[AuditSummary]]:
+    """The latest audit of each space of each table."""
+    rank = func.row_number().over(
+        partition_by=(
+            AuditRecord.device,
+            AuditRecord.runtime,
+            AuditRecord.origin,
+            AuditRecord.space,
+        ),
+        order_by=(AuditRecord.ended_at.desc(), AuditRecord.id),
+    )
+    ranked = select(AuditRecord.id, rank.label("rank")).subquery()
+    found: dict[TableKey, list[AuditSummary]] = defaultdict(list)
+    for device, runtime, origin, figures in session.execute(
+        select(AuditRecord.device, AuditRecord.runtime, AuditRecord.origin, AuditRecord.summary)
+        .join(ranked, ranked.c.id == AuditRecord.id)
+        .where(ranked.c.rank == 1)
+        .order_by(AuditRecord.space)
+    ):
+        found[TableKey(device, runtime, origin)].append(AuditSummary.model_validate(figures))
+    return found
+
+
+def list_audits(session: DbSession) -> list[ListedAudit]:
+    """The newest audits, newest first, without their networks."""
+    found = session.execute(
+        select(
+            AuditRecord.id,
+            AuditRecord.device,
+            AuditRecord.runtime,
+            AuditRecord.origin,
+            AuditRecord.summary,
+        )
+        .order_by(AuditRecord.ended_at.desc(), AuditRecord.id)
+        .limit(MOST_AUDITS)
+    )
+    return [
+        ListedAudit(
+            id=id,
+            device=device,
+            runtime=runtime,
+            origin=origin,
+            summary=AuditSummary.model_validate(figures),
+        )
+        for id, device, runtime, origin, figures in found
+    ]

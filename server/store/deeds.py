@@ -7,8 +7,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session as DbSession
 
 from contract.deeds import Deed, What
+from server.database.records import DeedRecord
 from server.roles import Caller
-from server.tables import DeedRecord
 
 MOST_DEEDS = 100  # in one listing
 

@@ -1,22 +1,23 @@
 """Devices, and a summary of each one's tables."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, select, true, update
 from sqlalchemy.orm import Session
 
 from contract.devices import DeviceDescription
+from contract.problems import NO_DEVICE
 from contract.runtime import Runtime
 from contract.sessions import Origin
 from contract.tables import Device, RuntimeSummary, SpaceCompleteness
+from server.database.records import DeviceRecord, RowRecord, SessionRecord
+from server.database.upserts import insert_once
 from server.errors import Conflict, NotFound, unknown
 from server.roles import Caller
 from server.store.deeds import note
-from server.store.inserting import insert_once
-from server.store.spaces import operator_keys
-from server.tables import DeviceRecord, RowRecord, SessionRecord
+from server.store.spaces import known_spaces
 
 
 def register(
@@ -98,7 +99,7 @@ def find_device(session: Session, name: str) -> DeviceRecord:
     """
     record = session.get(DeviceRecord, name)
     if record is None:
-        raise unknown("device", name, names(session))
+        raise unknown("device", name, names(session), type=NO_DEVICE)
     return record
 
 
@@ -129,6 +130,7 @@ def names(session: Session) -> Sequence[str]:
 
 def _summaries(session: Session, which: ColumnElement[bool], origin: Origin) -> list[Device]:
     """The chosen devices in three queries, however many there are. Rows of one origin only."""
+    known = known_spaces(session)
     spaces_of: dict[tuple[str, str], set[str]] = defaultdict(set)
     for name, runtime, space in session.execute(
         select(SessionRecord.device, SessionRecord.runtime, SessionRecord.space)
@@ -156,7 +158,7 @@ def _summaries(session: Session, which: ColumnElement[bool], origin: Origin) -> 
                 _summary(
                     runtime,
                     is_default=runtime == record.default_runtime,
-                    spaces=spaces,
+                    keys={space: known.keys(space) for space in sorted(spaces)},
                     rows=rows_of[name, runtime],
                 )
                 for (name, runtime), spaces in sorted(spaces_of.items())
@@ -168,7 +170,11 @@ def _summaries(session: Session, which: ColumnElement[bool], origin: Origin) -> 
 
 
 def _summary(
-    runtime: str, *, is_default: bool, spaces: set[str], rows: dict[str, datetime]
+    runtime: str,
+    *,
+    is_default: bool,
+    keys: Mapping[str, Sequence[str]],
+    rows: Mapping[str, datetime],
 ) -> RuntimeSummary:
     return RuntimeSummary(
         runtime=Runtime.parse(runtime),
@@ -180,9 +186,9 @@ def _summary(
         spaces=tuple(
             SpaceCompleteness(
                 space=space,
-                rows=sum(key in rows for key in operator_keys(space)),
-                total=len(operator_keys(space)),
+                rows=sum(key in rows for key in needed),
+                total=len(needed),
             )
-            for space in sorted(spaces)
+            for space, needed in keys.items()
         ),
     )

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session as DbSession
 
 from contract.devices import Conditions
 from contract.jobs import LEASE
+from server.database.records import AgentRecord, JobRecord, SessionRecord, UnitRecord
 from server.store.agents import MOST_AGENTS
 from server.store.jobs import MOST_JOBS, state_at
-from server.tables import AgentRecord, JobRecord, SessionRecord, UnitRecord
 
 FOLDED_AFTER = timedelta(days=1)  # agents not heard of for so long are not on the page at once
 

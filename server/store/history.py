@@ -17,9 +17,9 @@ from contract.devices import Conditions
 from contract.estimates import Grade
 from contract.runtime import Runtime
 from contract.sessions import Origin
-from server.steps import levels
+from server.database.records import DeviceRecord, RowVersion, SessionRecord
+from server.store.change_points import levels
 from server.store.snapshots import NO_ROW
-from server.tables import DeviceRecord, RowVersion, SessionRecord
 
 MOST_ROWS = 100_000  # of a table, the newest, in one history
 MOST_IN_SERIES = 100  # of an operator's rows, the newest, that are kept and searched for steps

@@ -9,26 +9,28 @@ from sqlalchemy.orm import Session as DbSession
 
 from contract.imports import Import, ImportReport
 from contract.timings import Timing
+from server.database.records import SessionRecord, TimingRecord
 from server.errors import Conflict, Unprocessable
 from server.roles import Caller
 from server.store.clocks import check_clock
 from server.store.devices import count_change
 from server.store.measurements import add_session
 from server.store.snapshots import Figures, keep_rows
-from server.store.spaces import operator_keys
-from server.tables import SessionRecord, TimingRecord
+from server.store.spaces import known_spaces
 
 
 def is_stored(session: DbSession, new: Import, now: datetime) -> bool:
     """Whether its session is there already.
 
     Raises:
+        NotFound: no such space.
         Unprocessable: an operator is not of the session's space, or a time is before 2000 or in
             the future.
     """
+    keys = frozenset(known_spaces(session).keys(new.session.space))
     for timing in new.timings:
         key = timing.operator.key
-        if key not in operator_keys(new.session.space):
+        if key not in keys:
             raise Unprocessable(f"{key} is no operator of {new.session.space}")
         check_clock("measured_at", timing.measured_at, now)
     return session.get(SessionRecord, new.session.id) is not None

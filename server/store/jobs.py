@@ -18,15 +18,15 @@ from contract.estimates import Estimate
 from contract.jobs import Job, JobReport, JobState, MeasureNetwork, Progress, Work
 from contract.networks import network
 from contract.runtime import Runtime
-from contract.spaces import space
+from server.database.records import AgentRecord, JobRecord
+from server.database.upserts import insert_once
 from server.errors import Conflict, NotFound, Unprocessable
 from server.roles import Caller
 from server.store.deeds import note
 from server.store.devices import find_device
-from server.store.inserting import insert_once
 from server.store.owners import must_own
 from server.store.paging import later_than
-from server.tables import AgentRecord, JobRecord
+from server.store.spaces import known_spaces
 
 MOST_JOBS = 100  # in one listing
 
@@ -47,13 +47,13 @@ def file_job(session: DbSession, new: Job, by: Caller, now: datetime) -> tuple[J
     """Store a job that waits; True if it was not stored before.
 
     Raises:
-        NotFound: no such device.
+        NotFound: no such device or space.
         Conflict: the id belongs to another job.
         Unprocessable: the blocks to measure are no network of the space, or no agent can measure
             under the runtime.
     """
-    _check_work(new)
     find_device(session, new.device)
+    _check_work(session, new)
     created = insert_once(
         session,
         JobRecord,
@@ -140,7 +140,7 @@ def cancel(session: DbSession, job_id: UUID, by: Caller, now: datetime) -> JobRe
         Conflict: it has ended.
         Forbidden: another token filed it.
     """
-    record = taken(session, job_id, now)
+    record = lock_job(session, job_id, now)
     must_own(by, record.made_by, f"job {job_id}")
     if record.state in ("done", "dead"):
         raise Conflict(f"job {job_id} is {record.state}: there is nothing to cancel")
@@ -158,7 +158,7 @@ def retry(session: DbSession, job_id: UUID, by: Caller, now: datetime) -> JobRep
         Conflict: it is being worked on, or done.
         Forbidden: another token filed it.
     """
-    record = taken(session, job_id, now)
+    record = lock_job(session, job_id, now)
     must_own(by, record.made_by, f"job {job_id}")
     if record.state == "leased":
         raise Conflict(f"job {job_id} is being worked on; wait for its end, or cancel it first")
@@ -171,8 +171,8 @@ def retry(session: DbSession, job_id: UUID, by: Caller, now: datetime) -> JobRep
     return report(session, record, now)
 
 
-def taken(session: DbSession, job_id: UUID, now: datetime) -> JobRecord:
-    """The job's record as it stands, which nobody else changes before the transaction ends.
+def lock_job(session: DbSession, job_id: UUID, now: datetime) -> JobRecord:
+    """The job's record as it stands; nobody else changes it before the transaction ends.
 
     Raises:
         NotFound: no such job.
@@ -233,16 +233,17 @@ def job_of(record: JobRecord) -> Job:
     )
 
 
-def _check_work(new: Job) -> None:
+def _check_work(session: DbSession, new: Job) -> None:
     work = new.work
     if new.runtime.backend == "foreign":
         raise Unprocessable(
             f"no agent measures under {new.runtime.key}: a foreign runtime is another program's; "
             "file the job under one of the device's own (`GET /devices` lists them)"
         )
+    space = known_spaces(session).find(work.space)
     if isinstance(work, MeasureNetwork):
         try:
-            network(work.blocks, space=space(work.space), name="to measure")
+            network(work.blocks, space=space, name="to measure")
         except PhonebookError as error:
             raise Unprocessable(str(error)) from error
 

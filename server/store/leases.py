@@ -19,12 +19,12 @@ from contract.jobs import (
     Renewal,
     UnitDescription,
 )
+from server.database.records import JobRecord, UnitRecord
+from server.database.upserts import insert_or_set
 from server.errors import Conflict, Unprocessable
 from server.roles import Caller
-from server.store.agents import heard_from, withheld
-from server.store.inserting import insert_or_set
-from server.store.jobs import job_of, report, settle, taken
-from server.tables import JobRecord, UnitRecord
+from server.store.agents import note_heartbeat, withheld
+from server.store.jobs import job_of, lock_job, report, settle
 
 
 def lease(session: DbSession, request: LeaseRequest, by: Caller, now: datetime) -> Lease | None:
@@ -38,7 +38,7 @@ def lease(session: DbSession, request: LeaseRequest, by: Caller, now: datetime) 
         NotFound: the agent never announced itself.
         Forbidden: it is another token's.
     """
-    heard_from(session, request.agent, by, now)
+    note_heartbeat(session, request.agent, by, now)
     unit = {
         "device": request.device,
         "serial": request.unit,
@@ -113,7 +113,7 @@ def finish(
         Unprocessable: a network was measured, and its estimate is not told.
     """
     told = outcome.model_dump(mode="json")
-    record = taken(session, job_id, now)
+    record = lock_job(session, job_id, now)
     if record.outcome == told:
         return report(session, record, now)
     record = _held(session, job_id, outcome, by, now)
@@ -163,10 +163,10 @@ def _held(
         Conflict: it has not.
         Forbidden: the agent is another token's.
     """
-    record = taken(session, job_id, now)
+    record = lock_job(session, job_id, now)
     mine = (record.agent, record.attempts) == (claim.agent, claim.attempt)
     if record.state == "leased" and mine:
-        heard_from(session, claim.agent, by, now)
+        note_heartbeat(session, claim.agent, by, now)
         return record
     if record.state == "leased":
         why = f"attempt {record.attempts} of agent {record.agent} works on it"

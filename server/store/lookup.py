@@ -7,14 +7,15 @@ from sqlalchemy.orm import Session as DbSession
 from contract.audits import AuditSummary
 from contract.runtime import Runtime
 from contract.sessions import Origin
-from contract.tables import FailedOperator, LatencyTable, Row
+from contract.snapshots import TableDiff, difference
+from contract.tables import Device, FailedOperator, LatencyTable, Row, RuntimeSummary
 from contract.timings import Failure
 from contract.values import Value
-from server.errors import Unprocessable
+from server.database.records import AuditRecord, DeviceRecord, FailureRecord, RowRecord
+from server.errors import Unprocessable, unknown
 from server.store.devices import find_device, nothing_measured
 from server.store.snapshots import canonical, find_snapshot, rows_at, snapshot_id
-from server.store.spaces import find_space, operator_keys
-from server.tables import AuditRecord, DeviceRecord, FailureRecord, RowRecord
+from server.store.spaces import known_spaces
 
 _ROW_FIELDS = tuple(Row.model_fields)
 _ROW_COLUMNS = tuple(getattr(RowRecord, field) for field in _ROW_FIELDS)
@@ -61,7 +62,7 @@ def ask(
         device=device,
         revision=record.revision,
         runtime=parse_runtime(key),
-        space=None if space is None else find_space(space).name,
+        space=None if space is None else known_spaces(session).find(space).name,
         origin=origin,
     )
 
@@ -72,7 +73,7 @@ def read(session: DbSession, asked: Asked) -> LatencyTable:
     A snapshot is its rows alone, and so never changes: it tells of no failures and no audit.
     """
     rows = _rows(session, asked) if asked.snapshot is None else _rows_then(session, asked)
-    wanted = None if asked.space is None else operator_keys(asked.space)
+    wanted = None if asked.space is None else known_spaces(session).keys(asked.space)
     order = wanted if wanted is not None else sorted(rows)
     entries = tuple(rows[operator] for operator in order if operator in rows)
     missing = tuple(operator for operator in order if operator not in rows)
@@ -95,6 +96,22 @@ def read(session: DbSession, asked: Asked) -> LatencyTable:
     )
 
 
+def difference_of(
+    session: DbSession, device: str, *, before: str, after: str | None, origin: Origin
+) -> TableDiff:
+    """The table with the snapshot `before` against that with `after`, or as it is now.
+
+    Raises:
+        NotFound: no such device or snapshot.
+    """
+    old = read(session, ask(session, device, origin=origin, snapshot=before))
+    if after is None:
+        now = ask(session, device, runtime=old.runtime.key, space=old.space, origin=origin)
+    else:
+        now = ask(session, device, origin=origin, snapshot=after)
+    return difference(old, read(session, now))
+
+
 def parse_runtime(key: str) -> Runtime:
     """The runtime with that key.
 
@@ -108,6 +125,23 @@ def parse_runtime(key: str) -> Runtime:
         raise Unprocessable(f"runtime {key!r}: {first['loc'][0]}: {first['msg']}") from error
     except ValueError as error:
         raise Unprocessable(str(error)) from error
+
+
+def find_summary(found: Device, runtime: str) -> RuntimeSummary:
+    """The table under the runtime with that key, or under the default one.
+
+    Raises:
+        NotFound: nothing was measured under that runtime.
+        Unprocessable: not a runtime's key.
+    """
+    if not runtime:
+        default = (summary for summary in found.runtimes if summary.is_default)
+        return next(default, found.runtimes[0])
+    key = parse_runtime(runtime).key
+    by_key = {summary.key: summary for summary in found.runtimes}
+    if key not in by_key:
+        raise unknown(f"table of {found.name} under runtime", key, list(by_key))
+    return by_key[key]
 
 
 def _ask_again(

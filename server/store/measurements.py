@@ -1,6 +1,6 @@
 """Sessions and timings: stored once, whoever repeats the post, current rows kept; and read."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -10,6 +10,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session as DbSession
 
 from contract.deeds import What
+from contract.derivation import Derivation
 from contract.devices import Conditions
 from contract.estimates import Estimate, estimate
 from contract.problems import NO_SESSION
@@ -17,23 +18,18 @@ from contract.runtime import Runtime
 from contract.sessions import Session
 from contract.tables import SessionReport
 from contract.timings import Failure, StoredTiming, Timing
+from server.database.records import DeviceRecord, FailureRecord, SessionRecord, TimingRecord
+from server.database.upserts import insert_many, insert_once, keep_newest
 from server.errors import Conflict, NotFound, Refusal, Unprocessable
 from server.roles import Caller
 from server.store.clocks import check_clock
 from server.store.deeds import note
 from server.store.devices import count_change, find_device
-from server.store.inserting import insert_many, insert_once, keep_newest
 from server.store.owners import must_own
 from server.store.paging import later_than
 from server.store.retention import samples_digest
 from server.store.snapshots import Figures, keep_rows
-from server.store.spaces import operator_keys
-from server.tables import (
-    DeviceRecord,
-    FailureRecord,
-    SessionRecord,
-    TimingRecord,
-)
+from server.store.spaces import known_spaces
 
 MOST_SESSIONS = 100  # in one listing
 
@@ -53,7 +49,7 @@ def add_session(
     A device's first measured session decides its default runtime.
 
     Raises:
-        NotFound: no such device.
+        NotFound: no such device or space.
         Conflict: the id belongs to another session.
         Forbidden: the session is another token's.
         Unprocessable: it began or ended before 2000 or in the future.
@@ -62,6 +58,7 @@ def add_session(
     if new.ended_at is not None:
         check_clock("ended_at", new.ended_at, now)
     find_device(session, new.device)
+    known_spaces(session).find(new.space)
     created = insert_once(
         session,
         SessionRecord,
@@ -81,6 +78,7 @@ def add_session(
                 new.conditions_after.model_dump() if new.conditions_after else None
             ),
             "unit": new.unit,
+            "derivation": new.derivation.model_dump() if new.derivation else None,
             "made_by": by.name,
         },
     )
@@ -101,7 +99,7 @@ def add_session(
     return stored, created
 
 
-def known(
+def stored_outcomes(
     session: DbSession, session_id: UUID, timings: Sequence[Timing], by: Caller, now: datetime
 ) -> dict[UUID, Outcome]:
     """What can be said of timings at once, by id: they are stored already, or refused.
@@ -112,10 +110,11 @@ def known(
     """
     sitting = _to_add_to(session, session_id, by)
     records = _by_id(session, timings)
+    keys = frozenset(known_spaces(session).keys(sitting.space))
     said: dict[UUID, Outcome] = {}
     for new in timings:
         try:
-            _check(sitting, new, now)
+            _check(sitting, keys, new, now)
             if new.id in records:
                 said[new.id] = Outcome(_repeated(records[new.id], session_id, new))
         except Refusal as refusal:
@@ -230,7 +229,7 @@ def session_report(session: DbSession, session_id: UUID) -> SessionReport:
         session=sitting,
         timings=tuple(
             _stored(records[operator])
-            for operator in operator_keys(sitting.space)
+            for operator in known_spaces(session).keys(sitting.space)
             if operator in records
         ),
         withdrawn_at=record.withdrawn_at,
@@ -270,6 +269,7 @@ def _session(record: SessionRecord) -> Session:
             Conditions.model_validate(record.conditions_after) if record.conditions_after else None
         ),
         unit=record.unit,
+        derivation=(Derivation.model_validate(record.derivation) if record.derivation else None),
     )
 
 
@@ -316,8 +316,8 @@ def _to_add_to(session: DbSession, session_id: UUID, by: Caller) -> SessionRecor
     return record
 
 
-def _check(sitting: SessionRecord, new: Timing, now: datetime) -> None:
-    if new.operator.key not in operator_keys(sitting.space):
+def _check(sitting: SessionRecord, keys: Collection[str], new: Timing, now: datetime) -> None:
+    if new.operator.key not in keys:
         raise Unprocessable(
             f"{new.operator.key} is no operator of {sitting.space}, the space of session "
             f"{sitting.id}"

@@ -1,4 +1,4 @@
-"""Whole networks as the store knows them: measured by jobs, by searches and by audits."""
+"""Whole networks as the store knows them: the rows that they sum up, and jobs' measurements."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,15 +8,11 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session as DbSession
 
-from contract.audits import AuditSummary
 from contract.estimates import Estimate
-from contract.sessions import Origin
-from server.tables import AuditRecord, JobRecord, RowRecord
+from server.database.records import JobRecord, RowRecord
+from server.store.table_keys import TableKey
 
 MOST_MEASURED = 200  # jobs that measured a network
-MOST_AUDITS = 50  # in the choice
-
-TableKey = tuple[str, str, Origin]  # device, runtime's key, origin
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,17 +26,6 @@ class MeasuredNetwork:
     blocks: tuple[str, ...]
     estimate: Estimate
     measured_at: datetime
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ListedAudit:
-    """An audit in a choice."""
-
-    id: UUID
-    device: str
-    runtime: str
-    origin: Origin
-    summary: AuditSummary
 
 
 def measured_networks(session: DbSession) -> list[MeasuredNetwork]:
@@ -66,31 +51,6 @@ def measured_networks(session: DbSession) -> list[MeasuredNetwork]:
     ]
 
 
-def audits(session: DbSession) -> list[ListedAudit]:
-    """The newest audits, newest first, without their networks."""
-    found = session.execute(
-        select(
-            AuditRecord.id,
-            AuditRecord.device,
-            AuditRecord.runtime,
-            AuditRecord.origin,
-            AuditRecord.summary,
-        )
-        .order_by(AuditRecord.ended_at.desc(), AuditRecord.id)
-        .limit(MOST_AUDITS)
-    )
-    return [
-        ListedAudit(
-            id=id,
-            device=device,
-            runtime=runtime,
-            origin=origin,
-            summary=AuditSummary.model_validate(figures),
-        )
-        for id, device, runtime, origin, figures in found
-    ]
-
-
 def latencies_us(session: DbSession, device: str = "") -> Mapping[TableKey, Mapping[str, float]]:
     """The current row of each operator, in every table, or in those of a device."""
     query = select(
@@ -104,5 +64,5 @@ def latencies_us(session: DbSession, device: str = "") -> Mapping[TableKey, Mapp
         query = query.where(RowRecord.device == device)
     tables: dict[TableKey, dict[str, float]] = {}
     for name, runtime, origin, operator, us in session.execute(query):
-        tables.setdefault((name, runtime, origin), {})[operator] = us
+        tables.setdefault(TableKey(name, runtime, origin), {})[operator] = us
     return tables

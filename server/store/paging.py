@@ -6,8 +6,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from server.database.records import JobRecord, SearchRecord, SessionRecord
 from server.errors import NotFound
-from server.tables import JobRecord, SearchRecord, SessionRecord
 
 Listed = type[JobRecord] | type[SessionRecord] | type[SearchRecord]
 

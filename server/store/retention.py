@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session as DbSession
 from sqlalchemy.orm import sessionmaker
 
 from contract.estimates import Estimate, estimate
-from server.tables import TimingRecord
+from server.database.records import TimingRecord
 
 BATCH = 50  # timings; writers wait no longer than it takes to update so many
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session as DbSession
 
 from contract.estimates import Estimate
 from contract.sessions import Effort, Origin
-from server.tables import RowRecord, SessionRecord, TimingRecord
+from server.database.records import RowRecord, SessionRecord, TimingRecord
 
 MOST_TIMINGS = 8  # of one operator, the newest
 

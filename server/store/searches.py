@@ -20,16 +20,17 @@ from contract.searches import (
     SearchState,
     SearchSummary,
 )
-from contract.spaces import space
+from contract.spaces import SearchSpace
+from server.database.records import SearchEpochRecord, SearchRecord
+from server.database.upserts import insert_once
 from server.errors import Conflict, NotFound, Unprocessable
 from server.roles import Caller
 from server.store.clocks import check_clock
 from server.store.deeds import note
 from server.store.devices import find_device
-from server.store.inserting import insert_once
 from server.store.owners import must_own
 from server.store.paging import later_than
-from server.tables import SearchEpochRecord, SearchRecord
+from server.store.spaces import known_spaces
 
 MOST_SEARCHES = 200  # in one listing
 
@@ -43,7 +44,7 @@ def tell_search(
     begins by saying that it runs.
 
     Raises:
-        NotFound: no such device.
+        NotFound: no such device or space.
         Conflict: the id belongs to another search.
         Forbidden: it is another token's.
         Unprocessable: it began before 2000 or in the future, or what it found is no network of
@@ -51,7 +52,7 @@ def tell_search(
     """
     plan = run.plan
     check_clock("plan.started_at", plan.started_at, now)
-    _check_network(run)
+    _check_network(run, known_spaces(session).find(plan.space))
     find_device(session, plan.device)
     told: dict[str, object] = {"state": run.state, "reason": run.reason, "heard_at": now}
     if run.elsewhere:
@@ -108,7 +109,7 @@ def tell_epoch(
         raise Unprocessable(f"the body is of epoch {epoch.epoch}, and the address of {number}")
     record = _find(session, search_id)
     must_own(by, record.made_by, f"search {search_id}")
-    _check_theta(epoch, record.space)
+    _check_theta(epoch, known_spaces(session).find(record.space))
     key = {"search": search_id, "epoch": number}
     content = epoch.model_dump(mode="json")
     created = insert_once(session, SearchEpochRecord, {**key, "content": content})
@@ -222,11 +223,11 @@ def _elsewhere(record: SearchRecord) -> tuple[Elsewhere, ...]:
     return tuple(map(Elsewhere.model_validate, record.elsewhere))
 
 
-def _check_network(run: SearchRun) -> None:
+def _check_network(run: SearchRun, space: SearchSpace) -> None:
     if run.result is None:
         return
     try:
-        found = network(run.result.architecture, space=space(run.plan.space), name="found")
+        found = network(run.result.architecture, space=space, name="found")
     except PhonebookError as error:
         raise Unprocessable(str(error)) from error
     told = [layer.operator for layer in run.result.layers]
@@ -234,11 +235,10 @@ def _check_network(run: SearchRun) -> None:
         raise Unprocessable("result.layers are not those of result.architecture, in its order")
 
 
-def _check_theta(epoch: SearchEpoch, name: str) -> None:
-    its = space(name)
-    wanted = [len(its.candidates(slot)) for slot in its.slots]
+def _check_theta(epoch: SearchEpoch, space: SearchSpace) -> None:
+    wanted = [len(choice.candidates) for choice in space.choices]
     if [len(shares) for shares in epoch.theta] != wanted:
         raise Unprocessable(
-            f"theta of {name} has a probability for each candidate of each of its "
+            f"theta of {space.name} has a probability for each candidate of each of its "
             f"{len(wanted)} slots: {', '.join(map(str, wanted))}"
         )

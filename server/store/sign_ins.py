@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, delete
 from sqlalchemy.orm import Session
 
+from server.database.records import SignInRecord, TokenRecord
 from server.store.tokens import Holder, check, digest, fresh_secret, holders, one_holder
-from server.tables import SignInRecord, TokenRecord
 
 LASTS = timedelta(days=30)
 

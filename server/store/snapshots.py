@@ -20,11 +20,11 @@ from contract.runtime import Runtime
 from contract.sessions import Origin
 from contract.snapshots import SnapshotSummary
 from contract.tables import Row
+from server.database.records import RowRecord, RowVersion, SessionRecord, SnapshotRecord
+from server.database.upserts import insert_many, keep_newest
 from server.errors import NotFound
 from server.store.devices import find_device
-from server.store.inserting import insert_many, keep_newest
-from server.store.spaces import operator_keys, spaces_of
-from server.tables import RowRecord, RowVersion, SessionRecord, SnapshotRecord
+from server.store.spaces import known_spaces
 
 MOST_SNAPSHOTS = 100  # in one listing
 NO_ROW = "null"  # the content of a row's version from which on there is none
@@ -234,30 +234,75 @@ def _name_tables(
     now: datetime,
 ) -> None:
     """Remember the ids of the whole table and of each space that holds a changed operator."""
-    contents = _current(session, sitting)
-    device, runtime, origin = sitting.device, sitting.runtime, sitting.origin
-    named = []
-    for space in (None, *spaces_of(changed)):
-        order = sorted(contents) if space is None else operator_keys(space)
-        entries = [contents[operator] for operator in order if operator in contents]
-        named.append(
-            {
-                "id": snapshot_id(device, runtime, origin, space, entries),
-                "device": device,
-                "runtime": runtime,
-                "origin": origin,
-                "space": space,
-                "revision": revision,
-                "rows": len(entries),
-                "session": sitting.id,
-                "made_at": now,
-            }
-        )
+    table = (sitting.device, sitting.runtime, sitting.origin)
+    contents = _current(session, *table)
+    spaces = known_spaces(session)
+    named = [
+        _named(*table, space, order, contents, revision=revision, session=sitting.id, now=now)
+        for space, order in [
+            (None, sorted(contents)),
+            *((space, spaces.keys(space)) for space in spaces.that_need(changed)),
+        ]
+    ]
     insert_many(session, SnapshotRecord, named)
 
 
-def _current(session: DbSession, sitting: SessionRecord) -> Mapping[str, str]:
-    """The content of each current row of the session's table, by operator."""
+def name_tables_of_space(session: DbSession, space: str, now: datetime) -> None:
+    """Remember the ids of the tables that have rows of a space which is new to the server."""
+    keys = known_spaces(session).keys(space)
+    columns = (RowRecord.device, RowRecord.runtime, RowRecord.origin)
+    with_rows = session.execute(select(*columns).where(RowRecord.operator.in_(keys)).distinct())
+    for device, runtime, origin in with_rows.all():
+        newest = (
+            select(RowRecord.session)
+            .where(
+                RowRecord.device == device,
+                RowRecord.runtime == runtime,
+                RowRecord.origin == origin,
+                RowRecord.operator.in_(keys),
+            )
+            .order_by(RowRecord.measured_at.desc())
+            .limit(1)
+        )
+        named = _named(
+            *(device, runtime, origin, space, keys),
+            _current(session, device, runtime, origin),
+            revision=find_device(session, device).revision,
+            session=session.scalars(newest).one(),
+            now=now,
+        )
+        insert_many(session, SnapshotRecord, [named])
+
+
+def _named(
+    device: str,
+    runtime: str,
+    origin: Origin,
+    space: str | None,
+    order: Sequence[str],
+    contents: Mapping[str, str],
+    *,
+    revision: int,
+    session: UUID,
+    now: datetime,
+) -> dict[str, object]:
+    """The record of a table whose rows have these contents, by operator."""
+    entries = [contents[operator] for operator in order if operator in contents]
+    return {
+        "id": snapshot_id(device, runtime, origin, space, entries),
+        "device": device,
+        "runtime": runtime,
+        "origin": origin,
+        "space": space,
+        "revision": revision,
+        "rows": len(entries),
+        "session": session,
+        "made_at": now,
+    }
+
+
+def _current(session: DbSession, device: str, runtime: str, origin: Origin) -> Mapping[str, str]:
+    """The content of each current row of a table, by operator."""
     content = (
         select(RowVersion.content)
         .where(_SAME_ROW, RowVersion.revision == RowRecord.version)
@@ -265,9 +310,9 @@ def _current(session: DbSession, sitting: SessionRecord) -> Mapping[str, str]:
     )
     found = session.execute(
         select(RowRecord.operator, content).where(
-            RowRecord.device == sitting.device,
-            RowRecord.runtime == sitting.runtime,
-            RowRecord.origin == sitting.origin,
+            RowRecord.device == device,
+            RowRecord.runtime == runtime,
+            RowRecord.origin == origin,
         )
     )
     return {operator: content for operator, content in found}

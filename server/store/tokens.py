@@ -20,11 +20,11 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from contract.errors import PhonebookError, near
+from server.database.records import SignInRecord, TokenRecord
+from server.database.upserts import insert_once
 from server.errors import Unauthenticated
 from server.roles import NOBODY, Role
 from server.store.deeds import note
-from server.store.inserting import insert_once
-from server.tables import SignInRecord, TokenRecord
 
 PREFIX = "pb_"  # by which a scanner of files for secrets knows one
 SECRET_BYTES = 32

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping
 from sqlalchemy import Engine, select
 from sqlalchemy.pool import PoolProxiedConnection
 
-from server.database import Database
-from server.db import check_file
-from server.tables import DeviceRecord
+from server.database.engine import check_file
+from server.database.records import DeviceRecord
+from server.database.transactions import Database
 
 Version = tuple[int, str | None]  # changes whenever a table of the device does
 

@@ -18,8 +18,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import ConsoleMessage, Page, Request, Response
 
 from server.app import create_app
-from server.db import open_database
-from server.schema import upgrade
+from server.database.engine import open_database
+from server.database.schema import upgrade
 from server.settings import Settings
 from tests.browser.seed import seed
 from tests.browser.seed_views import seed_views

@@ -20,8 +20,7 @@ def query(page: Page) -> dict[str, list[str]]:
 def test_a_click_on_the_map_leads_to_the_operator(page: Page) -> None:
     page.goto("/devices/phone")
     drawn(page)
-    slot = SPACE.slots[0]
-    operator = SPACE.candidates(slot)[0]
+    operator = SPACE.choices[0].candidates[0]
     box = page.locator(".drawing .nsewdrag").first.bounding_box()
     assert box is not None
     # The first column of nine and the first row of 22.

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from server.db import open_database, writing
+from server.database.engine import open_database, writing
 from server.store import tokens
 from tests.browser.conftest import Watch, accessible, served
 from tests.server.fleet import Fleet, an_agent

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from playwright.sync_api import Page, expect
 
-from contract.audits import kendall_tau, spearman
+from contract.ranking import kendall_tau, spearman
 from tests.browser.conftest import Watch, accessible, drawn
 from tests.browser.seed_views import GROUP, RUNS
 from tests.server.fleet import Fleet, a_job
@@ -108,7 +108,7 @@ def test_a_comparison_has_the_numbers_of_both_tables(page: Page, address: str) -
     assert {row["operator"]: (row["a_us"], row["b_us"]) for row in told} == {
         key: (rows[0][key], rows[1][key]) for key in both
     }
-    expect(page.locator("main")).to_contain_text("b = k · a, with k the median of b / a")
+    expect(page.locator("main")).to_contain_text("b = k · a, with k the geometric mean of b / a")
 
 
 def test_choosing_another_table_changes_the_address_and_a_point_leads_to_its_operator(

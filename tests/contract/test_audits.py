@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from contract.audits import Audit, errors, kendall_tau, summary
+from contract.audits import Audit, errors, summary
+from contract.ranking import kendall_tau
 from tests.server.making import an_audit
 
 

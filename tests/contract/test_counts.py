@@ -2,8 +2,10 @@
 
 import pytest
 
+from contract.blocks import MBConv
 from contract.networks import NETWORK_NAMES, network, published
-from contract.operators import MBConv, Operator, Slot
+from contract.operators import Operator
+from contract.slots import Slot
 from contract.spaces import space
 
 # FBNet release (facebookresearch/mobile-vision), convolution and FC weights only.

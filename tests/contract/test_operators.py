@@ -3,7 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from contract.operators import Head, MBConv, Operator, Skip, Slot, Stem
+from contract.blocks import Head, MBConv, Skip, Stem
+from contract.operators import Operator
+from contract.slots import Slot
 from contract.spaces import SPACE_NAMES, space
 
 SLOT = Slot(in_channels=16, out_channels=24, input_size=112, stride=2)

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from contract.blocks import MBConv
 from contract.devices import Conditions, DeviceDescription
-from contract.operators import MBConv, Operator
+from contract.operators import Operator
 from contract.runtime import Runtime
 from contract.spaces import space
 
@@ -49,7 +50,7 @@ def test_what_evolves_has_an_identity_of_its_own() -> None:
     assert wider.key == operator.key.replace("k3", "k5")
 
     whole = space("fbnet-32")
-    assert len(whole.operators) > len(whole.evolve(slots=whole.slots[:3]).operators)
+    assert len(whole.operators) > len(whole.evolve(stages=whole.stages[:3]).operators)
 
 
 def test_what_evolves_is_checked() -> None:

@@ -12,9 +12,11 @@ from uuid import uuid4
 
 import pytest
 
+from contract.blocks import Head, MBConv, Stem
 from contract.networks import network
-from contract.operators import Head, MBConv, Operator, Slot, Stem
+from contract.operators import Operator
 from contract.runtime import Dtype, MemoryFormat, Runner, RuntimeRequest
+from contract.slots import Slot
 from contract.spaces import space
 from device_agent.device import DeviceKind, ProgramFile
 from device_agent.devices.android.kind import ANDROID

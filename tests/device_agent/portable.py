@@ -3,7 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from contract.operators import Head, MBConv, Operator
+from contract.blocks import Head, MBConv
+from contract.operators import Operator
 from device_agent.backends import registry
 from device_agent.backends.xnnpack.backend import XNNPACK
 from device_agent.device import ProgramFile

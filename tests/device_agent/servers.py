@@ -13,13 +13,13 @@ import uvicorn
 from sqlalchemy import select
 
 from server.app import create_app
-from server.clock import Clock, utc_now
-from server.db import open_database, reading, writing
+from server.database.engine import open_database, reading, writing
+from server.database.records import TimingRecord
+from server.database.schema import prepare
+from server.http.clock import Clock, utc_now
 from server.roles import Role
-from server.schema import prepare
 from server.settings import Settings
 from server.store import tokens
-from server.tables import TimingRecord
 
 Answer = tuple[int, str, bytes]  # status, content type, body
 HTML = "text/html"

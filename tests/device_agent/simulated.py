@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Self
 
+from contract.blocks import Head, MBConv, Skip, Stem
 from contract.devices import Conditions, DeviceDescription
 from contract.errors import DeviceFailed
 from contract.networks import Network
-from contract.operators import Head, MBConv, Operator, Skip, Stem
+from contract.operators import Operator
 from contract.runtime import Dtype, Runtime
 from contract.sessions import Origin
 from device_agent.device import Event, Plan, ProgramFailed, ProgramFile, ProgramTiming

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from contract.operators import Operator, Skip, Slot
+from contract.blocks import Skip
+from contract.operators import Operator
 from contract.runtime import MemoryFormat, RuntimeRequest
+from contract.slots import Slot
 from device_agent.backends.xnnpack.backend import XNNPACK
 from device_agent.device import ProgramFailed, ProgramFile, ProgramTiming
 from device_agent.devices.host.computer import Host

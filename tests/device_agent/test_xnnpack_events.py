@@ -117,9 +117,9 @@ def test_events_that_do_not_fit_are_an_error(
 def test_every_candidate_of_every_slot_is_twice_in_each_design(name: str, designs: int) -> None:
     tested = space(name)
     networks = design_networks(tested, designs)
-    for layer, slot in enumerate(tested.slots):
+    for layer, choice in enumerate(tested.choices):
         counts = Counter(network.layers[layer] for network in networks)
-        assert set(counts) == set(tested.candidates(slot))
+        assert set(counts) == set(choice.candidates)
         assert min(counts.values()) >= 2 * designs
     assert {network.head for network in networks} == set(tested.heads)
     assert len({network.blocks for network in networks}) == len(networks)

@@ -21,9 +21,9 @@ from contract.jobs import (
     Renewal,
     UnitDescription,
 )
-from server.db import open_database
-from server.schema import upgrade
-from server.tables import JobRecord
+from server.database.engine import open_database
+from server.database.records import JobRecord
+from server.database.schema import upgrade
 from tests.e2e.beside import CERTIFICATES, LIMIT_S, beside
 from tests.e2e.processes import OwnServer
 from tests.fakes import DESCRIPTION, RUNTIME

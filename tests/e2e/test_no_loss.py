@@ -26,9 +26,9 @@ from contract.operators import Operator
 from contract.sessions import Session
 from contract.tables import LatencyTable, Row, SessionReport
 from contract.timings import Failure
-from server.db import open_database
-from server.schema import upgrade
-from server.tables import RowVersion, TimingRecord
+from server.database.engine import open_database
+from server.database.records import RowVersion, TimingRecord
+from server.database.schema import upgrade
 from tests.e2e.processes import OwnServer, RestlessAgent
 from tests.e2e.restless import KEYS, NAME, SPACE
 from tests.postgres import PostgresServer

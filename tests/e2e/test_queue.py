@@ -17,11 +17,11 @@ from contract.places import HOME_VARIABLE
 from contract.spaces import space
 from contract.stopping import Stop
 from search import predict
-from search.bench import Bench
-from search.completing import complete
 from search.config import MachineConfig
-from search.measure import MeasurementFailed, Subject, measurer
-from search.ranks import Ranks
+from search.measuring.network import MeasurementFailed, Subject, measurer
+from search.processes import Processes
+from search.runs.complete_table import complete_table
+from search.runs.context import RunContext
 from tests.e2e.conftest import World
 from tests.e2e.serving import Serving
 from tests.fakes import DESCRIPTION, RUNTIME, FakeDevice
@@ -69,19 +69,19 @@ Complete = Callable[..., object]
 
 @pytest.fixture
 def completed(world: World, name: str, said: io.StringIO) -> Complete:
-    bench = Bench(
+    context = RunContext(
         machine=MachineConfig(threads=1),
-        ranks=Ranks(),
+        processes=Processes(),
         console=Console(file=said, width=400, markup=False),
         stop=Stop(),
     )
 
     def run(runtime: str = "", *, profile_missing: bool) -> object:
-        return complete(
+        return complete_table(
             world.server,
             target=f"{name}{runtime}",
             space=SPACE,
-            bench=bench,
+            context=context,
             profile_missing=profile_missing,
         )
 

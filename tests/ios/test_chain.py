@@ -20,10 +20,12 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from contract.blocks import MBConv
 from contract.client import table_client
 from contract.jobs import Job, MeasureNetwork
-from contract.operators import MBConv, Operator, Slot
+from contract.operators import Operator
 from contract.runtime import Protocol
+from contract.slots import Slot
 from contract.spaces import space
 from device_agent.device import Plan, ProgramFailed, ProgramFile
 from device_agent.devices.ios.app import App, HashDiffers, TooLarge

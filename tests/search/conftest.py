@@ -14,15 +14,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from contract.blocks import Head, Stem
 from contract.devices import DeviceDescription
-from contract.operators import Head, Operator, Slot, Stem
+from contract.operators import Operator
+from contract.results import SearchResult
 from contract.runtime import Runtime
-from contract.spaces import SearchSpace
+from contract.spaces import SearchSpace, SpaceStem, Stage, space
 from contract.tables import Device, LatencyTable, Row, RuntimeSummary
 from search.data import Images, Scaling, grey_images
-from search.derive import derive
-from search.result import SearchResult
-from search.supernet import Supernet
+from search.dnas.selection import derive
+from search.supernet.supernet import Supernet
 
 RUNTIME = Runtime.parse("xnnpack-float32-t1-contiguous-et1.5.1-python-any-isolated")
 
@@ -51,20 +52,12 @@ def tiny_space() -> SearchSpace:
     """Two slots, one of which may skip, on 8x8 images of three classes."""
     return SearchSpace(
         name="tiny",
+        resolution=8,
         classes=3,
-        stem=Operator(
-            block=Stem(), slot=Slot(in_channels=3, out_channels=4, input_size=8, stride=1)
-        ),
-        slots=(
-            Slot(in_channels=4, out_channels=4, input_size=8, stride=1),
-            Slot(in_channels=4, out_channels=8, input_size=8, stride=2),
-        ),
-        heads=(
-            Operator(
-                block=Head(channels=16),
-                slot=Slot(in_channels=8, out_channels=3, input_size=4, stride=4),
-            ),
-        ),
+        stem_block=SpaceStem(block=Stem(), channels=4, stride=1),
+        candidates=space("fbnet-32").candidates,
+        stages=(Stage(channels=4, depth=1), Stage(channels=8, depth=1, stride=2)),
+        head_blocks=(Head(channels=16),),
     )
 
 

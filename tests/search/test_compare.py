@@ -3,8 +3,9 @@ import math
 
 import pytest
 
+from contract.blocks import MBConv
 from contract.errors import IncompleteTable, PhonebookError
-from contract.operators import MBConv, Operator
+from contract.operators import Operator
 from contract.runtime import Runtime
 from contract.spaces import SearchSpace, space
 from contract.tables import LatencyTable

@@ -9,7 +9,7 @@ from contract.errors import PhonebookError
 from search import run, train
 from search.config import DataConfig, MachineConfig, SearchConfig, TrainConfig
 from search.presets import PRESETS
-from search.training import learning_rate
+from search.training.from_scratch import learning_rate
 
 
 def test_the_defaults_are_the_paper_s() -> None:

@@ -8,17 +8,19 @@ from torch import nn
 
 from contract.errors import PhonebookError
 from search import export
-from search.blocks import build_network
+from search.files import write_document
 from search.networks import load, write_weights
+from search.runs.onnx import write_onnx
+from search.supernet.blocks import build_network
 from tests.search.conftest import trained
-from tests.search.test_result import result
+from tests.search.runs.test_result import result
 
 
 @pytest.fixture
 def run_folder(tmp_path: Path) -> Path:
     """What a search leaves, as far as an export reads it."""
     found = result()
-    found.write(tmp_path / "result.json")
+    write_document(tmp_path / "result.json", found)
     network = found.network()
     write_weights(tmp_path / "weights.safetensors", trained(build_network(network)), network)
     return tmp_path
@@ -60,4 +62,4 @@ def test_a_result_without_its_weights_is_explained(run_folder: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
     with pytest.raises(PhonebookError, match=r"cannot write .*none/x\.onnx: No such file"):
-        export.write_onnx(tmp_path / "none" / "x.onnx", nn.Flatten().eval(), resolution=2)
+        write_onnx(tmp_path / "none" / "x.onnx", nn.Flatten().eval(), resolution=2)

@@ -10,8 +10,8 @@ from torch import nn
 from contract.errors import PhonebookError
 from contract.networks import network, published
 from contract.spaces import space
-from search.blocks import build_network
 from search.networks import build, load, write_weights
+from search.supernet.blocks import build_network
 from tests.search.conftest import trained
 
 SMALL = space("fbnet-32-0.35")

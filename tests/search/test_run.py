@@ -10,9 +10,9 @@ import torch
 
 from contract.cli import INTERRUPTED
 from contract.errors import IncompleteTable, PhonebookError
+from contract.results import SearchResult
 from contract.spaces import space
 from search import run
-from search.result import SearchResult
 from tests.search.conftest import Serve, TableServer, table_of
 
 SMALL = space("fbnet-32-0.35")
@@ -123,7 +123,7 @@ def test_several_devices_get_a_network_each_and_a_cross_table(
 def test_several_devices_are_refused_together_where_one_lacks_a_row(
     tmp_path: Path, idx_folder: Path, serve: Serve
 ) -> None:
-    key = SMALL.candidates(SMALL.slots[3])[2].key
+    key = SMALL.choices[3].candidates[2].key
     server = serve(table_of(SMALL, device="a"), table_of(SMALL, device="b", without=(key,)))
     arguments = ["--device", "a", "--device", "b", "--space", SMALL.name, "--server", server]
     with pytest.raises(IncompleteTable, match=r"device_agent\.run --device b"):

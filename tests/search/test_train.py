@@ -7,13 +7,14 @@ import torch
 
 from contract.errors import PhonebookError
 from contract.networks import published
+from contract.results import SearchResult
 from contract.spaces import space
 from search import data, train
+from search.files import write_document
 from search.networks import load
-from search.ranks import Ranks
-from search.result import SearchResult
-from search.supernet import Supernet
-from search.training import accuracy
+from search.processes import Processes
+from search.supernet.supernet import Supernet
+from search.training.from_scratch import accuracy
 from tests.search.conftest import found_by, table_of
 
 SMALL = space("fbnet-32-0.35")
@@ -37,7 +38,7 @@ def test_a_published_network_is_trained_and_kept(
     assert (result["macs"], result["params"]) == (network.macs(), network.params())
     images = data.load(str(idx_folder), resolution=32, most_classes=10).test
     module = load(out / "weights.safetensors")
-    assert result["accuracy"] == accuracy(module, images, batch_size=3, ranks=Ranks())
+    assert result["accuracy"] == accuracy(module, images, batch_size=3, processes=Processes())
     line = json.loads((out / "metrics.jsonl").read_text())
     assert (line["phase"], line["epoch"]) == ("final", 1)
     assert "training fbnet-a of fbnet-32-0.35" in capsys.readouterr().out
@@ -61,7 +62,7 @@ def searched(tmp_path: Path) -> Path:
     """The result.json of a search, with two samples."""
     torch.manual_seed(0)
     result = found_by(Supernet(SMALL, table_of(SMALL)), SMALL, table_of(SMALL), samples=2)
-    result.write(tmp_path / "result.json")
+    write_document(tmp_path / "result.json", result)
     return tmp_path / "result.json"
 
 

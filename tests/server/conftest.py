@@ -21,11 +21,11 @@ from contract.devices import DeviceDescription
 from contract.searches import SearchEpoch, SearchRun
 from contract.sessions import Session
 from contract.timings import Timing
-from server import logs
 from server.app import create_app
-from server.clock import utc_now
-from server.db import migrating, open_database
-from server.schema import alembic_config, upgrade
+from server.database.engine import migrating, open_database
+from server.database.schema import alembic_config, upgrade
+from server.http import logs
+from server.http.clock import utc_now
 from server.settings import Settings
 from tests.postgres import database
 from tests.server.fleet import Clock, Fleet

@@ -1,5 +1,6 @@
 """Plausible devices, sessions and timings, with the dull fields filled in."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -20,6 +21,7 @@ from contract.searches import (
 from contract.sessions import Origin, Session
 from contract.spaces import space
 from contract.timings import Failure, Timing
+from contract.values import Value
 
 SPACE = space("fbnet-32")
 STEM = SPACE.stem
@@ -170,7 +172,7 @@ def a_plan(
 def an_epoch(number: int = 1, *, favourite: int = 0) -> SearchEpoch:
     """The later the epoch, the surer theta is of that candidate; the first one only warms up."""
     sure = (number - 1) / 3
-    shares = [len(SPACE.candidates(slot)) for slot in SPACE.slots]
+    shares = [len(choice.candidates) for choice in SPACE.choices]
     return SearchEpoch(
         epoch=number,
         trains_theta=number > 1,
@@ -227,3 +229,8 @@ def a_search(plan: SearchPlan | None = None, *, found: FoundNetwork | None = Non
     return SearchRun(
         plan=plan or a_plan(), state="running" if found is None else "finished", result=found
     )
+
+
+def unchecked(value: Value, **changes: object) -> str:
+    """The value's JSON with fields that it would refuse itself."""
+    return json.dumps(value.model_dump(mode="json") | changes)

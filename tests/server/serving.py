@@ -15,7 +15,7 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
-from server.connections import Limits, limited
+from server.http.connections import Limits, limited
 
 LIMIT_S = 60
 

@@ -18,10 +18,10 @@ from structlog.testing import capture_logs
 
 from contract.errors import PhonebookError
 from contract.problems import Problem
-from server.access import OPEN_FOLDERS, OPEN_WRITES, Needs, is_open
 from server.app import create_app
-from server.db import reading, writing
-from server.locality import SAFE_METHODS
+from server.database.engine import reading, writing
+from server.http.access import OPEN_FOLDERS, OPEN_WRITES, Needs, is_open
+from server.http.locality import SAFE_METHODS
 from server.roles import Role
 from server.settings import Settings
 from server.store import tokens

@@ -12,8 +12,8 @@ from sqlalchemy import Engine, MetaData, create_engine, func, select
 
 from contract.errors import PhonebookError
 from server import backup
-from server.db import open_database, reading, writing
-from server.schema import is_at_head
+from server.database.engine import open_database, reading, writing
+from server.database.schema import is_at_head
 from server.store import sign_ins, tokens
 from tests.postgres import database
 from tests.server.conftest import Agent, downgrade, local_client

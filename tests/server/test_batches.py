@@ -9,7 +9,7 @@ from sqlalchemy import Engine, func, select
 
 from contract.problems import NO_SESSION, WRONG_CLOCK
 from contract.timings import MOST_IN_BATCH, Timing, TimingBatch
-from server.tables import DeviceRecord, TimingRecord
+from server.database.records import DeviceRecord, TimingRecord
 from tests.server.conftest import Agent
 from tests.server.making import SPACE, a_failure, a_session, a_steady_timing, a_timing
 

@@ -14,9 +14,9 @@ from sqlalchemy import Engine
 
 from contract.problems import Problem
 from server.app import create_app
-from server.bodies import WholeBodies
-from server.connections import Limits
-from server.routes.assets import PLOTLY_PATH
+from server.http.bodies import WholeBodies
+from server.http.connections import Limits
+from server.pages.assets import PLOTLY_PATH
 from server.settings import Settings
 from tests.server.making import PHONE
 from tests.server.serving import Served, connected, program, rest, serving, wait_until

@@ -12,11 +12,11 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, select
 
 from contract.problems import Problem
-from server.db import POOL_SIZE, FileReplaced, open_database, writing
-from server.schema import upgrade
+from server.database.engine import POOL_SIZE, FileReplaced, open_database, writing
+from server.database.records import TimingRecord, TokenRecord
+from server.database.schema import upgrade
 from server.settings import Settings
 from server.store import tokens
-from server.tables import TimingRecord, TokenRecord
 from tests.server.conftest import Agent, local_client
 from tests.server.making import SPACE, a_timing
 

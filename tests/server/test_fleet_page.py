@@ -16,10 +16,10 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
 from contract.jobs import LEASE
-from server.database import Database
-from server.db import reading
+from server.database.engine import reading
+from server.database.transactions import Database
 from server.errors import NotReady
-from server.events import MOST_LISTENERS, Listeners
+from server.pages.fleet.events import MOST_LISTENERS, Listeners
 from server.store.fleet import digest, units
 from server.store.jobs import MOST_JOBS
 from tests.server.fleet import MEASURE, Clock, Fleet, a_job, an_agent

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Engine, inspect, text
 
-from server.schema import upgrade
+from server.database.schema import upgrade
 from tests.server.conftest import Agent, downgrade, local_client
 from tests.server.fleet import Fleet
 from tests.server.making import a_session, a_timing

@@ -4,7 +4,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from contract.problems import Problem
-from server.routes.assets import PLOTLY_PATH
+from server.pages.assets import PLOTLY_PATH
 from tests.server.conftest import Agent
 from tests.server.making import a_timing
 from tests.server.serving import connected, rest

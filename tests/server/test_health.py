@@ -1,8 +1,8 @@
 """Whoever watches the server learns whether it can answer, and it recovers by itself."""
 
 from contract.problems import Problem
-from server.db import open_database
-from server.schema import upgrade
+from server.database.engine import open_database
+from server.database.schema import upgrade
 from tests.postgres import PostgresServer
 from tests.server.conftest import Agent, local_client
 from tests.server.making import SPACE, a_timing

@@ -167,7 +167,7 @@ def test_keys_of_proxylessnas_and_once_for_all_name_our_operators(key: str, oper
 
 BLOCK = "expanded_conv-input:56x56x24-output:56x56x24-"
 FOREIGN_ROWS = {
-    f"{BLOCK}expand:6-kernel:7-stride:1-idskip:1": "kernel_size",
+    f"{BLOCK}expand:6-kernel:9-stride:1-idskip:1": "kernel_size",
     f"{BLOCK}expand:1-kernel:3-stride:1-idskip:1": "no first 1x1 convolution",
     f"{BLOCK}expand:6-kernel:3-stride:1-idskip:0": "add their input exactly where",
     f"{BLOCK}expand:144-kernel:3-stride:1-idskip:1-se:1-hs:0": "squeeze and excitation",

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from sqlalchemy import Engine, delete
 
 from contract.jobs import LEASE, JobState
-from server.tables import AgentRecord, JobRecord, UnitRecord
+from server.database.records import AgentRecord, JobRecord, UnitRecord
 from tests.server.fleet import Clock, Fleet, a_job
 
 AGENTS = ("north", "south")

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from contract.estimates import estimate
 from contract.jobs import LEASE, RENEW_EVERY, Outcome, Progress
-from server.tables import JobRecord
+from server.database.records import JobRecord
 from tests.server.fleet import MEASURE, Clock, Fleet, a_job
 from tests.server.making import NOON
 

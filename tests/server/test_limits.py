@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
 from contract.timings import MOST_ROUNDS, MOST_SAMPLES
-from server.rates import BURST_S, MOST_BUCKETS, Rates
+from server.http.rates import BURST_S, MOST_BUCKETS, Rates
 from server.settings import Settings
 from tests.server.conftest import JSON, MAX_BODY_BYTES, Agent, local_client
 from tests.server.making import a_timing, an_audit

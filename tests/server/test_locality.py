@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 from structlog.testing import capture_logs
 
-from server.db import writing
+from server.database.engine import writing
 from server.settings import Settings
 from server.store import tokens
 from tests.server.conftest import local_client

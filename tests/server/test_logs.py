@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from contract.client import table_client
-from server.logs import BY_STRANGERS, FEW, FEW_S, Few
+from server.http.logs import BY_STRANGERS, FEW, FEW_S, Few
 from tests.server.making import PHONE, a_session
 from tests.server.serving import connected, program, rest
 
@@ -97,14 +97,14 @@ def test_after_a_minute_the_log_tells_how_many_lines_were_left_out(name: str) ->
     try:
         for number in range(FEW + 7):
             strange.error("strange %d", number)
-            logging.getLogger("server.problems").error("ours")
+            logging.getLogger("server.http.problems").error("ours")
         assert [text for text in handler.texts if text != "ours"] == [
             f"strange {number}" for number in range(FEW)
         ]
         assert handler.texts.count("ours") == FEW + 7
         now_s = FEW_S
         handler.texts.clear()
-        logging.getLogger("server.problems").error("ours")
+        logging.getLogger("server.http.problems").error("ours")
         strange.error("strange again")
     finally:
         root.removeHandler(handler)

@@ -18,7 +18,7 @@ from contract.imports import Import
 from contract.sessions import Session
 from contract.tables import LatencyTable
 from contract.timings import BatchReport, Timing, TimingBatch
-from server.tables import TimingRecord
+from server.database.records import TimingRecord
 from tests.e2e.beside import CERTIFICATES, LIMIT_S, beside
 from tests.e2e.processes import OwnServer
 from tests.server.conftest import JSON

@@ -8,10 +8,11 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Connection, Engine, event, func, select
 
+from contract.blocks import Skip
 from contract.estimates import estimate
-from contract.operators import Operator, Skip
+from contract.operators import Operator
 from contract.spaces import space
-from server.tables import TimingRecord
+from server.database.records import TimingRecord
 from tests.server.conftest import Agent
 from tests.server.making import (
     NOON,
@@ -21,6 +22,7 @@ from tests.server.making import (
     a_session,
     a_steady_timing,
     a_timing,
+    unchecked,
 )
 
 
@@ -227,8 +229,8 @@ def test_no_drift_factor_trips_the_server(agent: Agent, factor: str, status: int
 
 
 def test_drift_of_another_shape_is_refused(agent: Agent) -> None:
-    timing = a_steady_timing().evolve(drift=((1.0,),))
-    answer = agent.post_timing(agent.begin(), timing)
+    body = unchecked(a_steady_timing(), drift=((1.0,),))
+    answer = agent.post(f"/sessions/{agent.begin()}/timings", body)
     assert answer.status_code == 422
     assert "a drift factor for each sample, or none" in answer.json()["detail"]
 

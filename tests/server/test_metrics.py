@@ -4,7 +4,7 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine
 
-from server.db import open_database
+from server.database.engine import open_database
 from tests.server.conftest import Agent, local_client
 from tests.server.making import SPACE, a_failure, a_session, a_timing
 from tests.server.test_access import shared

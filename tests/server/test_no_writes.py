@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import create_engine, select, text
 
 from contract.problems import Problem
-from server.db import open_database
-from server.schema import upgrade
+from server.database.engine import open_database
+from server.database.records import TimingRecord
+from server.database.schema import upgrade
 from server.settings import Settings
-from server.tables import TimingRecord
 from tests.postgres import PostgresServer, database
 from tests.server.conftest import Agent, local_client
 from tests.server.making import SPACE, a_timing

@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 from contract.deeds import Reason
 from contract.timings import TimingBatch
 from server.app import create_app
-from server.db import open_database
+from server.database.engine import open_database
 from server.settings import Settings
 from tests.server.conftest import Agent, local_client
 from tests.server.making import (

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from contract.operators import Operator
 from contract.runtime import Runtime
 from contract.timings import Timing
-from server.db import reading, writing
+from server.database.engine import reading, writing
 from server.store.retention import drop_samples, old_samples
 from tests.server.conftest import Agent
 from tests.server.making import (
@@ -222,11 +222,11 @@ def test_downloads_of_a_chart_have_the_same_rows(agent: Agent, client: TestClien
 
 
 def a_candidate(us: float) -> Timing:
-    return a_steady_timing(SPACE.candidates(SPACE.slots[0])[0], us=us)
+    return a_steady_timing(SPACE.choices[0].candidates[0], us=us)
 
 
 def test_the_map_has_modes(agent: Agent, client: TestClient) -> None:
-    operator = SPACE.candidates(SPACE.slots[0])[0]
+    operator = SPACE.choices[0].candidates[0]
     agent.tell(agent.begin(), a_steady_timing(operator, us=50, disturbed=2))
 
     def value(mode: str, column: str) -> object:
@@ -246,7 +246,7 @@ def test_the_map_has_modes(agent: Agent, client: TestClient) -> None:
 def test_the_map_compares_with_another_table_and_with_the_past(
     agent: Agent, client: TestClient
 ) -> None:
-    operator = SPACE.candidates(SPACE.slots[0])[0]
+    operator = SPACE.choices[0].candidates[0]
     agent.tell(agent.begin(), a_candidate(50))
     before = client.get("/lut/phone?space=fbnet-32").json()["snapshot"]
     agent.tell(agent.begin(a_session("tablet")), a_candidate(100))

@@ -13,7 +13,7 @@ from contract.jobs import LEASE
 from contract.searches import SearchRun
 from contract.timings import TimingBatch
 from server.app import create_app
-from server.db import writing
+from server.database.engine import writing
 from server.roles import Role
 from server.settings import Settings
 from server.store import tokens

@@ -47,7 +47,7 @@ def test_the_overview_shows_each_device_and_how_complete_it_is(
 
 
 def test_the_device_page_shows_the_numbers_of_the_api(agent: Agent, client: TestClient) -> None:
-    candidates = SPACE.candidates(SPACE.slots[0])
+    candidates = SPACE.choices[0].candidates
     agent.tell(
         agent.begin(),
         a_timing(us=1234.56),

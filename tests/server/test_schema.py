@@ -13,9 +13,9 @@ from sqlalchemy.exc import IntegrityError
 
 from contract.errors import PhonebookError
 from contract.estimates import estimate
-from server.db import migrating, open_database
-from server.schema import is_at_head, prepare, upgrade
-from server.tables import Base, UtcDateTime
+from server.database.engine import migrating, open_database
+from server.database.records import Base, UtcDateTime
+from server.database.schema import is_at_head, prepare, upgrade
 from tests.server.conftest import Agent, downgrade, local_client
 from tests.server.making import (
     NOON,

@@ -11,8 +11,8 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
 
 from server.app import create_app
-from server.db import writing
-from server.links import is_own
+from server.database.engine import writing
+from server.pages.links import is_own
 from server.roles import Role
 from server.settings import Settings
 from server.store import tokens

@@ -11,8 +11,8 @@ from sqlalchemy import Engine, delete, update
 from contract.client import table_client
 from contract.snapshots import TableDiff
 from contract.tables import LatencyTable
-from server.schema import upgrade
-from server.tables import TimingRecord
+from server.database.records import TimingRecord
+from server.database.schema import upgrade
 from tests.server.conftest import Agent, downgrade, local_client
 from tests.server.making import (
     NOON,

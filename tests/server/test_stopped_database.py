@@ -14,10 +14,10 @@ from sqlalchemy import Engine
 
 from contract.timings import Timing
 from server.app import create_app
-from server.connections import Limits
-from server.database import READERS, WRITERS
-from server.db import open_database
-from server.schema import upgrade
+from server.database.engine import open_database
+from server.database.schema import upgrade
+from server.database.transactions import READERS, WRITERS
+from server.http.connections import Limits
 from server.settings import Settings
 from tests.postgres import PostgresServer
 from tests.server.making import PHONE, SPACE, a_session, a_timing

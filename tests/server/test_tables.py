@@ -13,7 +13,7 @@ from sqlalchemy import Engine, delete, event
 from contract.estimates import estimate
 from contract.spaces import space
 from contract.tables import LatencyTable
-from server.tables import TimingRecord
+from server.database.records import TimingRecord
 from tests.server.conftest import Agent, local_client
 from tests.server.making import (
     RUNTIME,

@@ -14,7 +14,7 @@ import pytest
 from cyclopts import CycloptsError
 
 from contract.errors import PhonebookError
-from server.db import open_database, reading
+from server.database.engine import open_database, reading
 from server.store import tokens
 from server.store.deeds import deeds
 from server.tokens import app

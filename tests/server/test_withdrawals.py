@@ -9,7 +9,7 @@ from sqlalchemy import Engine, update
 
 from contract.problems import WRONG_CLOCK
 from contract.timings import Timing
-from server.tables import TimingRecord
+from server.database.records import TimingRecord
 from tests.server.conftest import Agent, local_client
 from tests.server.fleet import Clock
 from tests.server.making import NOON, SPACE, a_failure, a_session, a_timing

@@ -12,8 +12,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.blocks import Head, MBConv, Skip, Stem
+from contract.errors import PhonebookError
 from contract.networks import Network
-from contract.operators import Head, MBConv, Operator, Skip, Stem
+from contract.operators import Operator
 from device_agent.device import ProgramFailed, ProgramTiming
 
 CUT_OFF_NS = 500.0  # on average, of an event that XNNPACK tells in whole microseconds
@@ -110,17 +112,19 @@ def _of_operator(operator: Operator) -> list[tuple[Kind, bool]]:
     match operator.block:
         case Stem():
             return [("dense", True)]
-        case MBConv(groups=groups):
+        case MBConv(activation="relu", squeeze=None, groups=groups) as block:
             body: list[tuple[Kind, bool]] = [
                 ("dense", False),
                 ("depthwise", groups > 1),
                 ("dense", False),
             ]
-            return [*body, ("add", False)] if operator.slot.keeps_shape else body
-        case Head():
+            return [*body, ("add", False)] if block.adds_input(operator.slot) else body
+        case Head(channels=int(), hidden=None, activation="relu"):
             return [("dense", False), ("mean", False), ("dense", True)]
         case Skip():
             return []
+        case other:
+            raise PhonebookError(f"no events are known of the block {other.name}")
 
 
 def _kind(network: Network, name: str) -> Kind:

@@ -12,9 +12,10 @@ from dataclasses import replace
 from functools import partial
 from statistics import median
 
+from contract.blocks import Head
 from contract.errors import PhonebookError
 from contract.networks import Network, network
-from contract.operators import Head, Operator
+from contract.operators import Operator
 from contract.runtime import Runtime
 from contract.sessions import Effort
 from contract.spaces import SearchSpace
@@ -22,8 +23,6 @@ from device_agent.backends.registry import backend_of
 from device_agent.measuring.protocols.protocol import EFFORTS, WHOLE_PLAN, Subject, as_it_runs
 from device_agent.measuring.visits import Rounds, latency_of
 from device_agent.programs.program import Program
-
-NETWORKS = 18  # of a design: twice the most candidates a slot has
 
 
 class InSitu:
@@ -77,7 +76,8 @@ def design_networks(space: SearchSpace, designs: int = 1) -> tuple[Network, ...]
     """Networks in which every candidate of every slot appears at least twice, and every head.
 
     Each slot goes through its candidates in shuffled passes, one candidate per network, so that
-    an operator meets ever other neighbours. Each further design holds every candidate at least
+    an operator meets ever other neighbours: twice as many networks as the most candidates of a
+    slot. Each further design holds every candidate at least
     twice more.
     """
     return tuple(network for seed in range(designs) for network in _design(space, seed))
@@ -86,14 +86,15 @@ def design_networks(space: SearchSpace, designs: int = 1) -> tuple[Network, ...]
 def _design(space: SearchSpace, seed: int) -> Iterator[Network]:
     generator = random.Random(f"{space.name}:{seed}")
     columns = []
-    for slot in space.slots:
-        blocks = [operator.block.name for operator in space.candidates(slot)]
+    networks = 2 * max(len(choice.candidates) for choice in space.choices)
+    for choice in space.choices:
+        blocks = [operator.block.name for operator in choice.candidates]
         column: list[str] = []
-        while len(column) < NETWORKS:
+        while len(column) < networks:
             column += generator.sample(blocks, len(blocks))
-        columns.append(column[:NETWORKS])
+        columns.append(column[:networks])
     heads = [head.block.channels for head in space.heads if isinstance(head.block, Head)]
-    for number in range(NETWORKS):
+    for number in range(networks):
         yield network(
             [column[number] for column in columns],
             space=space,

@@ -1,0 +1,77 @@
+"""A search's table, brought to completeness by the agents that serve its device."""
+
+from http import HTTPStatus
+from uuid import uuid4
+
+from rich.console import Console
+
+from contract.client import table_client
+from contract.errors import IncompleteTable, PhonebookError, RequestRefused
+from contract.jobs import Job, Profile
+from contract.spaces import SearchSpace, ships
+from contract.tables import LatencyTable
+from search.console import error_console
+from search.measuring.queue import file_and_wait
+from search.runs.context import RunContext
+from search.tables.fetch import fetch
+
+
+def complete_table(
+    server: str,
+    *,
+    target: str,
+    space: SearchSpace,
+    context: RunContext,
+    profile_missing: bool,
+    offline: bool = False,
+) -> LatencyTable:
+    """The target's table with a row for every operator of the space.
+
+    With `profile_missing`, an agent that serves the device measures what has none, which the
+    run's first process files and all of them wait for.
+
+    Raises:
+        IncompleteTable: rows are missing; the message says what fills them.
+        DeviceFailed: the agents tried and could not.
+        PhonebookError: as `fetch` does.
+    """
+    warnings = error_console() if context.processes.is_first else Console(quiet=True)
+    if profile_missing and not ships(space):
+        with table_client(server) as client:
+            client.learn_space(space)
+    try:
+        table = fetch(server, target=target, space=space, offline=offline, console=warnings)
+    except RequestRefused as refusal:
+        if profile_missing and refusal.status == HTTPStatus.NOT_FOUND:
+            raise PhonebookError(
+                f"{refusal}. --profile-missing needs to know the runtime: measure {target} once "
+                f"with `python -m device_agent.run --device {target} --space {space.name}`, or "
+                "write the whole runtime after an @, as in "
+                f"{target}@xnnpack-float32-t1-contiguous-et1.5.1-native-any-in_situ"
+            ) from refusal
+        raise
+    missing = table.missing_of(space.operators)
+    if missing and profile_missing:
+        if context.processes.is_first:
+            context.console.print(
+                f"{target}: {len(missing)} operators of {space.name} have no row"
+            )
+            work = Profile(space=space.name)
+            job = Job(id=uuid4(), device=table.device, runtime=table.runtime, work=work)
+            with table_client(server) as client:
+                file_and_wait(
+                    client, job, console=context.console, stop=lambda: context.stop.asked
+                )
+        context.processes.gather({})  # the others wait here
+        table = fetch(server, target=target, space=space, console=warnings)
+    try:
+        table.latencies_us(space.operators)
+    except IncompleteTable as error:
+        if profile_missing:
+            raise
+        raise IncompleteTable(
+            f"{error}; or give --profile-missing, and an agent that serves {table.device} does "
+            "so first",
+            missing=error.missing,
+        ) from error
+    return table

@@ -1,0 +1,45 @@
+"""For whoever watches the server: is it alive, can it answer."""
+
+from fastapi import APIRouter, Depends, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from contract.problems import Problem
+from server.database.engine import takes_writes
+from server.database.schema import UPGRADE_COMMAND, is_at_head
+from server.errors import NotReady
+from server.http.access import needs
+from server.http.dependencies import TheDatabase
+from server.http.metrics import Metrics
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def alive() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", responses={503: {"model": Problem}})
+async def ready(database: TheDatabase) -> dict[str, str]:
+    """The database answers too, takes writes, and has the schema that this version needs."""
+    if not await database.glance(is_at_head):
+        raise NotReady(
+            f"the database has another schema than this server; run `{UPGRADE_COMMAND}`"
+        )
+    if not await database.glance(takes_writes):
+        raise NotReady("the database can only be read now")
+    return {"status": "ok"}
+
+
+@router.get(
+    "/metrics",
+    dependencies=[Depends(needs("reader"))],
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}},
+)
+async def figures(request: Request, database: TheDatabase) -> Response:
+    """Requests, how long they took, and what is stored, as Prometheus reads it."""
+    metrics: Metrics = request.app.state.metrics
+    told = await database.compute(generate_latest, metrics.registry)
+    return Response(told, media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,2 @@
+"""What surrounds every request: who sends it, how much of it is taken, how it is refused, what is
+told of it afterwards."""

@@ -1,0 +1,1 @@
+"""The page of two tables side by side."""

@@ -1,0 +1,1 @@
+"""A device's page: one of its tables."""

@@ -1,0 +1,1 @@
+"""The page of agents, units and jobs."""

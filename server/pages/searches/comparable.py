@@ -1,0 +1,73 @@
+"""Which searches may be compared: those of the same terms, and those of one command."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+from uuid import UUID
+
+from contract.runtime import Runtime
+from contract.searches import SearchSummary
+from server.pages.formatting import counted
+
+
+class Terms(NamedTuple):
+    """Which runs' accuracies and latencies compare: of one space, device, runtime and data."""
+
+    space: str
+    device: str
+    runtime: Runtime
+    data: str
+    classes: int
+    images: int  # how they are split may depend on the seed
+
+    @classmethod
+    def of(cls, search: SearchSummary) -> "Terms":
+        plan, data = search.plan, search.plan.data
+        return cls(
+            plan.space,
+            plan.device,
+            plan.runtime,
+            data.name,
+            data.classes,
+            data.training + data.test,
+        )
+
+    @property
+    def key(self) -> str:
+        """As addresses name them."""
+        parts = (self.space, self.device, self.runtime.key, self.data, self.classes, self.images)
+        return "~".join(map(str, parts))
+
+    @property
+    def title(self) -> str:
+        return (
+            f"{self.space} on {self.device} ({self.runtime.dtype}, "
+            f"{counted(self.runtime.threads, 'thread')}, {self.runtime.runner} runner, "
+            f"{self.runtime.protocol}), {self.data} with {self.classes} classes, "
+            f"{self.images} images"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Group:
+    """The searches of one command, one per target."""
+
+    id: UUID
+    searches: tuple[SearchSummary, ...]
+
+    @property
+    def title(self) -> str:
+        targets = ", ".join(search.plan.target for search in self.searches)
+        return f"{targets} · {self.searches[0].plan.space} · {str(self.id)[:8]}"
+
+
+def groups_of(searches: Sequence[SearchSummary]) -> list[Group]:
+    """Commands that searched for several targets and know each network's latency on them."""
+    found: dict[UUID, list[SearchSummary]] = {}
+    for search in searches:
+        if search.plan.group is not None and search.elsewhere and search.result is not None:
+            found.setdefault(search.plan.group, []).append(search)
+    return [
+        Group(id=id, searches=tuple(sorted(its, key=lambda each: each.plan.target)))
+        for id, its in found.items()
+    ]

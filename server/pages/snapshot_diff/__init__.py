@@ -1,0 +1,1 @@
+"""The page of what changed from one state of a table to another."""

@@ -1,0 +1,69 @@
+"""The templates, and what they know everywhere."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fastapi import Request
+from fastapi.templating import Jinja2Templates
+
+from server.pages import formatting, links
+from server.pages.assets import PLOTLY_PATH
+from server.roles import NOBODY
+
+
+class Section(NamedTuple):
+    """An entry of the navigation: its address, which the addresses of its pages begin with."""
+
+    title: str
+    path: str
+    others: tuple[str, ...] = ()  # how further addresses of the section begin
+
+    def holds(self, path: str) -> bool:
+        """Whether the page at that path is of this section."""
+        return path == self.path or path.startswith(
+            tuple(f"{begin}/" for begin in (self.path, *self.others) if begin != "/")
+        )
+
+
+NAVIGATION = (
+    Section("Overview", "/", ("/devices",)),
+    Section("History", "/history"),
+    Section("Compare", "/compare"),
+    Section("Networks", "/networks"),
+    Section("Searches", "/searches"),
+    Section("Fleet", "/fleet"),
+    Section("Export", "/export"),
+    Section("API", "/docs"),
+)
+
+
+def _who(request: Request) -> dict[str, Any]:
+    return {"who": getattr(request.state, "caller", NOBODY), "here": links.here(request)}
+
+
+_HERE = Path(__file__).parent
+
+# What pages share is named by its file, what is one page's alone by that page too:
+# `device/device.html`.
+TEMPLATES = Jinja2Templates([_HERE / "templates", _HERE], context_processors=[_who])
+TEMPLATES.env.filters |= {
+    "runtime_words": formatting.runtime_words,
+    "conditions_words": formatting.conditions_words,
+    "percent": formatting.percent,
+    "signed_percent": formatting.signed_percent,
+    "microseconds": formatting.microseconds,
+    "gibibytes": formatting.gibibytes,
+    "counted": formatting.counted,
+    "age": formatting.age,
+    "work_words": formatting.work_words,
+    "state_words": formatting.state_words,
+    "stamp": formatting.stamp,
+    "duration": formatting.duration,
+    "place": formatting.place,
+    "slot_words": formatting.slot_words,
+    "search_title": formatting.search_title,
+    "table_title": formatting.table_title,
+    "operator_url": links.operator_of,
+    "step_url": links.step_of,
+}
+TEMPLATES.env.globals |= {"plotly_path": PLOTLY_PATH, "navigation": NAVIGATION}

@@ -1,1 +1,0 @@
-"""Routes declare: types, status, possible errors, one call of the store."""
