@@ -1,1 +1,1 @@
-
+"""The kinds of devices: a folder for each, and the registry that knows what a name means."""

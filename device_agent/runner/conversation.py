@@ -51,7 +51,7 @@ class Conversation:
         self._unread = b""
         self.is_closed = False
         try:
-            self.ready = self._started()
+            self.ready = self._start()
         except ProgramFailed as failed:
             raise DeviceFailed(f"the runner did not start: {failed.message}") from failed
 
@@ -65,12 +65,12 @@ class Conversation:
         try:
             self._link.send(job.line().encode() + b"\n")
         except BrokenPipeError:
-            raise self._crashed() from None
+            raise self._close_as_crashed() from None
         answer = self._answer(job.deadline_ns / 1e9 + GRACE_S)
         if isinstance(answer, Failed):
             raise ProgramFailed(answer.error, answer.message)
         if not isinstance(answer, Timed):
-            raise self._failed("crashed", f"the runner answered a job with {answer!r}")
+            raise self._close_as_failed("crashed", f"the runner answered a job with {answer!r}")
         return answer
 
     def close(self) -> None:
@@ -78,13 +78,15 @@ class Conversation:
             self.is_closed = True
             self._link.close()
 
-    def _started(self) -> Ready:
+    def _start(self) -> Ready:
         answer = self._line(
             time.monotonic() + START_LIMIT_S, f"not ready within {START_LIMIT_S:g} s"
         )
         if isinstance(answer, Ready):
             return answer
-        raise self._failed("crashed", answer.message if isinstance(answer, Failed) else "no Ready")
+        raise self._close_as_failed(
+            "crashed", answer.message if isinstance(answer, Failed) else "no Ready"
+        )
 
     def _answer(self, limit_s: float) -> Answer:
         """The next answer that is not merely a sign of life."""
@@ -105,24 +107,30 @@ class Conversation:
         while b"\n" not in self._unread:
             piece = self._link.receive(max(0.0, until - time.monotonic()))
             if piece is None:
-                raise self._failed("timed_out", f"{otherwise}; stopped")
+                raise self._close_as_failed("timed_out", f"{otherwise}; stopped")
             if not piece:
-                raise self._crashed()
+                raise self._close_as_crashed()
             self._unread += piece
         line, _, self._unread = self._unread.partition(b"\n")
         try:
             return ANSWERS.validate_json(line)
         except ValidationError:
             start = line[:200].decode(errors="replace")
-            raise self._failed("crashed", f"the runner said what is no answer: {start}") from None
+            raise self._close_as_failed(
+                "crashed", f"the runner said what is no answer: {start}"
+            ) from None
 
-    def _crashed(self) -> ProgramFailed:
+    def _close_as_crashed(self) -> ProgramFailed:
         ending = self._link.ending()
         if ending is None:
-            return self._failed("crashed", "the runner closed its output and lived on; stopped")
-        return self._failed("crashed", f"the runner ended with {ending}")
+            return self._close_as_failed(
+                "crashed", "the runner closed its output and lived on; stopped"
+            )
+        return self._close_as_failed("crashed", f"the runner ended with {ending}")
 
-    def _failed(self, code: Literal["crashed", "timed_out"], message: str) -> ProgramFailed:
+    def _close_as_failed(
+        self, code: Literal["crashed", "timed_out"], message: str
+    ) -> ProgramFailed:
         self.close()
         return ProgramFailed(code, message)
 

@@ -169,18 +169,18 @@ class Agent:
         """Raises LeaseLost where another may have the job by now."""
         outcome = partial(Outcome, agent=self._id, attempt=lease.attempt)
         try:
-            estimate = self._worked(unit, lease.job, keeper)
+            estimate = self._work(unit, lease.job, keeper)
         except LeaseLost:
             raise
         except Halted as stopped:
-            return outcome(done=False, reason=_kept(stopped), counts=False)
+            return outcome(done=False, reason=_reason(stopped), counts=False)
         except DeviceFailed as passing:
-            return outcome(done=False, reason=_kept(passing))
+            return outcome(done=False, reason=_reason(passing))
         except PhonebookError as error:
-            return outcome(done=False, reason=_kept(error), again=False)
+            return outcome(done=False, reason=_reason(error), again=False)
         return outcome(done=True, estimate=estimate)
 
-    def _worked(self, unit: Unit, job: Job, keeper: LeaseKeeper) -> Estimate | None:
+    def _work(self, unit: Unit, job: Job, keeper: LeaseKeeper) -> Estimate | None:
         """Do it; anew where the server was away before anything had begun."""
         while True:
             try:
@@ -246,7 +246,7 @@ def _description(units: Sequence[Unit]) -> AgentDescription:
     )
 
 
-def _kept(reason: Exception) -> str:
+def _reason(reason: Exception) -> str:
     """As the server keeps it: the end of a long message, without NUL."""
     return str(reason).replace("\0", "")[-4000:]
 

@@ -104,15 +104,15 @@ class LeaseKeeper(Supervisor):
                     if not is_passing(refusal):
                         self._lost = str(refusal)
                         return
-                    away = self._away(away, refusal)
+                    away = self._say_away(away, refusal)
                 except PhonebookError as error:
-                    away = self._away(away, error)
+                    away = self._say_away(away, error)
                 else:
                     if away:
                         screen.say("the server is back")
                     away = False
 
-    def _away(self, before: bool, error: PhonebookError) -> bool:
+    def _say_away(self, before: bool, error: PhonebookError) -> bool:
         if not before:
             screen.say(f"{error}; the work goes on, what cannot be sent waits in the outbox")
         return True

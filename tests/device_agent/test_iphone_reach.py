@@ -25,7 +25,7 @@ from device_agent.devices.ios.errors import (
     Stuck,
 )
 from device_agent.devices.ios.launch import BUNDLE
-from device_agent.devices.ios.leftovers import despite_leftovers
+from device_agent.devices.ios.leftovers import ask_past_leftovers
 from device_agent.devices.ios.messages import PORT
 from device_agent.devices.ios.models import device_name
 from device_agent.devices.registry import find_serials, open_device
@@ -192,7 +192,7 @@ class TestTheApp:
             closing(App(cabled.udid)) as client,
             pytest.raises(Stuck, match=f"{cabled.udid}: .* {job}; close it .* goes on"),
         ):
-            despite_leftovers(client, client.delete_programs, stop_limit_s=0.2)
+            ask_past_leftovers(client, client.delete_programs, stop_limit_s=0.2)
         assert list(app.programs.values()) == [b"hang"]
 
     def test_ctrl_c_leaves_nothing_running(

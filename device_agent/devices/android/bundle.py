@@ -87,7 +87,7 @@ def build(cache: Path) -> Bundle:
     program = build_runner(PHONE, executorch, cache)
     libraries = _libraries(program, lambda name: _of_compiler(executorch / "lib", name))
     loader = libraries.pop(LOADER)
-    return _bundled("native", program, libraries, cache, loader=loader)
+    return _make_bundle("native", program, libraries, cache, loader=loader)
 
 
 def adopt(program: Path, cache: Path) -> Bundle:
@@ -108,7 +108,7 @@ def adopt(program: Path, cache: Path) -> Bundle:
             "runner is built here that needs no NDK"
         )
     libraries = _libraries(program, lambda name: _beside(program, name))
-    bundle = _bundled("ndk", program, libraries, cache)
+    bundle = _make_bundle("ndk", program, libraries, cache)
     _newest_adopted(cache).write_text(bundle.sha256)
     return bundle
 
@@ -182,7 +182,7 @@ def _beside(program: Path, name: str) -> Path | None:
     )
 
 
-def _bundled(
+def _make_bundle(
     runner: Runner,
     program: Path,
     libraries: Mapping[str, Path],

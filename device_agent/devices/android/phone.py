@@ -118,7 +118,7 @@ class AndroidPhone:
             "" if clusters else "say which cores are the fast ones with --cpus",
         )
         try:
-            pool = self._running().ready.threads
+            pool = self._ensure_runner().ready.threads
         except DeviceFailed as failed:
             yield Finding(
                 "loader",
@@ -140,19 +140,19 @@ class AndroidPhone:
         return self._facts.describe()
 
     def conditions(self) -> Conditions:
-        return self._despite_losses(
+        return self._survive_losses(
             lambda: read_state(self._connection).conditions(self.runtime.cpus)
         )
 
     def others_cpus(self) -> float | None:
-        return self._despite_losses(self._others_cpus)
+        return self._survive_losses(self._others_cpus)
 
     def store(self, files: Sequence[ProgramFile]) -> None:
         """Have these programs on the phone before they are timed."""
-        self._despite_losses(lambda: self._storage.store(files))
+        self._survive_losses(lambda: self._storage.store(files))
 
     def time_program(self, file: ProgramFile, plan: Plan) -> ProgramTiming:
-        return self._despite_losses(lambda: self._visit(file, plan))
+        return self._survive_losses(lambda: self._visit(file, plan))
 
     def _settle(self) -> None:
         """Make a phone that was just connected ready, and end what runs there of ours."""
@@ -166,7 +166,7 @@ class AndroidPhone:
         self._care = Care(self._connection, self._facts, self.runtime.cpus, self._limits)
         self._care.begin()
 
-    def _running(self) -> PhoneRunner:
+    def _ensure_runner(self) -> PhoneRunner:
         if self._runner is None or self._runner.is_closed:
             cpus = ",".join(map(str, self.runtime.cpus))
             self._runner = PhoneRunner(
@@ -183,7 +183,7 @@ class AndroidPhone:
     def _visit(self, file: ProgramFile, plan: Plan) -> ProgramTiming:
         program = self._storage.program(file)
         self._care.before_visit()
-        runner = self._running()
+        runner = self._ensure_runner()
         try:
             timed = runner.time_program(
                 Job.visit(
@@ -229,7 +229,7 @@ class AndroidPhone:
             return None
         return state.uptime_s, state.busy_s, own_s
 
-    def _despite_losses(self, act: Callable[[], T]) -> T:
+    def _survive_losses(self, act: Callable[[], T]) -> T:
         """Do it, and once more where the phone went away meanwhile and came back."""
         try:
             return act()

@@ -1,1 +1,1 @@
-
+"""This computer: its runner is a child process."""

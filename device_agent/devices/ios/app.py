@@ -197,7 +197,7 @@ class App:
         if content is not None and method == "POST":
             headers["Content-Type"] = "application/json"
         for _ in range(_TRIES):
-            connection = self._connected(limit_s or self._answer_limit_s)
+            connection = self._connect(limit_s or self._answer_limit_s)
             try:
                 # It may have answered before it had read all.
                 with suppress(BrokenPipeError, ConnectionResetError):
@@ -220,7 +220,7 @@ class App:
                 raise self._nonsense(path, repr(error).encode()) from error
         raise HungUp(f"{self.udid}: the app hangs up; close it on the phone, and open it again")
 
-    def _connected(self, limit_s: float) -> http.client.HTTPConnection:
+    def _connect(self, limit_s: float) -> http.client.HTTPConnection:
         if self._connection is None:
             connection = http.client.HTTPConnection("127.0.0.1", PORT)
             connection.sock = self._usbmuxd.connect(self.udid, PORT)

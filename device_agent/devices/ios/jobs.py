@@ -6,7 +6,7 @@ from collections.abc import Callable
 from device_agent.device import ProgramFailed
 from device_agent.devices.ios.app import App, JobUnknown, ProgramUnknown
 from device_agent.devices.ios.errors import AppNotRunning, AppUnfit, Away, HungUp
-from device_agent.devices.ios.leftovers import despite_leftovers
+from device_agent.devices.ios.leftovers import ask_past_leftovers
 from device_agent.devices.ios.messages import AppJob, JobDone, JobResult
 from device_agent.runner.protocol import Timed
 
@@ -34,7 +34,7 @@ class Jobs:
         self.current: AppJob | None = None  # that the app may be at
         self._lasted_s: dict[tuple[str, bool], float] = {}  # by program, and whether traced
 
-    def done(self, job: AppJob) -> JobResult:
+    def finish(self, job: AppJob) -> JobResult:
         """Post it and wait for its end. A job is posted again where the app was restarted.
 
         Raises:
@@ -86,7 +86,7 @@ class Jobs:
         was_uploaded = False
         while True:
             try:
-                despite_leftovers(self._app, lambda: self._app.post(job))
+                ask_past_leftovers(self._app, lambda: self._app.post(job))
             except ProgramUnknown as unknown:
                 if was_uploaded:
                     raise AppUnfit(

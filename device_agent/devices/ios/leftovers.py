@@ -10,7 +10,7 @@ STOP_LIMIT_S = 30.0
 _LOOK_S = 0.1
 
 
-def despite_leftovers(
+def ask_past_leftovers(
     app: App, ask: Callable[[], None], *, stop_limit_s: float = STOP_LIMIT_S
 ) -> None:
     """Ask it of the app; where a job of ours runs, stop that, and ask again.

@@ -66,7 +66,7 @@ class IPhone:
         self._return_limit_s = return_limit_s
         self._app = App(self.serial, answer_limit_s=answer_limit_s)
         try:
-            self._info = self._reached()
+            self._info = self._reach()
             self._must_fit(self._info, name)
         except BaseException:
             self._app.close()
@@ -90,7 +90,7 @@ class IPhone:
                 "nothing of a phone's speed"
             )
         try:
-            self._despite_absence(self._app.must_be_free)
+            self._survive_absence(self._app.must_be_free)
         except BaseException:
             self._app.close()
             raise
@@ -115,7 +115,7 @@ class IPhone:
             yield Finding(
                 "trust", "look", "no pairing is known here", "unlock the phone and tap Trust"
             )
-        info = self._despite_absence(self._app.info)
+        info = self._survive_absence(self._app.info)
         yield Finding(
             "app",
             "ok",
@@ -157,7 +157,7 @@ class IPhone:
         )
 
     def conditions(self) -> Conditions:
-        state = self._despite_absence(self._app.info).conditions
+        state = self._survive_absence(self._app.info).conditions
         return Conditions(
             load_1min=None,
             clock_mhz=None,
@@ -174,15 +174,15 @@ class IPhone:
 
     def store(self, files: Sequence[ProgramFile]) -> None:
         """Have these programs on the phone before they are timed."""
-        self._despite_absence(lambda: self._storage.store(files))
+        self._survive_absence(lambda: self._storage.store(files))
 
     def time_program(self, file: ProgramFile, plan: Plan) -> ProgramTiming:
         why = ""
         for _ in range(MOST_BREAKS):
-            self._despite_absence(self._care.before_visit)
-            digest = self._despite_absence(lambda: self._storage.program(file))
+            self._survive_absence(self._care.before_visit)
+            digest = self._survive_absence(lambda: self._storage.program(file))
             self._files[digest] = file
-            result = self._jobs.done(
+            result = self._jobs.finish(
                 AppJob.visit(
                     plan,
                     job=uuid4(),
@@ -233,12 +233,12 @@ class IPhone:
                 "(device_agent/ios_app/README.md), or measure with --protocol isolated"
             )
 
-    def _reached(self) -> AppInfo:
+    def _reach(self) -> AppInfo:
         """What the app is; it is started where it does not run and that can be done."""
         try:
             return self._app.info()
         except AppNotRunning as closed:
-            failed = self._launched()
+            failed = self._launch()
             if failed is not None:
                 raise AppNotRunning(f"{closed}. {failed}") from closed
         until = time.monotonic() + START_LIMIT_S
@@ -250,7 +250,7 @@ class IPhone:
                     raise
                 time.sleep(LOOK_S)
 
-    def _launched(self) -> str | None:
+    def _launch(self) -> str | None:
         """Start the app. Returns why not."""
         command = " ".join(launch_command(self.serial))
         if not can_launch():
@@ -259,7 +259,7 @@ class IPhone:
         failed = launch(self.serial)
         return None if failed is None else f"({command} failed: {failed})"
 
-    def _despite_absence(self, act: Callable[[], T]) -> T:
+    def _survive_absence(self, act: Callable[[], T]) -> T:
         """Do it, and again where the phone or the app went away meanwhile and came back."""
         try:
             return act()
@@ -282,7 +282,7 @@ class IPhone:
             except Away as still:
                 away = still
                 if isinstance(still, AppNotRunning) and not was_launched:
-                    self._launched()
+                    self._launch()
                     was_launched = True
             if time.monotonic() >= until:
                 raise type(away)(

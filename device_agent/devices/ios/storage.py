@@ -8,7 +8,7 @@ from device_agent import screen
 from device_agent.device import ProgramFailed, ProgramFile
 from device_agent.devices.ios.app import App, HashDiffers, TooLarge
 from device_agent.devices.ios.errors import StorageFull, UploadDamaged
-from device_agent.devices.ios.leftovers import despite_leftovers
+from device_agent.devices.ios.leftovers import ask_past_leftovers
 from device_agent.devices.ios.messages import MOST_PROGRAM_BYTES
 
 
@@ -55,7 +55,7 @@ class Storage:
         try:
             self._upload(self._missing(wanted))
         except StorageFull:
-            despite_leftovers(self._app, self._app.delete_programs)
+            ask_past_leftovers(self._app, self._app.delete_programs)
             self._there.clear()
             self._upload(self._missing(wanted))
 

@@ -1,1 +1,1 @@
-
+"""The ways to time operators: in situ and isolated."""

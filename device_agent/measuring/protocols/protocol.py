@@ -33,8 +33,8 @@ class Subject:
 class Bounds:
     """How much a session measures.
 
-    `designs` of whole networks, each of 18; `rounds` over them, and so many `more_rounds` while
-    rows are graded C.
+    `designs` of whole networks; `rounds` over them, and so many `more_rounds` while rows are
+    graded C.
     """
 
     designs: int
