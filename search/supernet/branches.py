@@ -3,27 +3,14 @@
 Shape suffixes: B batch, C channels, H height, W width.
 """
 
-from collections.abc import Callable
-from typing import Protocol, assert_never
+from typing import Protocol
 
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from contract.blocks import (
-    AnyBlock,
-    BasicResidual,
-    BottleneckResidual,
-    Conv,
-    FusedMBConv,
-    Head,
-    MBConv,
-    Separable,
-    ShuffleUnit,
-    Skip,
-    Stem,
-)
-from search.supernet.blocks import InvertedResidual
-from search.supernet.fused import branch
+from contract.blocks import AnyBlock
+from search.supernet.blocks.mobile import InvertedResidual
+from search.supernet.fused import branch, is_fused
 from search.supernet.shared_weights import weights_of
 
 
@@ -72,33 +59,10 @@ def branch_of(block: AnyBlock, candidate: nn.Module, owner: nn.Module) -> Branch
 
     `owner` is the candidate that holds its weights: itself, unless it shares a larger one's.
     """
-    match block:
-        case Skip():
-            return None
-        case (
-            MBConv()
-            | FusedMBConv()
-            | Separable()
-            | Conv()
-            | ShuffleUnit()
-            | BasicResidual()
-            | BottleneckResidual()
-            | Stem()
-            | Head()
-        ):
-            fuse = FUSED.get(type(candidate))
-            return PlainBranch(candidate) if fuse is None else fuse(candidate, owner)
-        case unknown:
-            assert_never(unknown)
-
-
-def _fused_inverted_residual(candidate: nn.Module, owner: nn.Module) -> Branch:
+    if block.is_free:
+        return None
+    if not is_fused(block):
+        return PlainBranch(candidate)
     assert isinstance(candidate, InvertedResidual)
     assert isinstance(owner, InvertedResidual)
     return FusedBranch(candidate, owner)
-
-
-# The modules that have a faster way to train than their own forward pass.
-FUSED: dict[type[nn.Module], Callable[[nn.Module, nn.Module], Branch]] = {
-    InvertedResidual: _fused_inverted_residual,
-}

@@ -16,7 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from search.supernet.blocks import InvertedResidual, interleaved
+from contract.blocks import AnyBlock, MBConv
+from search.supernet.blocks.mobile import InvertedResidual
+from search.supernet.blocks.parts import interleaved
 
 aten = torch.ops.aten
 
@@ -36,6 +38,11 @@ class Stage(NamedTuple):
 
 
 Weights = tuple[Tensor, Tensor, Tensor]  # of the convolutions that expand, filter and project
+
+
+def is_fused(block: AnyBlock) -> bool:
+    """Whether its branch is computed here: an MBConv with ReLU and nothing besides."""
+    return isinstance(block, MBConv) and block.activation == "relu" and block.squeeze is None
 
 
 def branch(

@@ -11,8 +11,8 @@ from torch import nn
 
 from contract.blocks import MBConv
 from contract.operators import Operator
-from search.supernet.blocks import InvertedResidual
-from search.supernet.fused import Weights
+from search.supernet.blocks.mobile import InvertedResidual
+from search.supernet.fused import Weights, is_fused
 
 
 def owners_of(operators: Sequence[Operator]) -> dict[int, int]:
@@ -20,9 +20,9 @@ def owners_of(operators: Sequence[Operator]) -> dict[int, int]:
     families: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
     for index, operator in enumerate(operators):
         block = operator.block
-        if isinstance(block, MBConv):
-            # The first channels of a wider grouped convolution lie in one group alone.
+        if isinstance(block, MBConv) and is_fused(block):
             middle = block.middle(operator.slot)
+            # The first channels of a wider grouped convolution lie in one group alone.
             family = (block.groups, middle if block.groups > 1 else 0)
             size = (middle, block.kernel_size, index)
             families.setdefault(family, []).append(size)

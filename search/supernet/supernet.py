@@ -46,8 +46,8 @@ class Supernet(nn.Module):
         shares_weights: bool = False,
     ) -> None:
         super().__init__()
-        candidates = [choice.candidates for choice in space.choices]
-        needed = (space.stem, *(operator for slot in candidates for operator in slot), space.head)
+        candidates = (operator for choice in space.choices for operator in choice.candidates)
+        needed = (space.stem, *candidates, space.head)
         latencies_us = dict(zip(needed, table.latencies_us(needed), strict=True))
         self.fixed_us = latencies_us[space.stem] + latencies_us[space.head]
         if self.fixed_us <= 1:
@@ -64,7 +64,7 @@ class Supernet(nn.Module):
                 map(build, operators),
                 [latencies_us[operator] for operator in operators],
             )
-            for operators in candidates
+            for _, _, operators in space.choices
         )
         self.head = build(space.head)
         _use_batch_statistics(self)

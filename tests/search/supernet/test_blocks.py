@@ -4,18 +4,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from contract.blocks import MBConv
+from contract.blocks import AnyBlock, MBConv
 from contract.networks import NETWORK_NAMES, published
 from contract.operators import Operator
 from contract.slots import Slot
 from contract.spaces import SPACE_NAMES, space
-from search.supernet.blocks import (
-    ChannelShuffle,
-    InvertedResidual,
-    build,
-    build_network,
-    untrained,
-)
+from search.supernet.blocks import build, build_network, untrained
+from search.supernet.blocks.mobile import InvertedResidual
+from search.supernet.blocks.parts import ChannelShuffle
+from tests.contract.test_blocks import EXAMPLES
 
 SMALL = space("fbnet-32")
 
@@ -49,6 +46,26 @@ def test_every_space_builds_with_the_weights_it_counts(name: str) -> None:
     with torch.device("meta"):
         for operator in space(name).operators:
             assert weight_count(build(operator)) == operator.params()
+
+
+@pytest.mark.parametrize("block", EXAMPLES.values(), ids=EXAMPLES)
+@pytest.mark.parametrize(
+    "slot",
+    [
+        Slot(in_channels=16, out_channels=16, input_size=7, stride=1),
+        Slot(in_channels=16, out_channels=24, input_size=7, stride=1),
+        Slot(in_channels=16, out_channels=16, input_size=7, stride=2),
+        Slot(in_channels=16, out_channels=10, input_size=7, stride=7),
+    ],
+    ids=lambda slot: slot.name,
+)
+def test_every_kind_of_block_has_its_shape_and_its_weights(block: AnyBlock, slot: Slot) -> None:
+    if block.misfit(slot) is not None:
+        pytest.skip("the block does not fit the slot")
+    operator = Operator(block=block, slot=slot)
+    module = build(operator)
+    assert module(torch.randn(2, 16, 7, 7)).shape == output_shape(operator)
+    assert weight_count(module) == operator.params()
 
 
 @pytest.mark.parametrize("name", NETWORK_NAMES)

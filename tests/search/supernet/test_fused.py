@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from contract.blocks import MBConv
 from contract.slots import Slot
 from contract.spaces import space
-from search.supernet.blocks import InvertedResidual
+from search.supernet.blocks.mobile import InvertedResidual
 from search.supernet.fused import Weights, branch
 
 BLOCKS = [block for block in space("fbnet-32").blocks if isinstance(block, MBConv)]

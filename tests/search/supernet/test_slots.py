@@ -10,7 +10,7 @@ from contract.blocks import MBConv, Skip, Stem
 from contract.operators import Operator
 from contract.slots import Slot
 from search.supernet.blocks import build
-from search.supernet.branches import PlainBranch, branch_of
+from search.supernet.branches import PlainBranch
 from search.supernet.slots import MixedSlot
 
 SLOT = Slot(in_channels=4, out_channels=4, input_size=6, stride=1)
@@ -93,9 +93,4 @@ def test_a_slot_of_plain_modules_alone_adds_no_input() -> None:
 def test_a_block_that_nobody_knows_is_an_error_and_no_skip() -> None:
     unknown = cast(Any, ToyBlock())
     with pytest.raises(AssertionError, match="unreachable"):
-        branch_of(unknown, Toy(), Toy())
-    with pytest.raises(AssertionError, match="unreachable"):
         build(Operator.model_construct(block=unknown, slot=SLOT))
-    operators = [OPERATORS[0], Operator.model_construct(block=unknown, slot=SLOT)]
-    with pytest.raises(AssertionError, match="unreachable"):
-        MixedSlot(operators, [build(OPERATORS[0]), Toy()], [1.0, 2.0])
