@@ -30,10 +30,10 @@ from benchmarks.searches_data import add_searches
 from benchmarks.service_data import SPACE, fill
 from benchmarks.sessions_data import add_sessions
 from contract.cli import command_line, main
-from server.__main__ import listen
 from server.app import create_app
 from server.database.engine import open_database
 from server.http import logs
+from server.serving import listen
 from server.settings import Settings
 from server.store.history import Histories
 

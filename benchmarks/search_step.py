@@ -204,7 +204,7 @@ def search_steps(
     mode: Mode, space: SearchSpace, image_BCHW: Tensor, label_B: Tensor
 ) -> tuple[Step, Step]:
     """The product's own steps, on a table of test values (nothing of them is printed)."""
-    from tests.search.conftest import table_of
+    from tests.tables import table_of
 
     scaling = Scaling(mean=0.0, deviation=1.0, resolution=space.resolution)
     nothing = grey_images(torch.zeros(1, 1, 1), torch.zeros(1).long(), scaling=scaling)

@@ -7,11 +7,11 @@ from typing import Annotated
 
 from fastapi import Header, Response
 
-from server.__main__ import AnnouncingServer, configured, listen
 from server.app import create_app
 from server.database.engine import open_database, reading
 from server.http import logs
 from server.http.connections import Limits, make_room_for_connections
+from server.serving import AnnouncingServer, configured, listen
 from server.settings import Settings
 from server.store import devices, lookup
 

@@ -1,4 +1,4 @@
-"""Operator or network to ExecuTorch program: the only module that meets torch and search.blocks.
+"""Operator or network to ExecuTorch program: the only module that meets torch and the search.
 
 The agent exports the very modules that the search trains, so that a row times what is built.
 """

@@ -8,7 +8,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from urllib.parse import urlencode
-from uuid import UUID
 
 import pytest
 import torch
@@ -16,16 +15,15 @@ from torch import Tensor, nn
 
 from contract.blocks import Head, Stem
 from contract.devices import DeviceDescription
-from contract.operators import Operator
 from contract.results import SearchResult
-from contract.runtime import Runtime
 from contract.spaces import SearchSpace, SpaceStem, Stage, space
-from contract.tables import Device, LatencyTable, Row, RuntimeSummary
+from contract.tables import Device, LatencyTable, RuntimeSummary
 from search.data import Images, Scaling, grey_images
 from search.dnas.selection import derive
 from search.supernet.supernet import Supernet
+from tests.tables import table_of
 
-RUNTIME = Runtime.parse("xnnpack-float32-t1-contiguous-et1.5.1-python-any-isolated")
+FOUND_IN = space("fbnet-32-0.35")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -58,52 +56,6 @@ def tiny_space() -> SearchSpace:
         candidates=space("fbnet-32").candidates,
         stages=(Stage(channels=4, depth=1), Stage(channels=8, depth=1, stride=2)),
         head_blocks=(Head(channels=16),),
-    )
-
-
-def table_of(
-    space: SearchSpace,
-    latency_us: Callable[[Operator], float] | None = None,
-    *,
-    without: tuple[str, ...] = (),
-    device: str = "test-phone",
-    runtime: Runtime = RUNTIME,
-) -> LatencyTable:
-    """A table with test values: by default each row costs 10 us more than the one before."""
-    costs = {operator: 10.0 * number for number, operator in enumerate(space.operators, start=1)}
-    cost_of = latency_us or costs.__getitem__
-    missing = tuple(op.key for op in space.operators if op.key in without)
-    return LatencyTable(
-        schema_version=1,
-        device=device,
-        runtime=runtime,
-        origin="emulated",
-        space=space.name,
-        complete=not missing,
-        missing=missing,
-        failures=(),
-        snapshot="sha256:" + "ab" * 32,
-        audit=None,
-        entries=tuple(
-            Row(
-                operator=operator.key,
-                latency_us=cost_of(operator),
-                low_us=cost_of(operator),
-                high_us=cost_of(operator),
-                grade="C",
-                median_us=cost_of(operator),
-                p90_us=cost_of(operator),
-                min_us=cost_of(operator),
-                samples=1,
-                calm=1,
-                rounds=1,
-                measured_at=datetime(2026, 1, 1, tzinfo=UTC),
-                origin="emulated",
-                session=UUID(int=1),
-            )
-            for operator in space.operators
-            if operator.key not in without
-        ),
     )
 
 
@@ -172,6 +124,18 @@ def found_by(
         layers=found.layers,
         samples=found.samples,
     )
+
+
+def certain_supernet() -> Supernet:
+    """Theta nearly made up its mind, for the first eight blocks in turn."""
+    supernet = supernet_of(FOUND_IN)
+    for number, slot in enumerate(supernet.mixed_slots()):
+        slot.theta_K.data[number % 8] = 5.0
+    return supernet
+
+
+def certain_result() -> SearchResult:
+    return found_by(certain_supernet(), FOUND_IN, table_of(FOUND_IN), samples=4)
 
 
 def trained(module: nn.Module) -> nn.Module:

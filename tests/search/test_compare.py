@@ -10,7 +10,8 @@ from contract.runtime import Runtime
 from contract.spaces import SearchSpace, space
 from contract.tables import LatencyTable
 from search import compare
-from tests.search.conftest import Serve, table_of
+from tests.search.conftest import Serve
+from tests.tables import table_of
 
 SMALL = space("fbnet-32-0.35")
 INT8 = Runtime.parse("xnnpack-int8-t1-contiguous-et1.5.1-native-any-in_situ")

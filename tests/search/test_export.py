@@ -12,14 +12,13 @@ from search.files import write_document
 from search.networks import load, write_weights
 from search.runs.onnx import write_onnx
 from search.supernet.blocks import build_network
-from tests.search.conftest import trained
-from tests.search.runs.test_result import result
+from tests.search.conftest import certain_result, trained
 
 
 @pytest.fixture
 def run_folder(tmp_path: Path) -> Path:
     """What a search leaves, as far as an export reads it."""
-    found = result()
+    found = certain_result()
     write_document(tmp_path / "result.json", found)
     network = found.network()
     write_weights(tmp_path / "weights.safetensors", trained(build_network(network)), network)

@@ -7,7 +7,8 @@ import pytest
 from contract.errors import PhonebookError
 from contract.spaces import space
 from search import predict
-from tests.search.conftest import Serve, table_of
+from tests.search.conftest import Serve
+from tests.tables import table_of
 
 SMALL = space("fbnet-32-0.35")
 

@@ -17,7 +17,8 @@ from search.networks import load
 from search.processes import Processes
 from search.training.from_scratch import accuracy
 from tests.search import two_processes
-from tests.search.conftest import Serve, table_of
+from tests.search.conftest import Serve
+from tests.tables import table_of
 
 ROOT = Path(__file__).parents[2]
 SMALL = space("fbnet-32-0.35")

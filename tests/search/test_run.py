@@ -13,7 +13,8 @@ from contract.errors import IncompleteTable, PhonebookError
 from contract.results import SearchResult
 from contract.spaces import space
 from search import run
-from tests.search.conftest import Serve, TableServer, table_of
+from tests.search.conftest import Serve, TableServer
+from tests.tables import table_of
 
 SMALL = space("fbnet-32-0.35")
 TABLE = table_of(SMALL)

@@ -15,7 +15,8 @@ from search.networks import load
 from search.processes import Processes
 from search.supernet.supernet import Supernet
 from search.training.from_scratch import accuracy
-from tests.search.conftest import found_by, table_of
+from tests.search.conftest import found_by
+from tests.tables import table_of
 
 SMALL = space("fbnet-32-0.35")
 QUICK = ["--epochs", "1", "--batch-size", "8", "--lr", "0.01", "--threads", "1"]

@@ -185,7 +185,7 @@ def test_a_server_ends_though_clients_keep_it_waiting(
 
 def test_the_server_does_without_torch_and_the_other_programs() -> None:
     code = (
-        "import sys, server.__main__, server.schema;"
+        "import sys, server.serving, server.schema;"
         "print([name for name in ('torch', 'search', 'device_agent') if name in sys.modules])"
     )
     done = subprocess.run(

@@ -23,7 +23,8 @@ from search.dnas.search import Search
 from search.processes import Stopped
 from search.runs.record import Record
 from search.supernet.supernet import Supernet
-from tests.search.conftest import Steps, random_images, supernet_of, table_of
+from tests.search.conftest import Steps, random_images, supernet_of
+from tests.tables import table_of
 
 EACH: tuple[Paths, ...] = ("all", "1", "2")
 QUICK = SearchConfig(epochs=3, batch_size=6, warmup_share=0.34, weight_lr=0.01, theta_lr=0.1)

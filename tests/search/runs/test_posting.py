@@ -25,9 +25,10 @@ from server.app import create_app
 from server.database.engine import open_database
 from server.database.schema import upgrade
 from server.settings import Settings
-from tests.search.conftest import Serve, table_of
+from tests.search.conftest import Serve
 from tests.search.runs.test_search import STEPS_OF_SEARCH, TABLE, Press, agent, job
 from tests.server.making import an_epoch
+from tests.tables import table_of
 
 SMALL = space("fbnet-32-0.35")
 PHONE = DeviceDescription(model="M", soc="S", cores=8, memory_bytes=2**32, os="O")

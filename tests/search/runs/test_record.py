@@ -11,7 +11,7 @@ from search.dnas.figures import EpochResult
 from search.runs.folder import RunFolder
 from search.runs.record import Record
 from search.training.figures import FinalEpoch
-from tests.search.conftest import table_of
+from tests.tables import table_of
 
 IDENTITY = {"space": "fbnet-32", "epochs": 40, "paths": "1", "target_ms": None}
 EPOCH = EpochResult(

@@ -13,7 +13,7 @@ from search.dnas.figures import EpochResult
 from search.runs.charts import BLOCK_COLOURS, theta_charts, ticks
 from search.runs.report import write_report
 from search.tables.prediction import predicted_us
-from tests.search.conftest import table_of
+from tests.tables import table_of
 
 SPACE = space("fbnet-224")
 BLOCKS = tuple(block.name for block in SPACE.blocks)

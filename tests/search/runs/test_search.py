@@ -29,7 +29,8 @@ from search.runs.context import RunContext
 from search.runs.folder import RunFolder, fresh_path
 from search.runs.record import Record
 from search.runs.search import RunSpec, search_and_measure
-from tests.search.conftest import Serve, table_of, write_idx_folder
+from tests.search.conftest import Serve, write_idx_folder
+from tests.tables import table_of
 
 SMALL = space("fbnet-32-0.35")
 TABLE = table_of(SMALL)

@@ -10,7 +10,8 @@ from contract.spaces import SearchSpace
 from search.supernet.blocks import build
 from search.supernet.slots import MixedSlot
 from search.supernet.supernet import Path, Supernet
-from tests.search.conftest import supernet_of, table_of
+from tests.search.conftest import supernet_of
+from tests.tables import table_of
 
 IMAGE_BCHW = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(5))
 ACTIVE_BCHW = torch.randn(6, 4, 8, 8, generator=torch.Generator().manual_seed(6))

@@ -8,7 +8,8 @@ from contract.spaces import space
 from contract.tables import LatencyTable
 from search import predict
 from search.tables.fetch import fetch
-from tests.search.conftest import Serve, TableServer, table_of
+from tests.search.conftest import Serve, TableServer
+from tests.tables import table_of
 
 SMALL = space("fbnet-32-0.35")
 FLOAT_1, FLOAT_2, INT8_1, INT8_2 = (

@@ -1,0 +1,69 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+from contract.errors import DeviceFailed
+from contract.networks import published
+from search.measuring.network import (
+    Measured,
+    MeasurementFailed,
+    Subject,
+    measure_here,
+    parse_measurement,
+)
+from tests.tables import RUNTIME
+
+ANSWER = {
+    **{"latency_us": 812.5, "low_us": 810, "high_us": 815, "grade": "A", "median_us": 820},
+    **{"p90_us": 900, "min_us": 800, "samples": 30, "calm": 20, "rounds": 3},
+}
+
+# An agent that knows one command, and answers as the real one does.
+AGENT = """
+import json, sys
+runtime = sys.argv[sys.argv.index("--runtime") + 1]
+of_device = ["--device", "test-phone", "--runtime", runtime]
+if sys.argv[1:] != [*of_device, "--network", "fbnet-a", "--json"]:
+    print(f"not told: {sys.argv[1:]}", file=sys.stderr)
+    sys.exit(2)
+print("exporting")
+print(json.dumps({**%r, "program": "/tmp/fbnet-a.pte"}))
+"""
+
+
+def subject(device: str) -> Subject:
+    return Subject(
+        network=published("fbnet-a"),
+        device=device,
+        runtime=RUNTIME,
+        words=("--network", "fbnet-a"),
+    )
+
+
+def test_the_agent_s_last_line_is_the_measurement(tmp_path: Path) -> None:
+    agent = tmp_path / "agent.py"
+    agent.write_text(AGENT % ANSWER)
+    command = (sys.executable, str(agent))
+    measured = measure_here(subject("test-phone"), agent=command)
+    assert measured == Measured(
+        latency_us=812.5, low_us=810, high_us=815, by="this computer, /tmp/fbnet-a.pte"
+    )
+    with pytest.raises(MeasurementFailed, match="ended with 2; its message is above") as caught:
+        measure_here(subject("other"), agent=command)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("output", ["", "Segmentation fault\n", "{}\n", '[1]\n{"median_us": 0}'])
+def test_an_unreadable_measurement_is_shown(output: str) -> None:
+    with pytest.raises(
+        DeviceFailed, match=r"^expected a measurement in the agent's last line, got"
+    ):
+        parse_measurement(output)
+
+
+def test_a_killed_agent_is_told_apart(tmp_path: Path) -> None:
+    agent = tmp_path / "agent.py"
+    agent.write_text("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    with pytest.raises(DeviceFailed, match="was killed by signal 9"):
+        measure_here(subject("test-phone"), agent=(sys.executable, str(agent)))
