@@ -72,8 +72,9 @@ def create_app(
     app.state.listeners = Listeners(database, clock)
     problems.install(app, refusal_page)
     api_schema.install(app)
+    # As they are: `include_router` would have every route analysed anew, by the first requests.
     for router in (*BEFORE_THE_API, *ROUTERS, *AFTER_THE_API):
-        app.include_router(router)
+        app.router.routes.extend(router.routes)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app
 
