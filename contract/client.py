@@ -13,7 +13,12 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from contract import credentials
 from contract.audits import Audit, AuditReport
 from contract.devices import DeviceDescription
-from contract.errors import RequestRefused, ServerAnsweredNonsense, ServerUnreachable
+from contract.errors import (
+    PhonebookError,
+    RequestRefused,
+    ServerAnsweredNonsense,
+    ServerUnreachable,
+)
 from contract.imports import Import, ImportReport
 from contract.jobs import (
     AgentDescription,
@@ -31,7 +36,7 @@ from contract.runtime import Runtime
 from contract.searches import SearchEpoch, SearchReport, SearchRun, SearchSummary
 from contract.sessions import Session
 from contract.snapshots import SnapshotSummary, TableDiff
-from contract.spaces import SearchSpace, SpaceSummary
+from contract.spaces import SearchSpace, SpaceSummary, find_space, names_file
 from contract.tables import Device, LatencyTable, SessionReport
 from contract.timings import BatchReport, StoredTiming, Timing, TimingBatch
 from contract.visits import SessionVisits, VisitBatch, VisitReceipt
@@ -70,6 +75,24 @@ def table_client(server: str) -> Iterator["TableClient"]:
         raise ServerUnreachable(f"{server!r} is no address of a server: {error}") from error
     with http:
         yield TableClient(http)
+
+
+def known_space(text: str, *, server: str) -> SearchSpace:
+    """The space that a person names: one that ships, a file of one, or one that the server knows.
+
+    Raises:
+        PhonebookError: none of them; the message lists near names, or says what the file lacks.
+    """
+    try:
+        return find_space(text)
+    except PhonebookError as error:
+        if names_file(text):
+            raise
+        try:
+            with table_client(server) as client:
+                return client.space(text)
+        except (RequestRefused, ServerUnreachable):
+            raise error from None
 
 
 class TableClient:

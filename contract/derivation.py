@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from statistics import median
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from contract.estimates import Estimate, estimate
 from contract.values import Value
 from contract.visits import Layout, Series, Visit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 ESTIMATOR = "calm-1"
 EVENT_CUT_NS = 500.0  # on average, of an event that XNNPACK tells in whole microseconds
@@ -71,6 +73,8 @@ def derive(layouts: Sequence[Layout], visits: Sequence[Visit]) -> Derived | None
     outside its events is in none, and neither is the tracer's own cost: `scale` brings operators
     up to whole untraced networks. It is the median over the networks with events.
     """
+    import numpy as np  # of which most commands need nothing
+
     probes_ns = [ns for visit in visits for series in visit.series for ns in series.probes_ns]
     if not probes_ns:
         return None
@@ -108,6 +112,8 @@ def derive(layouts: Sequence[Layout], visits: Sequence[Visit]) -> Derived | None
 
 def _booked(layout: Layout, series: Series) -> dict[str, list[float]]:
     """Each operator's time in us, by traced run: the sum of its events, cuts made up for."""
+    import numpy as np
+
     event_EN = np.array(series.events_ns, dtype=np.float64) + EVENT_CUT_NS
     owner_E = np.array(layout.owners)
     per_key: dict[str, list[NDArray[np.float64]]] = {}
@@ -138,6 +144,8 @@ def _us(samples_ns: Sequence[int]) -> list[float]:
 
 def _drift(probes_ns: Sequence[int], calm_ns: float) -> list[float]:
     """The slower of the probes before and after each run, over what the calm device needs."""
+    import numpy as np
+
     slower = np.maximum(probes_ns[:-1], probes_ns[1:]) / calm_ns
     drift: list[float] = np.round(slower, 3).tolist()
     return drift

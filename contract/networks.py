@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contract.blocks import Head, Skip
 from contract.errors import PhonebookError, near
 from contract.operators import Operator
-from contract.spaces import Choice, SearchSpace, space
+from contract.spaces import Choice, SearchSpace, SpaceReference, space
 from contract.values import Value
 
 
@@ -17,7 +17,7 @@ class Network(Value):
     """One operator per slot between a stem and a head."""
 
     name: str
-    space: str
+    space: SpaceReference
     blocks: tuple[str, ...]
     stem: Operator
     layers: tuple[Operator, ...]
@@ -72,7 +72,7 @@ def network(
         )
     return Network(
         name=name,
-        space=space.name,
+        space=space,
         blocks=tuple(blocks),
         stem=space.stem,
         layers=tuple(layers),

@@ -10,7 +10,7 @@ from contract.errors import PhonebookError
 from contract.estimates import Estimate
 from contract.networks import Network, network
 from contract.runtime import Runtime
-from contract.spaces import SpaceName, space
+from contract.spaces import SpaceReference
 from contract.values import Value
 
 # In a run's folder, side by side.
@@ -47,7 +47,7 @@ class ResultNetwork(_ResultFile):
 
     model_config = ConfigDict(extra="ignore")
 
-    space: SpaceName
+    space: SpaceReference
     architecture: tuple[str, ...]  # one block per slot
     head_channels: PositiveInt | None = None  # of the space's usual head, unless it says
 
@@ -59,7 +59,7 @@ class ResultNetwork(_ResultFile):
         """
         return network(
             self.architecture,
-            space=space(self.space),
+            space=self.space,
             name=name,
             head_channels=self.head_channels,
         )
@@ -90,7 +90,7 @@ class SearchResult(_ResultFile):
 
     device: DeviceName
     runtime: Runtime
-    space: SpaceName
+    space: SpaceReference
     seed: int
     architecture: tuple[str, ...]  # one block per slot
     target_us: PositiveFloat | None  # what was asked for, if anything
@@ -113,13 +113,13 @@ class SearchResult(_ResultFile):
         Raises:
             PhonebookError: the architecture is none of its space's.
         """
-        return network(self.architecture, space=space(self.space), name="searched")
+        return network(self.architecture, space=self.space, name="searched")
 
 
 class TrainingResult(_ResultFile):
     """result.json of a training."""
 
-    space: SpaceName
+    space: SpaceReference
     architecture: tuple[str, ...]
     head_channels: PositiveInt
     macs: int

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, Self
 
 from pydantic import (
     AwareDatetime,
+    BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     StringConstraints,
     ValidationError,
     model_validator,
@@ -97,8 +99,7 @@ class SearchSpace(Value):
     that the search builds.
 
     Raises:
-        ValueError: a block does not fit its slot, two candidates of a slot have one name, or a
-            slot has no candidate.
+        ValueError: a block does not fit its slot, or a slot has no candidate.
     """
 
     model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
@@ -270,13 +271,23 @@ def space(name: str) -> SearchSpace:
     return _parse((_SHIPPED / f"{name}.yaml").read_text(encoding="utf-8"), where=name)
 
 
+def ships(found: SearchSpace) -> bool:
+    """Whether it is one of the spaces that ship with Phonebook."""
+    return found.name in SPACE_NAMES and found.content_hash == space(found.name).content_hash
+
+
+def names_file(text: str) -> bool:
+    """Whether a person means a file of a space by this, and no name."""
+    return text.endswith(_SUFFIXES) or os.sep in text
+
+
 def find_space(text: str) -> SearchSpace:
     """The space that a person names: one that ships with Phonebook, or a file of one.
 
     Raises:
         PhonebookError: no such space or file, or the file is no space; the message says where.
     """
-    if not text.endswith(_SUFFIXES) and os.sep not in text:
+    if not names_file(text):
         return space(text)
     try:
         content = Path(text).read_bytes()
@@ -288,12 +299,33 @@ def find_space(text: str) -> SearchSpace:
         found = _parse(content.decode(), where=text)
     except UnicodeDecodeError as error:
         raise PhonebookError(f"the space {text}: not UTF-8 text ({error})") from error
-    if found.name in SPACE_NAMES and found.content_hash != space(found.name).content_hash:
+    if found.name in SPACE_NAMES and not ships(found):
         raise PhonebookError(
             f"the space {text}: the name {found.name} is that of a space which ships with "
             "Phonebook and holds something else; choose another name"
         )
     return found
+
+
+def _referred(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if value.startswith("{"):
+        return SearchSpace.model_validate_json(value)
+    try:
+        return space(value)
+    except PhonebookError as error:
+        raise ValueError(str(error)) from error
+
+
+def _reference(value: SearchSpace) -> str | dict[str, object]:
+    return value.name if ships(value) else value.model_dump(mode="json")
+
+
+# In a file: by name if it ships with Phonebook, else the whole document.
+SpaceReference = Annotated[
+    SearchSpace, BeforeValidator(_referred), PlainSerializer(_reference, when_used="always")
+]
 
 
 def _parse(text: str, *, where: str) -> SearchSpace:

@@ -69,7 +69,7 @@ _MISHAPS: Mapping[type[PhonebookError], tuple[str, str]] = {
 }
 _STATES = {"ok": "[green]ok[/green]", "look": "[yellow]look[/yellow]", "bad": "[red]bad[/red]"}
 
-app = command_line("python -m device_agent.doctor", "See whether a device is fit to be measured.")
+app = command_line("python -m device_agent.doctor", "Check whether a device can be measured.")
 
 
 @app.default

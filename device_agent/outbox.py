@@ -31,7 +31,7 @@ def run(
         Parameter(
             negative="",
             help="Also what was sent before or refused: for a server that was restored from an "
-            "older backup, or mended. What it still has is stored once all the same.",
+            "older backup, or repaired. What it still has is stored once all the same.",
         ),
     ] = False,
     session: Annotated[UUID | None, Parameter(help="Of that session alone.")] = None,

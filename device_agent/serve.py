@@ -23,7 +23,7 @@ from device_agent.watch import Watch
 from device_agent.workplace import Options, Workplace, open_workplace
 
 app = command_line(
-    "python -m device_agent.serve", "Wait for jobs of a server, and do them on the units here."
+    "python -m device_agent.serve", "Take jobs from a server, and do them on the units here."
 )
 
 

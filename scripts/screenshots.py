@@ -1,4 +1,4 @@
-"""Pictures of the dashboard for the README, from a running server with real measurements.
+"""Pictures of the dashboard for the README and the docs, from a server with real measurements.
 
     python -m scripts.screenshots --server http://127.0.0.1:8420 --folder docs/pictures
 

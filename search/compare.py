@@ -14,10 +14,9 @@ from rich.table import Table
 
 from contract import comparison
 from contract.cli import command_line, main
-from contract.client import default_server
+from contract.client import default_server, known_space
 from contract.errors import PhonebookError
 from contract.spaces import SearchSpace
-from contract.spaces import space as space_named
 from contract.tables import LatencyTable
 from contract.values import Value
 from search.console import people_us, plain_console
@@ -99,8 +98,8 @@ def run(
     """
     if top < 1:
         raise PhonebookError(f"--top is {top}, but must be at least 1")
-    chosen = space_named(space)
     address = server or default_server()
+    chosen = known_space(space, server=address)
     found = compare(
         fetch(address, target=first, space=chosen, offline=offline),
         fetch(address, target=second, space=chosen, offline=offline),

@@ -7,7 +7,6 @@ from cyclopts import Parameter
 
 from contract.cli import command_line, main
 from contract.results import WEIGHTS, SearchResult
-from contract.spaces import space as space_named
 from search.console import plain_console
 from search.runs.folder import ONNX
 
@@ -25,7 +24,7 @@ def export(*, result: Path, to: Annotated[Path | None, Parameter(name="--onnx")]
     """
     found = SearchResult.read(result)
     path = to or result.with_name(ONNX)
-    resolution = space_named(found.space).resolution
+    resolution = found.space.resolution
     # Not before: whoever mistypes an option or asks for help does not wait for PyTorch.
     from search.networks import load
     from search.runs.onnx import write_onnx

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from contract.errors import PhonebookError, listing
 from contract.networks import Network, network, published
 from contract.operators import Operator
-from contract.spaces import SpaceName
-from contract.spaces import space as space_named
+from contract.spaces import SpaceReference, find_space, ships
 from contract.values import Value
 from search.files import whole_file
 from search.supernet.blocks import build_network, untrained
@@ -27,7 +26,7 @@ class WeightsMetadata(Value):
 
     model_config = ConfigDict(extra="ignore")
 
-    space: SpaceName
+    space: SpaceReference
     architecture: Json[tuple[str, ...]]  # one block per slot
     head_channels: PositiveInt
     classes: PositiveInt
@@ -46,7 +45,7 @@ def build(name: str, *, space: str | None = None, classes: int | None = None) ->
     Raises:
         PhonebookError: no such network or space (the message lists near names), or no classes.
     """
-    chosen = published(name, in_space=space_named(space) if space is not None else None)
+    chosen = published(name, in_space=find_space(space) if space is not None else None)
     return untrained(chosen if classes is None else _with_classes(chosen, classes))
 
 
@@ -77,7 +76,7 @@ def write_weights(path: Path, module: nn.Module, found: Network) -> None:
     tensors = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
     classifier = [layer for layer in module.modules() if isinstance(layer, nn.Linear)][-1]
     metadata = {
-        "space": found.space,
+        "space": found.space.name if ships(found.space) else found.space.model_dump_json(),
         "architecture": json.dumps(found.blocks),
         "head_channels": str(found.head_channels),
         "classes": str(classifier.out_features),
@@ -108,7 +107,7 @@ def _described(path: Path | str, metadata: dict[str, str]) -> Network:
         ) from error
     found = network(
         described.architecture,
-        space=space_named(described.space),
+        space=described.space,
         name=str(path),
         head_channels=described.head_channels,
     )

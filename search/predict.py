@@ -13,7 +13,7 @@ from contract.client import default_server
 from contract.errors import PhonebookError
 from contract.networks import NETWORK_NAMES, Network, published
 from contract.results import SearchResult
-from contract.spaces import space as space_named
+from contract.spaces import find_space
 from contract.tables import LatencyTable
 from search.console import comparison, difference_percent, people_us, plain_console
 from search.measuring.network import Measured, Subject, Where, measurer
@@ -58,14 +58,14 @@ def predict(
         raise PhonebookError("give --device and --network, or --list to see the networks")
     if network.endswith(".json"):
         found = SearchResult.read(Path(network)).network()
-        if space not in (None, found.space):
-            raise PhonebookError(f"{network} is of {found.space}; leave --space {space} out")
+        if space is not None and find_space(space) != found.space:
+            raise PhonebookError(f"{network} is of {found.space.name}; leave --space {space} out")
         words: tuple[str, ...] = ("--result", network)
     else:
         found = named(network, space)
-        words = ("--network", network, "--space", found.space)
+        words = ("--network", network, "--space", space or found.space.name)
     address = server or default_server()
-    table = fetch(address, target=device, space=space_named(found.space), offline=offline)
+    table = fetch(address, target=device, space=found.space, offline=offline)
     latencies_us = table.latencies_us(found.operators)
     if not as_json:
         show_prediction(console, found, table, latencies_us)
@@ -86,7 +86,7 @@ def named(name: str, space: str | None) -> Network:
     Raises:
         PhonebookError: no such network or space; the message lists near names.
     """
-    return published(name, in_space=space_named(space) if space is not None else None)
+    return published(name, in_space=find_space(space) if space is not None else None)
 
 
 def show_networks(console: Console, networks: list[Network], *, as_json: bool) -> None:

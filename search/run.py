@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from contract import spaces
 from contract.cli import command_line, main
-from contract.client import default_server
+from contract.client import default_server, known_space
 from contract.errors import PhonebookError
 from search.config import DataConfig, MachineConfig, SearchConfig, TrainConfig
 from search.measuring.network import Where
@@ -15,7 +15,7 @@ from search.presets import of_search, use_presets
 from search.runs.folder import RunFolder, fresh_path
 
 app = command_line(
-    "python -m search.run", "Search a network for a device, against its table of latencies."
+    "python -m search.run", "Search for a network for a device, by its table of latencies."
 )
 use_presets(app, of_search)
 
@@ -38,14 +38,15 @@ def run(
     machine: Annotated[MachineConfig, Parameter(name="*")] = MachineConfig(),
     final: TrainConfig = TrainConfig(),
 ) -> None:
-    """Search a network for a device, against its table of measured latencies.
+    """Search for a network for a device, by its table of measured latencies.
 
     Args:
         device: As the server knows it, or DEVICE@RUNTIME (`host@int8`). Give several to search
             for each and see how every network does on every device.
         preset: Options that suit each other: fbnet-imagenet (the paper's), small, glimpse.
             Options given beside it count more.
-        space: The search space.
+        space: The search space: one that ships or that the server knows, or a file of one
+            (`./mine.yaml`).
         server: The server's address; else PHONEBOOK_SERVER, else this computer.
         offline: Use the tables that were fetched last; the server is neither asked nor told how
             the search goes.
@@ -70,7 +71,8 @@ def run(
         raise PhonebookError(
             "--offline asks no server, which --profile-missing needs to; leave one of them out"
         )
-    chosen = spaces.space(space)
+    address = server or default_server()
+    chosen = known_space(space, server=address)
     folders = _folders(device, out, overwrite=overwrite, resume=resume)
     # Not before: whoever mistypes an option or asks for help does not wait for PyTorch.
     from search.runs.devices import search_each
@@ -79,7 +81,7 @@ def run(
         device,
         folders,
         space=chosen,
-        server=server or default_server(),
+        server=address,
         offline=offline,
         profile_missing=profile_missing,
         measure=measure,

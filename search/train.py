@@ -10,7 +10,7 @@ from contract.errors import PhonebookError
 from contract.networks import Network, published
 from contract.networks import network as network_of
 from contract.results import SearchResult
-from contract.spaces import space as space_named
+from contract.spaces import find_space
 from search.config import DataConfig, MachineConfig, TrainConfig
 from search.presets import of_training, use_presets
 from search.runs.folder import RunFolder, fresh_path
@@ -70,10 +70,12 @@ def _chosen(
     if architecture is None:
         if sample is not None:
             raise PhonebookError("--sample is of a search's result; give --architecture too")
-        return published(network or "", in_space=space_named(space) if space else None)
+        return published(network or "", in_space=find_space(space) if space else None)
     result = SearchResult.read(architecture)
-    if space not in (None, result.space):
-        raise PhonebookError(f"{architecture} is of {result.space}; leave --space {space} out")
+    if space is not None and find_space(space) != result.space:
+        raise PhonebookError(
+            f"{architecture} is of {result.space.name}; leave --space {space} out"
+        )
     if sample is None:
         return result.network()
     if not 1 <= sample <= len(result.samples):
@@ -82,7 +84,7 @@ def _chosen(
         )
     return network_of(
         result.samples[sample - 1].architecture,
-        space=space_named(result.space),
+        space=result.space,
         name=f"sample-{sample}",
     )
 

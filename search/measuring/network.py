@@ -103,7 +103,7 @@ def measure_in_queue(
         DeviceFailed: no attempt succeeded.
         KeyboardInterrupt: the waiting was ended; the job stays filed.
     """
-    work = MeasureNetwork(space=subject.network.space, blocks=subject.network.blocks)
+    work = MeasureNetwork(space=subject.network.space.name, blocks=subject.network.blocks)
     job = Job(id=uuid4(), device=subject.device, runtime=subject.runtime, work=work)
     with table_client(server) as client:
         report = file_and_wait(client, job, console=console, stop=stop)

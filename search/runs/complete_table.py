@@ -8,7 +8,7 @@ from rich.console import Console
 from contract.client import table_client
 from contract.errors import IncompleteTable, PhonebookError, RequestRefused
 from contract.jobs import Job, Profile
-from contract.spaces import SearchSpace
+from contract.spaces import SearchSpace, ships
 from contract.tables import LatencyTable
 from search.console import error_console
 from search.measuring.queue import file_and_wait
@@ -36,6 +36,9 @@ def complete_table(
         PhonebookError: as `fetch` does.
     """
     warnings = error_console() if context.processes.is_first else Console(quiet=True)
+    if profile_missing and not ships(space):
+        with table_client(server) as client:
+            client.learn_space(space)
     try:
         table = fetch(server, target=target, space=space, offline=offline, console=warnings)
     except RequestRefused as refusal:

@@ -255,7 +255,7 @@ def _train_found(spec: RunSpec, found: Found, keeper: Keeper) -> SearchResult:
     result = SearchResult(
         device=spec.table.device,
         runtime=spec.table.runtime,
-        space=spec.space.name,
+        space=spec.space,
         seed=context.machine.seed,
         architecture=found.architecture,
         target_us=spec.search.target_us,

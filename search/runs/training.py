@@ -7,7 +7,6 @@ from torch import nn
 
 from contract.networks import Network
 from contract.results import TrainingResult
-from contract.spaces import space
 from search.config import DataConfig, MachineConfig, TrainConfig
 from search.data import Images
 from search.files import write_document
@@ -41,9 +40,9 @@ def train_alone(
     """
     with open_run(machine) as context:
         context.processes.require_equal_shares("batch-size", config.batch_size)
-        images = load_images(data, space(network.space), context)
+        images = load_images(data, network.space, context)
         identity = {
-            "space": network.space,
+            "space": network.space.name,
             "architecture": list(network.blocks),
             "head": network.head_channels,
             "data": data.data,
@@ -64,7 +63,7 @@ def train_alone(
         if context.processes.is_first:
             metrics.begin(record.epochs, record.final_epochs)
         context.console.print(
-            f"training {network.name} of {network.space}; results: {folder.path}"
+            f"training {network.name} of {network.space.name}; results: {folder.path}"
         )
         torch.manual_seed(machine.seed)
         module = untrained(network).to(context.processes.device)

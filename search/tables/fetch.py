@@ -5,9 +5,17 @@ from datetime import UTC, datetime
 from rich.console import Console
 
 from contract.client import TableClient, table_client
-from contract.errors import PhonebookError, ServerAnsweredNonsense, ServerUnreachable, near
+from contract.errors import (
+    IncompleteTable,
+    PhonebookError,
+    RequestRefused,
+    ServerAnsweredNonsense,
+    ServerUnreachable,
+    near,
+)
+from contract.problems import NO_SPACE
 from contract.runtime import Runtime
-from contract.spaces import SearchSpace
+from contract.spaces import SearchSpace, ships
 from contract.tables import LatencyTable
 from search.console import error_console
 from search.tables.cache import CachedTable, Question, TableCache
@@ -43,6 +51,8 @@ def fetch(
     device, at, parts = target.partition("@")
     try:
         with table_client(server) as client:
+            if not ships(space):
+                _check_known(client, space, device)
             runtime = _runtime(client, device, parts) if at else None
             question = _question(server, device, runtime, space)
             return _fetch_and_keep(client, question, runtime, console)
@@ -52,6 +62,25 @@ def fetch(
         except PhonebookError:
             raise error from None
         raise ServerUnreachable(f"{error}; or add --offline to use {kept.described}") from error
+
+
+def _check_known(client: TableClient, space: SearchSpace, device: str) -> None:
+    """That the server means the same by the space's name."""
+    try:
+        known = client.space(space.name)
+    except RequestRefused as refusal:
+        if refusal.type != NO_SPACE:
+            raise
+        raise IncompleteTable(
+            f"{client.server} knows no space {space.name}, so nothing of it was measured; run "
+            f"`python -m device_agent.run --device {device} --space FILE` with its file",
+            missing=[operator.key for operator in space.operators],
+        ) from refusal
+    if known.content_hash != space.content_hash:
+        raise PhonebookError(
+            f"the space {space.name} holds something else on {client.server} "
+            f"({known.content_hash[:12]} and not {space.content_hash[:12]}); rename yours"
+        )
 
 
 def _fetch_and_keep(

@@ -49,7 +49,7 @@ class Stack:
         return json.loads(run("docker", "inspect", container))[0]
 
     def token(self) -> str:
-        """As the README shows it."""
+        """As docs/server.md shows it."""
         return self.compose("exec", "-T", "server", "cat", "/var/lib/phonebook/agent-token")
 
     @contextmanager

@@ -123,7 +123,7 @@ def known_networks(
             )
         networks[id] = known
     by_blocks = {
-        (known.network.space, known.network.blocks, known.network.head.key): known
+        (known.network.space.name, known.network.blocks, known.network.head.key): known
         for known in networks.values()
     }
     for each in reversed(measured):  # of several the newest counts
