@@ -23,23 +23,17 @@ from rich.table import Table
 
 from contract.cli import command_line, main
 from contract.client import table_client
-from contract.runtime import Dtype, MemoryFormat
+from contract.runtime import Dtype, MemoryFormat, RuntimeRequest
 from contract.sessions import Effort
 from device_agent import compare, screen
-from device_agent.alone import alone_on
-from device_agent.devices import Device, Plan, ProgramTiming, open_device
-from device_agent.journal import Journal
-from device_agent.profile import profile
-from device_agent.programs import (
-    Exported,
-    Exporter,
-    Program,
-    ProgramCache,
-    ProgramFile,
-    export_to_pte,
-)
-from device_agent.watch import Watch
-from device_agent.workplace import Workplace
+from device_agent.device import Device, Plan, ProgramFile, ProgramTiming
+from device_agent.devices.registry import open_device
+from device_agent.measuring.journal import Journal
+from device_agent.measuring.profile import profile
+from device_agent.measuring.station import Station
+from device_agent.programs.cache import Exported, Exporter, ProgramCache, export_to_pte
+from device_agent.programs.program import Program
+from device_agent.supervisor import Supervisor
 
 NAME = "benchmark"
 
@@ -73,10 +67,10 @@ class CountingCache(ProgramCache):
     export_s = 0.0
 
     def export(
-        self, programs: Sequence[Program], exporter: Exporter, watch: Watch | None = None
+        self, programs: Sequence[Program], exporter: Exporter, supervisor: Supervisor | None = None
     ) -> Generator[Exported, None, None]:
         began = time.monotonic()
-        for each in super().export(programs, exporter, watch):
+        for each in super().export(programs, exporter, supervisor):
             self.cached += each.was_cached
             self.exported += not each.was_cached
             yield each
@@ -101,21 +95,15 @@ def run(
         tempfile.TemporaryDirectory() as folder,
         served(Path(folder)) as address,
         table_client(address) as client,
-        alone_on("host"),
         Journal(Path(folder) / "journal.db") as journal,
     ):
         for _ in range(sessions):
             cache = CountingCache(Path(folder))
             began, load = time.monotonic(), os.getloadavg()[0]
-            with open_device(
-                "host",
-                dtype=dtype,
-                threads=threads,
-                memory_format=memory_format,
-                protocol="in_situ",
-            ) as host:
+            request = RuntimeRequest(dtype=dtype, threads=threads, memory_format=memory_format)
+            with open_device("host", request) as host:
                 device = TimedDevice(host)
-                place = Workplace(
+                station = Station(
                     device=device,
                     name=NAME,
                     client=client,
@@ -124,7 +112,7 @@ def run(
                     exporter=export_to_pte,
                     effort=effort,
                 )
-                profile(place, space, again=True)
+                profile(station, space, again=True)
             wall_s = time.monotonic() - began
             table.add_row(
                 f"{wall_s:.0f}",

@@ -1,18 +1,86 @@
 """What besides device and operator changes a timing, and how a person names it."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
+from cyclopts import Parameter, Token, validators
 from pydantic import Field
 
 from contract.errors import PhonebookError
 from contract.values import Value
 
+# foreign: some other program's, so that of an imported row only dtype and threads mean something,
+# and ExecuTorch's version is 0.
+BackendName = Literal["xnnpack", "foreign"]
 Dtype = Literal["float32", "int8"]
 MemoryFormat = Literal["contiguous", "channels_last"]
 Runner = Literal["native", "python", "ndk"]
 Protocol = Literal["in_situ", "isolated"]
+
+TRACED: frozenset[Protocol] = frozenset({"in_situ"})  # by the events of a delegate
+
+
+def _cpu_numbers(_: Any, tokens: Sequence[Token]) -> tuple[int, ...]:
+    """Raises PhonebookError where it is no list of numbers."""
+    cpus = tokens[0].value
+    if not re.fullmatch(r"[0-9]+(,[0-9]+)*", cpus):
+        raise PhonebookError(f"--cpus {cpus!r}: give numbers with commas between them, as in 0,1")
+    return tuple(int(number) for number in cpus.split(","))
+
+
+Cpus = Annotated[
+    tuple[int, ...], Parameter(converter=_cpu_numbers, n_tokens=1, negative="", show_default=False)
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RuntimeRequest:
+    """What a device is asked to measure under; it says the rest itself, such as its versions.
+
+    Without a `runner` it is the native one where that can be had. Without `cpus` the runner may
+    use any, on a phone the fastest. The fields are options of the agent's commands.
+    """
+
+    dtype: Annotated[Dtype, Parameter(help="Of weights and activations.")] = "float32"
+    threads: Annotated[
+        int, Parameter(help="Of ExecuTorch's pool.", validator=validators.Number(gte=1))
+    ] = 1
+    memory_format: Annotated[
+        MemoryFormat, Parameter(help="Of the image that goes into a program.")
+    ] = "contiguous"
+    runner: Annotated[
+        Runner | None,
+        Parameter(help="What times the programs [default: native where it can be built]."),
+    ] = None
+    cpus: Annotated[
+        Cpus, Parameter(help="Bind the runner to these CPUs, as in 0,1 [default: any].")
+    ] = ()
+    protocol: Annotated[
+        Protocol,
+        Parameter(help="Operators inside whole networks (in_situ), or each alone (isolated)."),
+    ] = "in_situ"
+    backend: Annotated[BackendName, Parameter(parse=False)] = "xnnpack"
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether operators inside a program are to be timed."""
+        return self.protocol in TRACED
+
+    def granted(self, *, executorch: str, runner: Runner, cpus: Sequence[int] = ()) -> "Runtime":
+        """The runtime of a device that does what was asked, with that runner, on those CPUs."""
+        return Runtime(
+            backend=self.backend,
+            dtype=self.dtype,
+            threads=self.threads,
+            memory_format=self.memory_format,
+            executorch=executorch,
+            runner=runner,
+            affinity=f"cpu{'.'.join(map(str, cpus))}" if cpus else "any",
+            protocol=self.protocol,
+        )
 
 
 class Runtime(Value):
@@ -21,9 +89,7 @@ class Runtime(Value):
     Two timings are comparable only where these are equal; a table holds exactly one.
     """
 
-    # foreign: some other program's, so that of an imported row only dtype and threads mean
-    # something, and ExecuTorch's version is 0.
-    backend: Literal["xnnpack", "foreign"] = "xnnpack"
+    backend: BackendName = "xnnpack"
     dtype: Dtype
     threads: int = Field(ge=1, le=9999)
     memory_format: MemoryFormat
@@ -46,6 +112,19 @@ class Runtime(Value):
     def cpus(self) -> tuple[int, ...]:
         """The CPUs of `affinity`; none means any."""
         return tuple(int(number) for number in re.findall(r"[0-9]+", self.affinity))
+
+    @property
+    def request(self) -> RuntimeRequest:
+        """What a device is asked for that is to measure under this runtime."""
+        return RuntimeRequest(
+            dtype=self.dtype,
+            threads=self.threads,
+            memory_format=self.memory_format,
+            runner=self.runner,
+            cpus=self.cpus,
+            protocol=self.protocol,
+            backend=self.backend,
+        )
 
     @property
     def options(self) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ FailureCode = Literal[
     "crashed",
     "timed_out",
     "wrong_output",
+    "not_delegated",
     "wrong_events",
     "bad_samples",
 ]

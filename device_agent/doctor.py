@@ -4,7 +4,7 @@ Each check says what was found and what to do about it. What a kind of device ca
 the common checks, the device itself knows: see `Examined`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Annotated
 
@@ -16,35 +16,15 @@ from contract.cli import command_line, main
 from contract.devices import THERMAL, Conditions
 from contract.errors import DeviceFailed, PhonebookError
 from contract.operators import Operator
+from contract.runtime import Cpus, RuntimeRequest
 from contract.slots import Slot
 from device_agent import screen
-from device_agent.adb.errors import KeyNotAccepted, PhoneNotFound
-from device_agent.devices import (
-    HOST,
-    Device,
-    Examined,
-    Finding,
-    Plan,
-    ProgramFailed,
-    cpu_numbers,
-    open_device,
-)
-from device_agent.devices.android import attached_phones
-from device_agent.ios.attached import attached as attached_iphones
-from device_agent.ios.errors import (
-    AnsweredNonsense,
-    AppNotRunning,
-    AppUnfit,
-    Asleep,
-    HungUp,
-    InUse,
-    NotAttached,
-    NoUsbmuxd,
-    Unplugged,
-)
-from device_agent.outputs import check_output
+from device_agent.device import Device, Examined, Finding, Plan, ProgramFailed, ProgramFile
+from device_agent.devices.registry import KINDS, kind_of, open_device
+from device_agent.measuring.checks import check_timing
 from device_agent.places import cache_dir
-from device_agent.programs import Exporter, Program, ProgramCache, ProgramFile, export_to_pte
+from device_agent.programs.cache import Exporter, ProgramCache, export_to_pte
+from device_agent.programs.program import Program
 
 VISITS = 8
 STEADY = 0.05  # of the median: how far visits may lie apart
@@ -53,20 +33,7 @@ SMALL = Operator(
     slot=Slot(in_channels=16, out_channels=16, input_size=56, stride=1),
 )
 _PLAN = Plan(warmup_runs=3, min_runs=50, max_runs=500, min_duration_s=0.3, deadline_s=60.0)
-# What an error is about, and what was found.
-_MISHAPS: Mapping[type[PhonebookError], tuple[str, str]] = {
-    PhoneNotFound: ("cable", "no answer"),
-    KeyNotAccepted: ("key", "this computer is not trusted"),
-    NoUsbmuxd: ("usbmuxd", "no answer"),
-    NotAttached: ("cable", "not that iPhone"),
-    Unplugged: ("cable", "it was unplugged"),
-    AppNotRunning: ("app", "does not run"),
-    HungUp: ("app", "no answer"),
-    Asleep: ("app", "no answer"),
-    AnsweredNonsense: ("app", "something else answers"),
-    AppUnfit: ("app", "not what this agent needs"),
-    InUse: ("app", "in use"),
-}
+_MISHAPS = {error: words for kind in KINDS for error, words in kind.mishaps.items()}
 _STATES = {"ok": "[green]ok[/green]", "look": "[yellow]look[/yellow]", "bad": "[red]bad[/red]"}
 
 app = command_line("python -m device_agent.doctor", "Check whether a device can be measured.")
@@ -82,14 +49,15 @@ def run(
         str | None, Parameter(help="Which phone of several [$ANDROID_SERIAL].")
     ] = None,
     threads: Annotated[int, Parameter(help="Of ExecuTorch's pool.")] = 1,
-    cpus: Annotated[str | None, Parameter(help="Bind the runner to these CPUs.")] = None,
+    cpus: Annotated[Cpus, Parameter(help="Bind the runner to these CPUs.")] = (),
 ) -> None:
     """Check cable, key, runner, cores, a small program and its timing, one after the other."""
     if device is None:
         _list_phones()
         return
     findings = []
-    for finding in diagnose(device, serial=serial, threads=threads, cpus=cpu_numbers(cpus)):
+    request = RuntimeRequest(threads=threads, cpus=cpus, protocol="isolated")
+    for finding in diagnose(device, request, serial=serial):
         findings.append(finding)
         _show(finding)
     bad = [finding.what for finding in findings if finding.state == "bad"]
@@ -99,20 +67,12 @@ def run(
 
 
 def diagnose(
-    name: str, *, serial: str | None = None, threads: int = 1, cpus: Sequence[int] = ()
+    name: str, request: RuntimeRequest, *, serial: str | None = None
 ) -> Iterator[Finding]:
     """Every check in turn. The first that fails in a way that bars the others is the last."""
     try:
-        opened = open_device(
-            name,
-            dtype="float32",
-            threads=threads,
-            memory_format="contiguous",
-            protocol="isolated",
-            cpus=cpus,
-            serial=serial,
-        )
-        if name != HOST:
+        opened = open_device(name, request, serial=serial)
+        if not kind_of(name).is_this_computer:
             yield Finding("connection", "ok", "it answers")
         with opened as device:
             yield from examine(device)
@@ -143,7 +103,7 @@ def examine(device: Device, *, exporter: Exporter = export_to_pte) -> Iterator[F
         medians_us = []
         for _ in range(VISITS):
             timing = device.time_program(file, _PLAN)
-            check_output(timing, file, device.runtime.dtype)
+            check_timing(timing, file, device.runtime)
             medians_us.append(median(timing.samples_ns) / 1000)
     except ProgramFailed as failed:
         yield Finding(
@@ -160,9 +120,7 @@ def examine(device: Device, *, exporter: Exporter = export_to_pte) -> Iterator[F
 
 
 def _small_program(device: Device, exporter: Exporter) -> ProgramFile:
-    program = Program(
-        content=SMALL, dtype=device.runtime.dtype, memory_format=device.runtime.memory_format
-    )
+    program = Program.under(device.runtime, SMALL)
     with screen.console.status("exporting a small program"):
         (exported,) = ProgramCache(cache_dir()).export([program], exporter)
     if exported.file is None:
@@ -222,9 +180,11 @@ def _throttling(before: Conditions, after: Conditions) -> Finding:
 
 
 def _list_phones() -> None:
-    phones = (*attached_phones(), *attached_iphones())
+    phones = [
+        found for kind in KINDS if not kind.is_this_computer for found in kind.list_attached()
+    ]
     if not phones:
-        raise PhoneNotFound(
+        raise DeviceFailed(
             "no phone answers; name one to see why: "
             "python -m device_agent.doctor --device galaxys8, or iphonex"
         )

@@ -3,32 +3,23 @@
 import json
 import shutil
 import sys
-import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from contract.cli import command_line, main
-from contract.errors import DeviceFailed, PhonebookError
-from contract.estimates import Estimate
-from contract.networks import Network, published
+from contract.errors import PhonebookError
+from contract.networks import published
 from contract.results import PROGRAM, WEIGHTS, NetworkMeasured, ResultNetwork
-from contract.runtime import Runtime, runtime_of
+from contract.runtime import runtime_of
 from contract.spaces import space as space_named
 from device_agent import screen
-from device_agent.alone import alone_here
-from device_agent.devices import Device, ProgramFailed, must_offer, open_device
+from device_agent.device import must_offer
+from device_agent.devices.registry import open_device
+from device_agent.measuring.whole_network import export_network, must_be_measured, time_network
 from device_agent.places import cache_dir
-from device_agent.programs import Exporter, Program, ProgramCache, ProgramFile, export_to_pte
-from device_agent.protocols import whole
-from device_agent.session import visit
-from device_agent.visits import Recorded, rounds_by_name
-from device_agent.watch import Watch
-
-LEAST_VISITS = 40
-MOST_S = 60.0
+from device_agent.programs.cache import ProgramCache, export_to_pte
 
 app = command_line("python -m device_agent.network", "Measure a whole network on a device.")
 
@@ -62,22 +53,11 @@ def run(
         chosen = published(network or "", in_space=space_named(space) if space else None)
 
     wanted = runtime_of(runtime)
-    with (
-        alone_here(device),
-        open_device(
-            device,
-            dtype=wanted.dtype,
-            threads=wanted.threads,
-            memory_format=wanted.memory_format,
-            protocol=wanted.protocol,
-            runner=wanted.runner,
-            cpus=wanted.cpus,
-        ) as opened,
-    ):
+    with open_device(device, wanted.request) as opened:
         must_offer(opened, wanted)
         must_be_measured(opened, device)
         cache = ProgramCache(cache_dir())
-        file = exported(chosen, opened.runtime, cache, export_to_pte, weights=weights)
+        file = export_network(chosen, opened.runtime, cache, export_to_pte, weights=weights)
         figures = time_network(opened, chosen, file)
     if result is not None:
         shutil.copyfile(file.path, result.with_name(PROGRAM))
@@ -91,72 +71,6 @@ def run(
             f"{figures.p90_us:,.1f} us; the device was calm for {figures.calm} of "
             f"{figures.samples} samples in {figures.rounds} visits"
         )
-
-
-def must_be_measured(device: Device, name: str) -> None:
-    """Raises PhonebookError where it is emulated, or anything else than a device."""
-    if device.origin != "measured":
-        raise PhonebookError(
-            f"{name} is {device.origin}: how long a network takes there says nothing"
-        )
-
-
-def time_network(
-    device: Device, network: Network, file: ProgramFile, *, watch: Watch | None = None
-) -> Estimate:
-    """Visit the program, loading it anew each time, until its latency is graded A or B.
-
-    After a minute the grade is what it is.
-
-    Raises:
-        DeviceFailed: it did not run, or computed something else than eager PyTorch.
-        Halted: the watch ended the work.
-    """
-    work = whole(network, device.runtime)
-    visits: list[Recorded] = []
-    until = time.monotonic() + MOST_S
-    what = f"measuring {network.name}"
-    with screen.Steps(what, "visits", LEAST_VISITS, watch or Watch()) as steps:
-        while True:
-            try:
-                made = visit(work, file, device)
-            except ProgramFailed as failed:
-                raise DeviceFailed(f"{file.name}: {failed.code}: {failed.message}") from failed
-            visits.append(Recorded(file.name, made, datetime.now(UTC)))
-            steps.advance()
-            if len(visits) % LEAST_VISITS == 0 or time.monotonic() >= until:
-                figures = rounds_by_name(visits)[network.name].estimate()
-                if figures.grade != "C" or time.monotonic() >= until:
-                    return figures
-                steps.more(LEAST_VISITS)
-
-
-def exported(
-    chosen: Network,
-    runtime: Runtime,
-    cache: ProgramCache,
-    exporter: Exporter,
-    *,
-    weights: Path | None = None,
-    watch: Watch | None = None,
-) -> ProgramFile:
-    """The network as a program. Without `weights` they are random.
-
-    Raises:
-        PhonebookError: it cannot be exported.
-        Halted: the watch ended it.
-    """
-    program = Program(
-        content=chosen,
-        dtype=runtime.dtype,
-        memory_format=runtime.memory_format,
-        weights=weights,
-    )
-    with screen.console.status(f"exporting {chosen.name}"):
-        (done,) = cache.export([program], exporter, watch)
-    if done.file is None:
-        raise PhonebookError(f"{chosen.name} cannot be exported: {done.error}")
-    return done.file
 
 
 if __name__ == "__main__":

@@ -10,10 +10,11 @@ from cyclopts import Parameter
 from contract.cli import command_line, main
 from contract.client import TableClient, default_server, table_client
 from contract.errors import NotStored, PhonebookError
-from device_agent import screen, upload
-from device_agent.journal import Journal
+from device_agent import screen
+from device_agent.measuring import upload
+from device_agent.measuring.journal import Journal
+from device_agent.measuring.sent import results, what_to_do
 from device_agent.places import journal_path
-from device_agent.sent import results, what_to_do
 
 app = command_line(
     "python -m device_agent.outbox", "Send what was measured here, or see what waits and why."

@@ -7,8 +7,8 @@ from cyclopts import Parameter
 from contract.cli import command_line, main
 from contract.spaces import DEFAULT_SPACE
 from contract.spaces import space as space_named
-from device_agent.profile import profile
-from device_agent.workplace import Options, open_workplace
+from device_agent.measuring.profile import profile
+from device_agent.measuring.station import Options, open_station
 
 app = command_line("python -m device_agent.run", "Measure the operators of a space on a device.")
 
@@ -24,8 +24,8 @@ def run(
 ) -> None:
     """Ask which operators the table is missing, export them, measure them, post the timings."""
     space_named(space)
-    with open_workplace(options) as place:
-        profile(place, space, again=again)
+    with open_station(options) as station:
+        profile(station, space, again=again)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from contract.audits import Errors
 from contract.estimates import estimate
 from contract.sessions import Origin
 from contract.timings import Timing
-from device_agent.watch import Watch
+from device_agent.supervisor import Supervisor
 
 SLOWEST = 8
 
@@ -43,11 +43,11 @@ def say(line: str) -> None:
 class Steps:
     """A bar over counted steps, which whoever watches the work is told of too."""
 
-    def __init__(self, what: str, unit: str, total: int, watch: Watch) -> None:
+    def __init__(self, what: str, unit: str, total: int, supervisor: Supervisor) -> None:
         self._bar = progress()
         self._task = self._bar.add_task(what, total=total)
         self._unit, self._done, self._total = unit, 0, total
-        self._watch = watch
+        self._supervisor = supervisor
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -61,7 +61,7 @@ class Steps:
         self._done += 1
         self._bar.advance(self._task)
         done = min(self._done, self._total)
-        self._watch.tell(jobs.Progress(what=self._unit, done=done, total=self._total))
+        self._supervisor.tell(jobs.Progress(what=self._unit, done=done, total=self._total))
 
     def more(self, steps: int, what: str | None = None) -> None:
         """There are so many more to do than was known, for `what`."""

@@ -15,12 +15,12 @@ from contract.client import default_server, table_client
 from contract.errors import PhonebookError
 from contract.jobs import Job, MeasureNetwork
 from contract.stopping import Stop
-from device_agent.crowd import PATIENCE_S
-from device_agent.journal import Journal
+from device_agent.measuring.journal import Journal
+from device_agent.measuring.station import Options, Station, open_station
+from device_agent.measuring.wait_for_idle import PATIENCE_S
 from device_agent.places import journal_path, state_dir
-from device_agent.serving import Agent, Unit, units_of
-from device_agent.watch import Watch
-from device_agent.workplace import Options, Workplace, open_workplace
+from device_agent.serving.agent import Agent, Unit, units_of
+from device_agent.supervisor import Supervisor
 
 app = command_line(
     "python -m device_agent.serve", "Take jobs from a server, and do them on the units here."
@@ -65,9 +65,9 @@ def run(
     names = {kind: name or kind for kind in kinds}
     units_of(names)
 
-    def open_place(job: Job, unit: Unit, watch: Watch) -> AbstractContextManager[Workplace]:
+    def open_for(job: Job, unit: Unit, supervisor: Supervisor) -> AbstractContextManager[Station]:
         options = _options(job, unit, server=server, patience=patience)
-        return open_workplace(options, watch=watch, server_patience_s=None)
+        return open_station(options, supervisor=supervisor, server_patience_s=None)
 
     with (
         _only_one(),
@@ -78,7 +78,7 @@ def run(
         agent = Agent(
             identity(state_dir()),
             units=lambda: units_of(names),
-            open_place=open_place,
+            open_station=open_for,
             client=client,
             journal=journal,
             stop=stop,
@@ -114,16 +114,10 @@ def identity(folder: Path) -> UUID:
 
 
 def _options(job: Job, unit: Unit, *, server: str | None, patience: float) -> Options:
-    runtime = job.runtime
     return Options(
         device=unit.kind,
         serial=unit.serial,
-        dtype=runtime.dtype,
-        threads=runtime.threads,
-        memory_format=runtime.memory_format,
-        runner=runtime.runner,
-        cpus=",".join(map(str, runtime.cpus)) or None,
-        protocol=runtime.protocol,
+        runtime=job.runtime.request,
         name=unit.device,
         server=server,
         effort="standard" if isinstance(job.work, MeasureNetwork) else job.work.effort,

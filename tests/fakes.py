@@ -10,11 +10,13 @@ import numpy as np
 from contract.devices import Conditions, DeviceDescription
 from contract.runtime import Runtime
 from contract.sessions import Effort, Origin, Session
-from device_agent.devices import Plan, ProgramFailed, ProgramTiming
-from device_agent.programs import Program, ProgramFile
+from device_agent.device import Plan, ProgramFailed, ProgramFile, ProgramTiming
+from device_agent.programs.delegation import Delegation
+from device_agent.programs.program import Program
 
 OUTPUT = np.arange(8, dtype=np.float32)
 PROBE_NS = 54_000
+DELEGATION = Delegation(delegates=("XnnpackBackend",))
 
 RUNTIME = Runtime(
     dtype="float32",
@@ -47,8 +49,14 @@ def fake_session(*, effort: Effort = "standard") -> Session:
 
 def fake_export(program: Program, file: ProgramFile) -> None:
     """Writes the program's name for a `.pte`; runs in worker processes, so it is a function."""
-    file.expected_output.write_bytes(OUTPUT.tobytes())
+    write_beside(file)
     file.path.write_text(program.name)
+
+
+def write_beside(file: ProgramFile) -> None:
+    """What a program that a fake runs must compute, and by what."""
+    file.expected_output.write_bytes(OUTPUT.tobytes())
+    file.delegation.write_text(DELEGATION.model_dump_json())
 
 
 class FakeDevice:
@@ -97,6 +105,6 @@ class FakeDevice:
             first_run_ns=ns,
             load_ns=1,
             output=self.output,
-            delegates=("FakeBackend",),
+            delegates=DELEGATION.delegates,
             events=(),
         )

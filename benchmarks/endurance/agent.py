@@ -19,13 +19,13 @@ from contract.client import TableClient
 from contract.jobs import Job, Profile
 from contract.sessions import Origin
 from contract.stopping import Stop
-from device_agent.alone import alone_on
-from device_agent.devices import Plan, ProgramTiming
-from device_agent.journal import Journal
-from device_agent.programs import ProgramCache, ProgramFile
-from device_agent.serving import Agent, Unit
-from device_agent.watch import Watch
-from device_agent.workplace import Workplace
+from device_agent.device import Plan, ProgramFile, ProgramTiming
+from device_agent.device_lock import lock_device
+from device_agent.measuring.journal import Journal
+from device_agent.measuring.station import Station
+from device_agent.programs.cache import ProgramCache
+from device_agent.serving.agent import Agent, Unit
+from device_agent.supervisor import Supervisor
 from tests.fakes import FakeDevice, fake_export
 
 LEDGER = "acknowledged"
@@ -82,13 +82,15 @@ def main(server: str, folder: Path, device: str, serial: str) -> None:
     ):
         client = TableClient(http)
 
-        def open_place(job: Job, unit: Unit, watch: Watch) -> AbstractContextManager[Workplace]:
+        def open_for(
+            job: Job, unit: Unit, supervisor: Supervisor
+        ) -> AbstractContextManager[Station]:
             @contextmanager
-            def place() -> Iterator[Workplace]:
-                with alone_on(unit.serial):
+            def station() -> Iterator[Station]:
+                with lock_device(unit.serial):
                     again = isinstance(job.work, Profile) and job.work.again
                     phone.failing = random.choice(SPACE.operators).key if again else None
-                    yield Workplace(
+                    yield Station(
                         device=phone,
                         name=unit.device,
                         client=client,
@@ -97,15 +99,15 @@ def main(server: str, folder: Path, device: str, serial: str) -> None:
                         exporter=fake_export,
                         effort="quick",
                         server_patience_s=None,
-                        watch=watch,
+                        supervisor=supervisor,
                     )
 
-            return place()
+            return station()
 
         agent = Agent(
             uuid4(),
             units=lambda: (unit,),
-            open_place=open_place,
+            open_station=open_for,
             client=client,
             journal=journal,
             stop=stop,

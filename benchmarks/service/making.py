@@ -10,8 +10,8 @@ from benchmarks.service_data import RUNTIME, SPACE
 from contract.devices import Conditions
 from contract.sessions import Session
 from contract.timings import Timing, TimingBatch
-from device_agent.journal import Entry
-from device_agent.upload import batches
+from device_agent.measuring.journal import Entry
+from device_agent.measuring.upload import batches
 
 ROUNDS, SAMPLES = 40, 5  # of a timing
 

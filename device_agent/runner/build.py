@@ -73,10 +73,10 @@ def native_runner() -> Path:
     Raises:
         NativeRunnerUnavailable: no CMake, no C++ compiler, no ExecuTorch, or the build failed.
     """
-    return built(HOST, _executorch(), cache_dir())
+    return build_runner(HOST, _executorch(), cache_dir())
 
 
-def built(target: Target, executorch: Path, cache: Path) -> Path:
+def build_runner(target: Target, executorch: Path, cache: Path) -> Path:
     """The runner's program for a target, built now if it was not built before.
 
     Two callers at once build it once. What is built is kept by everything it was made from.

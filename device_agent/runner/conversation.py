@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from contract.errors import DeviceFailed
-from device_agent.devices import ProgramFailed
+from device_agent.device import ProgramFailed
 from device_agent.runner.protocol import ANSWERS, Alive, Answer, Failed, Job, Ready, Timed
 
 START_LIMIT_S = 120.0

@@ -62,7 +62,7 @@ size_t position(const Tensor& tensor, size_t number) {
   return position;
 }
 
-/** The same values as device_agent/inputs.py, which says where they come from. */
+/** The same values as device_agent/programs/inputs.py, which says where they come from. */
 void fill_pseudo_random(const Tensor& image) {
   auto* values = image.mutable_data_ptr<float>();
   uint32_t state = 12345;

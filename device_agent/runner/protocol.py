@@ -18,7 +18,7 @@ from pydantic import (
 from contract.runtime import MemoryFormat, Runner
 from contract.timings import FailureCode
 from contract.values import Value
-from device_agent.devices import Event, Plan, ProgramTiming
+from device_agent.device import Event, Plan, ProgramTiming
 
 _Path = Annotated[str, StringConstraints(pattern=r"^[^\t\n]+$")]
 

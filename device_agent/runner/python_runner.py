@@ -22,7 +22,7 @@ from executorch.exir._serialize._program import deserialize_pte_binary
 from executorch.extension.pybindings import portable_lib
 
 from contract.timings import FailureCode
-from device_agent.inputs import pseudo_random
+from device_agent.programs.inputs import pseudo_random
 from device_agent.runner.protocol import Job
 
 HEARTBEAT_NS = 1_000_000_000

@@ -9,10 +9,12 @@ from contract.networks import Network, network
 from contract.operators import Operator
 from contract.runtime import Dtype
 from contract.spaces import space
-from device_agent import bundle
-from device_agent.bundle import Bundle
+from device_agent.device import ProgramFile
+from device_agent.devices.android import bundle
+from device_agent.devices.android.bundle import Bundle
 from device_agent.places import cache_dir
-from device_agent.programs import Program, ProgramCache, ProgramFile, export_to_pte
+from device_agent.programs.cache import ProgramCache, export_to_pte
+from device_agent.programs.program import Program
 from tests.android.emulated import (
     TEMPORARY,
     EmulatedPhone,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from device_agent.bundle import PHONE
+from device_agent.devices.android.bundle import PHONE
 
 HERE = Path(__file__).resolve().parent
 BUSYBOX = HERE.parent.parent / "build" / "android" / "busybox"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from device_agent import bundle
-from device_agent.bundle import Bundle
+from device_agent.devices.android import bundle
+from device_agent.devices.android.bundle import Bundle
 from device_agent.places import cache_dir
 from device_agent.runner.elf import AARCH64, read_elf
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from device_agent.bundle import Bundle
+from device_agent.devices.android.bundle import Bundle
 from tests.adbd import Adbd, FakePhone
 from tests.android.emulated import TEMPORARY, EmulatedPhone
 from tests.device_agent.test_adb import Adb

@@ -13,16 +13,16 @@ import pytest
 
 from contract.operators import Operator
 from contract.places import HOME_VARIABLE
-from contract.runtime import Protocol
+from contract.runtime import Protocol, RuntimeRequest
 from contract.sessions import Session
 from device_agent import screen
-from device_agent.booking import book
-from device_agent.bundle import Bundle
-from device_agent.journal import TABLE
+from device_agent.backends.xnnpack.events import attribute
+from device_agent.devices.android.bundle import Bundle
+from device_agent.measuring.journal import TABLE
+from device_agent.measuring.protocols.protocol import WHOLE_PLAN, Subject, whole
+from device_agent.measuring.protocols.registry import PROTOCOLS
+from device_agent.measuring.station import Options, Station, open_station
 from device_agent.places import cache_dir
-from device_agent.protocols import PROTOCOLS, WHOLE_PLAN, Work, whole
-from device_agent.session import close
-from device_agent.workplace import Options, Workplace, open_workplace
 from tests.adbd import Adbd, FakePhone
 from tests.android.conftest import NETWORK, OPERATORS, SPACE
 from tests.android.emulated import EmulatedPhone
@@ -70,29 +70,30 @@ def profiled(
         name=NAME,
         serial=adbd.serial,
         server=world.server,
-        protocol=protocol,
-        dtype=dtype,
+        runtime=RuntimeRequest(protocol=protocol, dtype=dtype),
         effort="quick",
     )
-    with open_workplace(options) as place, screen.console.capture() as said:
-        place.client.register(place.name, place.device.describe())
-        operators, planned = few(place, protocol)
-        opened = place.begin(SPACE.name, operators, TABLE)
-        timings = close(opened, place.measure(opened, planned), place.journal, place.device)
-        screen.summary(timings, device=NAME, space=SPACE.name, origin=place.device.origin)
-        place.send()
-        stored = place.client.session_report(str(opened.session.id))
+    with open_station(options) as station, screen.console.capture() as said:
+        station.client.register(station.name, station.device.describe())
+        operators, planned = few(station, protocol)
+        opened = station.begin(SPACE.name, operators, TABLE)
+        timings = station.measure(opened, planned).close()
+        screen.summary(timings, device=NAME, space=SPACE.name, origin=station.device.origin)
+        station.send()
+        stored = station.client.session_report(str(opened.session.id))
     assert [timing.failure for timing in timings if timing.failure] == []
     return Profiled(stored.session, frozenset(op.key for op in operators), said.get())
 
 
-def few(place: Workplace, protocol: Protocol) -> tuple[Sequence[Operator], Sequence[Work]]:
-    runtime = place.device.runtime
+def few(station: Station, protocol: Protocol) -> tuple[Sequence[Operator], Sequence[Subject]]:
+    runtime = station.device.runtime
     if protocol == "isolated":
-        return OPERATORS, PROTOCOLS["isolated"](SPACE, OPERATORS, runtime, "quick")
+        return OPERATORS, PROTOCOLS["isolated"].plan(
+            OPERATORS, space=SPACE, runtime=runtime, effort="quick"
+        )
     operators = tuple(op for op in dict.fromkeys(NETWORK.operators) if not op.is_free)
     untraced = whole(NETWORK, runtime)
-    traced = (replace(WHOLE_PLAN, trace=True), partial(book, NETWORK))
+    traced = (replace(WHOLE_PLAN, trace=True), partial(attribute, NETWORK))
     return operators, [replace(untraced, plans=(traced, *untraced.plans), operators=operators)]
 
 

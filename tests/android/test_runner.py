@@ -10,15 +10,15 @@ import pytest
 
 from contract.errors import DeviceFailed
 from contract.runtime import Dtype
-from device_agent.booking import book
-from device_agent.bundle import Bundle
-from device_agent.devices import ProgramFailed, ProgramTiming
-from device_agent.outputs import check_output
-from device_agent.programs import ProgramFile
+from device_agent.backends.xnnpack.events import attribute
+from device_agent.device import ProgramFailed, ProgramFile, ProgramTiming
+from device_agent.devices.android.bundle import Bundle
+from device_agent.measuring.checks import check_timing
 from device_agent.runner.process import RunnerProcess
 from device_agent.runner.protocol import Job
 from tests.android.conftest import DTYPES, NETWORK, Programs
 from tests.android.emulated import TEMPORARY, EmulatedPhone
+from tests.fakes import RUNTIME
 
 pytestmark = pytest.mark.android
 
@@ -56,7 +56,7 @@ class Runner:
             )
         )
         timing = ProgramTiming(**dict(timed), output=self._phone.here(output).read_bytes())
-        check_output(timing, file, dtype)
+        check_timing(timing, file, RUNTIME.evolve(dtype=dtype))
         return timing
 
 
@@ -95,9 +95,9 @@ def test_in_situ_events_book_to_the_operators_of_a_network(
     runner: Runner, programs: Programs, dtype: Dtype
 ) -> None:
     timing = runner.time(programs.networks[dtype], dtype, trace=True)
-    booked = book(NETWORK, timing)
-    assert booked.keys() == {op.key for op in NETWORK.operators if not op.is_free}
-    assert {len(samples) for samples in booked.values()} == {2}
+    attributed = attribute(NETWORK, timing)
+    assert attributed.keys() == {op.key for op in NETWORK.operators if not op.is_free}
+    assert {len(samples) for samples in attributed.values()} == {2}
 
 
 def test_a_damaged_program_costs_itself_alone(

@@ -2,10 +2,12 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 from uuid import uuid4
 
 import pytest
@@ -13,21 +15,28 @@ import pytest
 from contract.blocks import Head, MBConv, Stem
 from contract.networks import network
 from contract.operators import Operator
-from contract.runtime import Dtype, MemoryFormat, Runner
+from contract.runtime import Dtype, MemoryFormat, Runner, RuntimeRequest
 from contract.slots import Slot
 from contract.spaces import space
-from device_agent.devices.android import AndroidPhone
-from device_agent.devices.host import PYTHON_RUNNER
-from device_agent.devices.ios import IPhone
-from device_agent.ios.care import Limits
-from device_agent.ios.messages import PORT
-from device_agent.journal import Journal
-from device_agent.programs import Program, ProgramCache, ProgramFile, export_to_pte
+from device_agent.device import DeviceKind, ProgramFile
+from device_agent.devices.android.kind import ANDROID
+from device_agent.devices.android.phone import AndroidPhone
+from device_agent.devices.host.computer import PYTHON_RUNNER
+from device_agent.devices.ios.care import Limits
+from device_agent.devices.ios.kind import IOS
+from device_agent.devices.ios.messages import PORT
+from device_agent.devices.ios.phone import IPhone
+from device_agent.devices.registry import open_unit
+from device_agent.measuring.journal import Journal
+from device_agent.programs.cache import ProgramCache, export_to_pte
+from device_agent.programs.program import Program
 from device_agent.runner.build import native_runner
 from tests.adbd import Adbd
 from tests.device_agent.fake_app import FakeApp
 from tests.device_agent.phones import QUICK, FakeS8, Opens, fake_bundle
 from tests.usbmux import Cabled, FakeUsbmuxd
+
+Phone = TypeVar("Phone", AndroidPhone, IPhone)
 
 OPERATORS = (
     Operator(block=Stem(), slot=Slot(in_channels=3, out_channels=8, input_size=16, stride=2)),
@@ -175,28 +184,41 @@ def adbd(home: None, s8: FakeS8, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ad
 
 
 @pytest.fixture
+def opened_phone(adbd: Adbd, tmp_path: Path) -> Callable[[], AndroidPhone]:
+    """A phone that nobody has locked, and that a test may leave as a killed agent does."""
+    bundle = fake_bundle(tmp_path / "unlocked")
+    request = RuntimeRequest(protocol="isolated")
+    return lambda: AndroidPhone("galaxys8", adbd.serial, request, bundle=bundle, limits=QUICK)
+
+
+@pytest.fixture
 def phone(adbd: Adbd, tmp_path: Path) -> Opens:
     """Opens the phone; a test enters it."""
-    bundle = fake_bundle(tmp_path / "bundle")
+    usual = {"bundle": fake_bundle(tmp_path / "bundle"), "limits": QUICK, "return_limit_s": 10.0}
+    return opener(ANDROID, "galaxys8", AndroidPhone, usual)
 
-    def opens(name: str = "galaxys8", **changes: Any) -> AndroidPhone:
-        options = {"dtype": "float32", "threads": 1, "memory_format": "contiguous"}
-        return AndroidPhone(
-            name,
-            **{
-                **options,
-                "protocol": "isolated",
-                "bundle": bundle,
-                "limits": QUICK,
-                "return_limit_s": 10.0,
-                **changes,
-            },
-        )
+
+def opener(
+    kind: DeviceKind, usual_name: str, make: Callable[..., Phone], usual: dict[str, Any]
+) -> Callable[..., AbstractContextManager[Phone]]:
+    """Opens a device of that kind as the product does, with limits that suit a test.
+
+    What is named like a part of a request goes there, the rest to `make`.
+    """
+    asked = {each.name for each in fields(RuntimeRequest)}
+
+    def opens(
+        name: str = usual_name, *, serial: str | None = None, **changes: Any
+    ) -> AbstractContextManager[Phone]:
+        parts = {key: changes.pop(key) for key in asked & changes.keys()}
+        request = RuntimeRequest(**{"protocol": "isolated", **parts})
+        quick = replace(kind, open=partial(make, **{**usual, **changes}))
+        return cast(AbstractContextManager[Phone], open_unit(quick, name, request, serial=serial))
 
     return opens
 
 
-OpensIPhone = Callable[..., IPhone]
+OpensIPhone = Callable[..., AbstractContextManager[IPhone]]
 
 
 @pytest.fixture
@@ -222,16 +244,5 @@ def usbmuxd(home: None, cabled: Cabled, monkeypatch: pytest.MonkeyPatch) -> Iter
 def iphone(usbmuxd: FakeUsbmuxd) -> OpensIPhone:
     """Opens the iPhone; a test enters it."""
 
-    def opens(name: str = "iphonex", **changes: Any) -> IPhone:
-        options = {"dtype": "float32", "threads": 1, "memory_format": "contiguous"}
-        limits = Limits(look_every_s=0, pause_s=0.05, patience_s=0.3)
-        return IPhone(
-            name,
-            **{
-                **options,
-                **{"protocol": "isolated", "limits": limits, "return_limit_s": 5.0},
-                **changes,
-            },
-        )
-
-    return opens
+    limits = Limits(look_every_s=0, pause_s=0.05, patience_s=0.3)
+    return opener(IOS, "iphonex", IPhone, {"limits": limits, "return_limit_s": 5.0})

@@ -54,7 +54,7 @@ def answer(job: dict[str, str]) -> None:
             "probes_ns": [54_000] * (RUNS + 1),
             "first_run_ns": NS,
             "load_ns": 1,
-            "delegates": ["FakeBackend"],
+            "delegates": ["XnnpackBackend"],
             "events": [],
         }
     )

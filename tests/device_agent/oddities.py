@@ -7,7 +7,7 @@ from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 from executorch.extension.pybindings import portable_lib
 from torch import Tensor, nn
 
-from device_agent.inputs import pseudo_random
+from device_agent.programs.inputs import pseudo_random
 
 SHAPE = (1, 4, 8, 8)
 

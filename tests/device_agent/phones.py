@@ -4,18 +4,19 @@ import hashlib
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from device_agent.android.care import Limits
-from device_agent.bundle import Bundle
-from device_agent.devices.android import AndroidPhone
-from device_agent.programs import ProgramFile
+from device_agent.device import ProgramFile
+from device_agent.devices.android.bundle import Bundle
+from device_agent.devices.android.care import Limits
+from device_agent.devices.android.phone import AndroidPhone
 from tests.adbd import FakePhone
-from tests.fakes import OUTPUT
+from tests.fakes import write_beside
 
 LITTLE_KHZ, BIG_KHZ = 1_690_000, 2_314_000
 QUICK = Limits(look_every_s=0, pause_s=0.1, patience_s=0.5)
-Opens = Callable[..., AndroidPhone]
+Opens = Callable[..., AbstractContextManager[AndroidPhone]]
 SYSTEM = "sys/devices/system/cpu/cpu{}/cpufreq"
 PROPERTIES = {
     "ro.product.model": "SM-G950F",
@@ -130,5 +131,5 @@ def program(folder: Path, content: str) -> ProgramFile:
     """A program that makes the fake runner do that; without a word for it, it runs well."""
     file = ProgramFile(folder / f"{content}.pte")
     file.path.write_text(content)
-    file.expected_output.write_bytes(OUTPUT.tobytes())
+    write_beside(file)
     return file

@@ -7,7 +7,7 @@ from uuid import uuid5
 from contract.sessions import Session
 from contract.spaces import space
 from contract.timings import Timing
-from device_agent.journal import Journal
+from device_agent.measuring.journal import Journal
 from tests.fakes import DESCRIPTION, fake_session
 
 OPERATORS = space("fbnet-32").operators[:8]

@@ -12,8 +12,7 @@ from contract.networks import Network
 from contract.operators import Operator
 from contract.runtime import Dtype, Runtime
 from contract.sessions import Origin
-from device_agent.devices import Event, Plan, ProgramFailed, ProgramTiming
-from device_agent.programs import ProgramFile
+from device_agent.device import Event, Plan, ProgramFailed, ProgramFile, ProgramTiming
 from tests.fakes import DESCRIPTION, OUTPUT, RUNTIME
 
 PROBE_NS = 54_000.0

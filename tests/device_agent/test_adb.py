@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from device_agent.adb.attached import attached, choose, connect, device_name
-from device_agent.adb.connection import AdbConnection
-from device_agent.adb.errors import (
+from device_agent.devices.android.adb.attached import choose, connect, device_name, list_phones
+from device_agent.devices.android.adb.connection import AdbConnection
+from device_agent.devices.android.adb.errors import (
     CommandFailed,
     CommandTimedOut,
     KeyNotAccepted,
@@ -22,7 +22,7 @@ from device_agent.adb.errors import (
     PhoneNotFound,
     StorageFull,
 )
-from device_agent.adb.packets import Tcp
+from device_agent.devices.android.adb.packets import Tcp
 from tests.adbd import Adbd, FakePhone
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -188,7 +188,7 @@ def test_the_phone_that_is_meant(adbd: Adbd, monkeypatch: pytest.MonkeyPatch) ->
     assert choose("galaxys8", "SERIAL", say=print) == "SERIAL"
     monkeypatch.setenv("ANDROID_SERIAL", adbd.serial)
     assert choose("galaxys8", None, say=print) == adbd.serial
-    (phone,) = attached(say=print)
+    (phone,) = list_phones(say=print)
     assert (phone.serial, phone.model, phone.name) == (adbd.serial, "SM-G950F", "galaxys8")
 
 

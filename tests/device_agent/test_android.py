@@ -13,16 +13,19 @@ import psutil
 import pytest
 
 from contract.errors import DeviceFailed, PhonebookError
+from contract.runtime import RuntimeRequest
 from contract.spaces import space
-from device_agent.adb.errors import PhoneLost, PhoneNotFound, StorageFull
-from device_agent.android.care import Asleep, Limits, TooHot
-from device_agent.devices import Device, Plan, ProgramFailed, attached, open_device
-from device_agent.devices.android import attached_phones
-from device_agent.journal import Journal
-from device_agent.outputs import check_output
-from device_agent.programs import ProgramFile
-from device_agent.protocols import EFFORTS, PROTOCOLS
-from device_agent.session import Sitting
+from device_agent.device import Device, Plan, ProgramFailed, ProgramFile
+from device_agent.devices.android.adb.errors import PhoneLost, PhoneNotFound, StorageFull
+from device_agent.devices.android.care import Asleep, Limits, TooHot
+from device_agent.devices.android.kind import list_attached
+from device_agent.devices.android.phone import AndroidPhone
+from device_agent.devices.registry import find_serials, open_device
+from device_agent.measuring.checks import check_timing
+from device_agent.measuring.journal import Journal
+from device_agent.measuring.protocols.protocol import EFFORTS
+from device_agent.measuring.protocols.registry import PROTOCOLS
+from device_agent.measuring.session import Sitting
 from tests.adbd import Adbd
 from tests.device_agent.phones import BIG_KHZ, PROPERTIES, FakeS8, Opens, program
 from tests.fakes import RUNTIME, fake_export, fake_session
@@ -51,7 +54,7 @@ def test_a_program_is_timed_on_the_big_cores_that_were_found(
         )
         assert s8_device.origin == "measured"
         timing = s8_device.time_program(file, PLAN)
-        check_output(timing, file, "float32")
+        check_timing(timing, file, RUNTIME)
         assert timing.samples_ns == (5_000_000,) * 10
     assert json.loads(s8.read("arguments")) == {"--threads": "1", "--cpus": "4,5,6,7"}
     assert runners(s8) == []
@@ -145,7 +148,7 @@ def test_a_bad_program_costs_itself_alone(
             device.time_program(program(tmp_path, content), PLAN)
         assert failed.value.code == code
         good = program(tmp_path, "good")
-        check_output(device.time_program(good, PLAN), good, "float32")
+        check_timing(device.time_program(good, PLAN), good, RUNTIME)
     assert runners(s8) == []
 
 
@@ -162,7 +165,7 @@ def test_a_pulled_cable_that_is_put_back_costs_nothing(
     slow = program(tmp_path, "slow")
     with phone() as device:
         threading.Timer(0.5, adbd.hang_up).start()
-        check_output(device.time_program(slow, PLAN), slow, "float32")
+        check_timing(device.time_program(slow, PLAN), slow, RUNTIME)
         assert len(runners(s8)) == 1
     said = capfd.readouterr().err
     assert "went away" in said
@@ -190,7 +193,7 @@ def test_an_output_that_is_cut_is_measured_again(phone: Opens, adbd: Adbd, tmp_p
         for after in (10, 700):
             adbd.phone.faults.hang_up_after = after
             threading.Timer(0.5, setattr, (adbd.phone.faults, "hang_up_after", None)).start()
-            check_output(device.time_program(good, PLAN), good, "float32")
+            check_timing(device.time_program(good, PLAN), good, RUNTIME)
 
 
 def test_a_phone_that_stays_away_ends_the_session_and_says_how_to_go_on(
@@ -218,14 +221,19 @@ def test_a_key_that_was_revoked_is_asked_for_again(
 
 
 def test_what_an_agent_that_died_left_running_is_ended(
-    phone: Opens, adbd: Adbd, s8: FakeS8, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    phone: Opens,
+    opened_phone: Callable[[], AndroidPhone],
+    adbd: Adbd,
+    s8: FakeS8,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    dead = phone()
+    dead = opened_phone()
     dead.__enter__()
     threading.Timer(1.0, adbd.hang_up).start()
     with suppress(DeviceFailed):
         dead._visit(program(tmp_path, "silent"), PLAN)
-    dead._leave()
+    dead._connection.close()
     assert len(runners(s8)) == 1
     with phone() as device:
         device.time_program(program(tmp_path, "good"), PLAN)
@@ -250,11 +258,13 @@ class TestCare:
             assert s8.has("setting")
         assert not s8.has("setting")
 
-    def test_a_killed_agents_setting_is_mended_by_the_next(self, phone: Opens, s8: FakeS8) -> None:
+    def test_a_killed_agents_setting_is_mended_by_the_next(
+        self, phone: Opens, opened_phone: Callable[[], AndroidPhone], s8: FakeS8
+    ) -> None:
         s8.write("setting", "2")
-        killed = phone()
+        killed = opened_phone()
         killed.__enter__()
-        killed._leave()
+        killed._connection.close()
         assert s8.read("setting") == "7\n"
         with phone():
             pass
@@ -352,7 +362,9 @@ def test_a_session_survives_a_phone_that_goes_away_twice(
 ) -> None:
     """Once it is back in time, and once the agent has to be started again."""
     operators = space("fbnet-32").operators[:3]
-    work = PROTOCOLS["isolated"](space("fbnet-32"), operators, RUNTIME, "quick")
+    work = PROTOCOLS["isolated"].plan(
+        operators, space=space("fbnet-32"), runtime=RUNTIME, effort="quick"
+    )
     files = {ProgramFile(tmp_path / f"{item.program.name}.pte"): item for item in work}
     for file, item in files.items():
         fake_export(item.program, file)
@@ -396,21 +408,14 @@ def test_ctrl_c_leaves_nothing_running(phone: Opens, s8: FakeS8, tmp_path: Path)
 
 
 def test_phones_that_answer_are_listed(adbd: Adbd) -> None:
-    assert attached_phones() == ((adbd.serial, "galaxys8"),)
-    assert attached("galaxys8") == (adbd.serial,)
-    assert attached("pixel-8") == ()
+    assert list_attached() == ((adbd.serial, "galaxys8"),)
+    assert find_serials("galaxys8") == (adbd.serial,)
+    assert find_serials("pixel-8") == ()
     asked = adbd.connections
-    assert attached("galaxys8") == (adbd.serial,)
+    assert find_serials("galaxys8") == (adbd.serial,)
     assert adbd.connections == asked
 
 
 def test_what_a_phone_cannot_do_is_refused(adbd: Adbd) -> None:
     with pytest.raises(PhonebookError, match="a phone has no Python"):
-        open_device(
-            "galaxys8",
-            dtype="float32",
-            threads=1,
-            memory_format="contiguous",
-            protocol="isolated",
-            runner="python",
-        )
+        open_device("galaxys8", RuntimeRequest(runner="python"))

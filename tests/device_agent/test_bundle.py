@@ -11,7 +11,7 @@ import pytest
 
 from contract.errors import PhonebookError
 from contract.places import HOME_VARIABLE
-from device_agent.bundle import adopt, adopted, build
+from device_agent.devices.android.bundle import adopt, build, read_adopted
 from device_agent.runner.build import NativeRunnerUnavailable, native_runner
 from device_agent.runner.elf import AARCH64, read_elf
 from device_agent.runner.wheel import SHA256, aarch64_executorch
@@ -127,7 +127,7 @@ def test_an_ndk_runner_is_bundled_with_the_libraries_beside_it(tmp_path: Path) -
     program = folder / "my-runner"
     program.write_bytes(elf("libc.so", "liblog.so", "libc++_shared.so"))
     with pytest.raises(PhonebookError, match=r"no runner .* was given here yet"):
-        adopted(cache)
+        read_adopted(cache)
     with pytest.raises(PhonebookError, match=r"needs libc\+\+_shared\.so, which lies neither"):
         adopt(program, cache)
 
@@ -139,7 +139,7 @@ def test_an_ndk_runner_is_bundled_with_the_libraries_beside_it(tmp_path: Path) -
     ]
     assert bundle.start == ("env", "LD_LIBRARY_PATH=./lib", "./phonebook-runner")
     assert bundle.runner == "ndk"
-    assert adopted(cache) == bundle
+    assert read_adopted(cache) == bundle
 
 
 def test_the_command_takes_an_ndk_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from contract.errors import DeviceFailed
-from device_agent.devices import Device, Finding, open_device
+from contract.runtime import RuntimeRequest
+from device_agent.device import Device, Finding, ProgramFile
+from device_agent.devices.host.computer import Host
 from device_agent.doctor import SMALL, diagnose, examine, run
-from device_agent.programs import Program, ProgramFile
+from device_agent.programs.program import Program
 from tests.adbd import Adbd
 from tests.device_agent.conftest import Programs
 from tests.device_agent.phones import FakeS8, Opens
@@ -91,7 +93,7 @@ def test_a_phone_that_slows_down_for_heat(phone: Opens, s8: FakeS8) -> None:
 
 
 def test_a_phone_that_is_not_there_is_the_cables_matter(home: None) -> None:
-    (found,) = diagnose("galaxys8")
+    (found,) = diagnose("galaxys8", RuntimeRequest())
     assert (found.what, found.state) == ("cable", "bad")
     assert "--serial HOST:PORT" in found.advice
     with pytest.raises(DeviceFailed, match="galaxys8: not fit yet: cable; what to do stands"):
@@ -109,14 +111,13 @@ def copied(source: ProgramFile, program: Program, file: ProgramFile) -> None:
     """An exporter, of a program that was exported before."""
     shutil.copyfile(source.path, file.path)
     shutil.copyfile(source.expected_output, file.expected_output)
+    shutil.copyfile(source.delegation, file.delegation)
 
 
 def test_this_computer_can_be_examined(
     programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with open_device(
-        "host", dtype="float32", threads=1, memory_format="contiguous", protocol="isolated"
-    ) as host:
+    with Host(RuntimeRequest(protocol="isolated")) as host:
         monkeypatch.setenv("PHONEBOOK_HOME", str(tmp_path))  # programs alone; the runner is built
         found = {
             finding.what: finding

@@ -14,14 +14,15 @@ import psutil
 import pytest
 
 from contract.errors import PhonebookError
-from contract.runtime import Dtype, MemoryFormat, Runner, Runtime
-from device_agent.booking import book
-from device_agent.devices import Plan, ProgramFailed, open_device
-from device_agent.devices.host import Host
-from device_agent.outputs import check_output
+from contract.runtime import Dtype, MemoryFormat, Runner, Runtime, RuntimeRequest
+from device_agent.backends.xnnpack.events import attribute
+from device_agent.device import Plan, ProgramFailed
+from device_agent.devices.host.computer import Host
+from device_agent.measuring.checks import check_timing
 from device_agent.runner.build import NativeRunnerUnavailable
 from tests.device_agent.conftest import DTYPES, MEMORY_FORMATS, NETWORK, RUNNERS, Programs
 from tests.device_agent.test_runner import LINUX_ONLY, the_child
+from tests.fakes import RUNTIME
 
 PLAN = Plan(warmup_runs=2, min_runs=10, max_runs=50, min_duration_s=0.01, deadline_s=60.0)
 
@@ -35,12 +36,14 @@ def open_host(
     memory_format: MemoryFormat = "contiguous",
 ) -> Host:
     return Host(
-        dtype=dtype,
-        threads=threads,
-        memory_format=memory_format,
-        protocol="isolated",
-        runner=runner,
-        cpus=cpus,
+        RuntimeRequest(
+            dtype=dtype,
+            threads=threads,
+            memory_format=memory_format,
+            protocol="isolated",
+            runner=runner,
+            cpus=tuple(cpus),
+        )
     )
 
 
@@ -55,7 +58,7 @@ def test_real_programs_are_timed_and_their_outputs_are_eagers(
 ) -> None:
     for file in programs.operators["contiguous"]:
         timing = host.time_program(file, PLAN)
-        check_output(timing, file, "float32")
+        check_timing(timing, file, RUNTIME)
         assert 10 <= len(timing.samples_ns) <= 50
         assert min(timing.samples_ns) > 0
         assert timing.delegates == ("XnnpackBackend",)
@@ -63,19 +66,21 @@ def test_real_programs_are_timed_and_their_outputs_are_eagers(
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("runner", RUNNERS)
-def test_a_real_networks_events_are_booked_to_its_operators(
+def test_a_real_networks_events_are_attributed_to_its_operators(
     programs: Programs, runner: Runner, dtype: Dtype
 ) -> None:
     file = programs.networks[dtype]
     with open_host(runner, dtype=dtype) as host:
         traced = host.time_program(file, replace(PLAN, trace=True))
-    check_output(traced, file, dtype)
-    booked = book(NETWORK, traced)
-    assert set(booked) == {operator.key for operator in NETWORK.operators if not operator.is_free}
-    assert all(min(samples_us) > 0 for samples_us in booked.values())
+    check_timing(traced, file, RUNTIME.evolve(dtype=dtype))
+    attributed = attribute(NETWORK, traced)
+    assert set(attributed) == {
+        operator.key for operator in NETWORK.operators if not operator.is_free
+    }
+    assert all(min(samples_us) > 0 for samples_us in attributed.values())
     copies = Counter(operator.key for operator in NETWORK.operators)
     added_us = [
-        sum(samples_us[run] * copies[key] for key, samples_us in booked.items())
+        sum(samples_us[run] * copies[key] for key, samples_us in attributed.items())
         for run in range(len(traced.samples_ns))
     ]
     # Most of a run lies in its events, and half a tick for each cannot make it more by much.
@@ -85,7 +90,7 @@ def test_a_real_networks_events_are_booked_to_its_operators(
 def test_a_trace_says_what_the_samples_consist_of(programs: Programs) -> None:
     with open_host() as host:
         timing = host.time_program(programs.operator, replace(PLAN, trace=True))
-    check_output(timing, programs.operator, "float32")
+    check_timing(timing, programs.operator, RUNTIME)
     assert [len(event.samples_ns) for event in timing.events] == [len(timing.samples_ns)] * len(
         timing.events
     )
@@ -93,12 +98,10 @@ def test_a_trace_says_what_the_samples_consist_of(programs: Programs) -> None:
 
 
 def test_channels_last_and_two_threads_give_the_same_outputs(programs: Programs) -> None:
-    with open_device(
-        "host", dtype="float32", threads=2, memory_format="channels_last", protocol="isolated"
-    ) as host:
+    with open_host(threads=2, memory_format="channels_last") as host:
         assert host.runtime.threads == 2
         for file in programs.operators["channels_last"]:
-            check_output(host.time_program(file, PLAN), file, "float32")
+            check_timing(host.time_program(file, PLAN), file, RUNTIME)
 
 
 @pytest.mark.parametrize("memory_format", MEMORY_FORMATS)
@@ -109,7 +112,7 @@ def test_an_int8_operator_computes_what_the_quantised_module_does(
     file = programs.quantised[memory_format]
     with open_host(runner, dtype="int8", threads=2, memory_format=memory_format) as host:
         timing = host.time_program(file, PLAN)
-    check_output(timing, file, "int8")
+    check_timing(timing, file, RUNTIME.evolve(dtype="int8"))
     expected = np.fromfile(file.expected_output, dtype=np.float32)
     levels = np.unique(expected)
     assert 32 < len(levels) <= 256
@@ -125,7 +128,7 @@ def test_a_runner_that_is_killed_costs_one_program(host: Host, programs: Program
     with pytest.raises(ProgramFailed, match="SIGSEGV") as failed:
         host.time_program(programs.operator, replace(PLAN, max_runs=10**9, min_duration_s=60.0))
     assert failed.value.code == "crashed"
-    check_output(host.time_program(programs.operator, PLAN), programs.operator, "float32")
+    check_timing(host.time_program(programs.operator, PLAN), programs.operator, RUNTIME)
 
 
 def test_a_program_that_takes_too_long_is_stopped(programs: Programs) -> None:
@@ -134,7 +137,7 @@ def test_a_program_that_takes_too_long_is_stopped(programs: Programs) -> None:
         with pytest.raises(ProgramFailed, match="stopped at its deadline") as failed:
             host.time_program(programs.operator, endless)
         assert failed.value.code == "timed_out"
-        check_output(host.time_program(programs.operator, PLAN), programs.operator, "float32")
+        check_timing(host.time_program(programs.operator, PLAN), programs.operator, RUNTIME)
 
 
 def test_nothing_is_left_running(programs: Programs) -> None:
@@ -169,15 +172,7 @@ def test_a_runtime_bound_to_cpus_is_opened_again_from_its_key(programs: Programs
     cpu = min(os.sched_getaffinity(0))
     bound = Runtime.parse(f"xnnpack-float32-t1-contiguous-et1.5.1-native-cpu{cpu}-isolated")
     assert bound.cpus == (cpu,)
-    with open_device(
-        "host",
-        dtype=bound.dtype,
-        threads=bound.threads,
-        memory_format=bound.memory_format,
-        protocol=bound.protocol,
-        runner=bound.runner,
-        cpus=bound.cpus,
-    ) as host:
+    with Host(bound.request) as host:
         assert host.runtime == bound
         host.time_program(programs.operator, PLAN)
         assert the_child().cpu_affinity() == [cpu]

@@ -7,11 +7,13 @@ import pytest
 
 from contract.estimates import estimate
 from contract.spaces import space
-from device_agent.in_situ import designed, latency_of
-from device_agent.journal import Journal, OpenSession
-from device_agent.programs import ProgramFile
-from device_agent.protocols import EFFORTS, PROTOCOLS, Work
-from device_agent.session import Sitting, close, found
+from device_agent.device import ProgramFile
+from device_agent.measuring.journal import Journal, OpenSession
+from device_agent.measuring.protocols.in_situ import design_networks
+from device_agent.measuring.protocols.protocol import EFFORTS, Subject
+from device_agent.measuring.protocols.registry import PROTOCOLS
+from device_agent.measuring.session import Sitting
+from device_agent.measuring.visits import latency_of
 from tests.device_agent.simulated import DISTURBED, SimulatedDevice
 from tests.fakes import fake_export, fake_session
 
@@ -19,7 +21,7 @@ SPACE = space("fbnet-32")
 OPERATORS_US = {
     operator.key: 60.0 + 7.0 * number for number, operator in enumerate(SPACE.operators)
 }
-NETWORKS = {network.name: network for network in designed(SPACE)}
+NETWORKS = {network.name: network for network in design_networks(SPACE)}
 
 
 @pytest.fixture(scope="module")
@@ -34,37 +36,32 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journal]:
 
 
 @pytest.fixture(scope="module")
-def opened(journal: Journal) -> OpenSession:
-    return journal.begin("http://server", fake_session(effort="quick"), SPACE.operators)
-
-
-@pytest.fixture(scope="module")
-def work(
-    opened: OpenSession,
-    journal: Journal,
-    device: SimulatedDevice,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> dict[str, Work]:
-    """A finished sitting's work."""
+def sitting(
+    journal: Journal, device: SimulatedDevice, tmp_path_factory: pytest.TempPathFactory
+) -> Sitting:
+    """One whose visits are made."""
     files = _files(device, tmp_path_factory.mktemp("programs"))
-    sitting = Sitting(opened, files, device=device, journal=journal)
+    sitting = Sitting(begin(journal, device), files, device=device, journal=journal)
     sitting.measure(before_round=lambda: None, on_visit=lambda: None, on_more=lambda *_: None)
-    return {file.name: item for file, item in files.items()}
+    return sitting
+
+
+def begin(journal: Journal, device: SimulatedDevice) -> OpenSession:
+    session = fake_session(effort="quick").evolve(runtime=device.runtime)
+    return journal.begin("http://server", session, SPACE.operators)
 
 
 def test_rows_add_up_to_the_calm_networks_though_seven_tenths_of_the_runs_are_slow(
-    opened: OpenSession, journal: Journal, work: dict[str, Work], device: SimulatedDevice
+    sitting: Sitting, device: SimulatedDevice
 ) -> None:
-    rounds = found(opened, work, journal)
+    rounds = sitting.settled_rounds()
     latency_us = {name: each.estimate().latency_us for name, each in rounds.items()}
     for name, network in NETWORKS.items():
         assert latency_of(network, latency_us) == pytest.approx(device.network_us(name), rel=0.02)
 
 
-def test_rows_are_the_operators_own(
-    opened: OpenSession, journal: Journal, work: dict[str, Work], device: SimulatedDevice
-) -> None:
-    rounds = found(opened, work, journal)
+def test_rows_are_the_operators_own(sitting: Sitting, device: SimulatedDevice) -> None:
+    rounds = sitting.settled_rounds()
     for key, us in OPERATORS_US.items():
         true_us = (
             us
@@ -75,17 +72,18 @@ def test_rows_are_the_operators_own(
 
 
 def test_a_timing_says_which_samples_were_disturbed(
-    opened: OpenSession, journal: Journal, work: dict[str, Work], device: SimulatedDevice
+    sitting: Sitting, journal: Journal, device: SimulatedDevice
 ) -> None:
-    timings = close(opened, work, journal, device)
-    assert [timing.operator for timing in timings] == list(opened.operators)
+    timings = sitting.close()
+    assert [timing.operator for timing in timings] == list(SPACE.operators)
     drift = {factor for timing in timings for factors in timing.drift for factor in factors}
     assert {round(factor, 1) for factor in drift} == {1.0, DISTURBED}
     figures = [estimate(timing.rounds_us, timing.drift) for timing in timings]
     shares = [each.calm / each.samples for each in figures]
     assert 0.1 < sum(shares) / len(shares) < 0.45
     assert sum(each.grade != "C" for each in figures) >= 0.95 * len(figures)
-    session = journal.session(opened.session.id)
+    (identity,) = journal.waiting_sessions("http://server")
+    session = journal.session(identity)
     assert session.ended_at is not None
     assert session.conditions_after == device.conditions()
 
@@ -98,7 +96,7 @@ def test_more_rounds_are_made_for_what_stays_uncertain_and_no_more_than_the_effo
     device = SimulatedDevice(OPERATORS_US, few, seed=1, calm_share=1.0, noise=noise)
     announced: list[int] = []
     with Journal(tmp_path / "journal.db") as journal:
-        opened = journal.begin("http://server", fake_session(effort="quick"), SPACE.operators)
+        opened = begin(journal, device)
         Sitting(opened, _files(device, tmp_path), device=device, journal=journal).measure(
             before_round=lambda: None,
             on_visit=lambda: None,
@@ -109,9 +107,11 @@ def test_more_rounds_are_made_for_what_stays_uncertain_and_no_more_than_the_effo
     assert sum(announced) == more * len(few)
 
 
-def _files(device: SimulatedDevice, folder: Path) -> dict[ProgramFile, Work]:
+def _files(device: SimulatedDevice, folder: Path) -> dict[ProgramFile, Subject]:
     """The design's networks that the device knows, as if exported."""
-    planned = PROTOCOLS["in_situ"](SPACE, SPACE.operators, device.runtime, "quick")
+    planned = PROTOCOLS["in_situ"].plan(
+        SPACE.operators, space=SPACE, runtime=device.runtime, effort="quick"
+    )
     files = {
         ProgramFile(folder / f"{item.program.name}.pte"): item
         for item in planned

@@ -9,8 +9,8 @@ import pytest
 
 from contract.errors import DeviceFailed
 from contract.spaces import space
-from device_agent.devices import Device, Plan, ProgramFailed
-from device_agent.ios.errors import (
+from device_agent.device import Device, Plan, ProgramFailed, ProgramFile
+from device_agent.devices.ios.errors import (
     AppNotRunning,
     Asleep,
     LowPower,
@@ -19,12 +19,12 @@ from device_agent.ios.errors import (
     Unplugged,
     UploadDamaged,
 )
-from device_agent.ios.messages import MOST_PROGRAM_BYTES
-from device_agent.journal import Journal
-from device_agent.outputs import check_output
-from device_agent.programs import ProgramFile
-from device_agent.protocols import EFFORTS, PROTOCOLS
-from device_agent.session import Sitting
+from device_agent.devices.ios.messages import MOST_PROGRAM_BYTES
+from device_agent.measuring.checks import check_timing
+from device_agent.measuring.journal import Journal
+from device_agent.measuring.protocols.protocol import EFFORTS
+from device_agent.measuring.protocols.registry import PROTOCOLS
+from device_agent.measuring.session import Sitting
 from tests.device_agent.conftest import OpensIPhone
 from tests.device_agent.fake_app import FakeApp
 from tests.device_agent.phones import program
@@ -45,7 +45,7 @@ def test_a_program_is_timed_by_the_app(iphone: OpensIPhone, app: FakeApp, tmp_pa
         assert device.origin == "measured"
         assert device.others_cpus() is None
         timing = device.time_program(file, PLAN)
-    check_output(timing, file, "float32")
+    check_timing(timing, file, RUNTIME)
     assert timing.samples_ns == (5_000_000,) * 5
     assert timing.events == ()
     (job,) = app.posted
@@ -153,7 +153,7 @@ def test_a_job_that_was_lost_in_a_restart_is_posted_again(
     slow = program(tmp_path, "slow")
     with iphone() as device:
         app.on_post = [app.restart]
-        check_output(device.time_program(slow, PLAN), slow, "float32")
+        check_timing(device.time_program(slow, PLAN), slow, RUNTIME)
     assert [job["job"] for job in app.posted] == [app.posted[0]["job"]] * 2
 
 
@@ -180,7 +180,7 @@ def test_a_pulled_cable_that_is_put_back_costs_nothing(
     with iphone() as device:
         app.on_post = [lambda: usbmuxd.unplug(cabled)]
         after(0.5, lambda: usbmuxd.plug(cabled))
-        check_output(device.time_program(slow, PLAN), slow, "float32")
+        check_timing(device.time_program(slow, PLAN), slow, RUNTIME)
     assert len(app.posted) == 1  # it went on meanwhile
     said = capfd.readouterr().err
     assert "went away" in said
@@ -237,7 +237,7 @@ def test_a_job_that_is_broken_off_is_done_anew(
     good = program(tmp_path, "good")
     with iphone() as device:
         app.breaks = ["interrupted", "too_hot", "stopped"]
-        check_output(device.time_program(good, PLAN), good, "float32")
+        check_timing(device.time_program(good, PLAN), good, RUNTIME)
         assert len({job["job"] for job in app.posted}) == 4
         app.breaks = ["interrupted"] * 5
         with pytest.raises(Asleep, match=r"5 times in a row .* leave the app open"):
@@ -301,7 +301,9 @@ def test_a_session_survives_an_app_that_goes_away_twice(
 ) -> None:
     """Once it is back in time, and once the agent has to be started again."""
     operators = space("fbnet-32").operators[:2]
-    planned = PROTOCOLS["isolated"](space("fbnet-32"), operators, RUNTIME, "quick")
+    planned = PROTOCOLS["isolated"].plan(
+        operators, space=space("fbnet-32"), runtime=RUNTIME, effort="quick"
+    )
     work = [replace(item, plans=((PLAN, item.plans[0][1]),)) for item in planned]  # short visits
     files = {ProgramFile(tmp_path / f"{item.program.name}.pte"): item for item in work}
     for file, item in files.items():

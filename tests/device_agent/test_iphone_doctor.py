@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from contract.errors import DeviceFailed
-from device_agent.devices import Finding
+from contract.runtime import RuntimeRequest
+from device_agent.device import Finding
 from device_agent.doctor import diagnose, examine, run
 from tests.device_agent.conftest import OpensIPhone
 from tests.device_agent.fake_app import FakeApp
@@ -77,14 +78,14 @@ def test_the_first_mishap_is_told_with_what_to_do(
     advice: str,
 ) -> None:
     mishap(app, usbmuxd, cabled)
-    (found,) = diagnose("iphonex")
+    (found,) = diagnose("iphonex", RuntimeRequest())
     assert (found.what, found.state) == (what, "bad")
     assert advice in found.advice
 
 
 def test_a_computer_without_usbmuxd(home: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("USBMUXD_SOCKET_ADDRESS", "/nowhere")
-    (found,) = diagnose("iphonex")
+    (found,) = diagnose("iphonex", RuntimeRequest())
     assert (found.what, found.state) == ("usbmuxd", "bad")
     with pytest.raises(DeviceFailed, match="iphonex: not fit yet: usbmuxd"):
         run(device="iphonex")

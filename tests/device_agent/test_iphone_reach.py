@@ -12,9 +12,10 @@ import pytest
 
 import device_agent
 from contract.errors import DeviceFailed, PhonebookError
-from device_agent.devices import Plan, attached, open_device
-from device_agent.ios.app import App
-from device_agent.ios.errors import (
+from contract.runtime import RuntimeRequest
+from device_agent.device import Plan
+from device_agent.devices.ios.app import App
+from device_agent.devices.ios.errors import (
     AnsweredNonsense,
     AppNotRunning,
     AppUnfit,
@@ -23,10 +24,11 @@ from device_agent.ios.errors import (
     NoUsbmuxd,
     Stuck,
 )
-from device_agent.ios.launch import BUNDLE
-from device_agent.ios.leftovers import despite_leftovers
-from device_agent.ios.messages import PORT
-from device_agent.ios.models import device_name
+from device_agent.devices.ios.launch import BUNDLE
+from device_agent.devices.ios.leftovers import despite_leftovers
+from device_agent.devices.ios.messages import PORT
+from device_agent.devices.ios.models import device_name
+from device_agent.devices.registry import find_serials, open_device
 from tests.device_agent.conftest import OpensIPhone
 from tests.device_agent.fake_app import FakeApp
 from tests.device_agent.phones import program
@@ -87,10 +89,10 @@ class TestWhichPhone:
                 iphone("iphone8")
             with pytest.raises(NotAttached, match="no iPhone nobodys; on the cable: "):
                 iphone(serial="nobodys")
-            assert attached("iphonex") == (cabled.udid,)
-            assert attached("iphonexr") == (second.udid,)
+            assert find_serials("iphonex") == (cabled.udid,)
+            assert find_serials("iphonexr") == (second.udid,)
             usbmuxd.unplug(cabled)
-            assert attached("iphonex") == ()
+            assert find_serials("iphonex") == ()
 
     def test_none_on_the_cable_and_no_usbmuxd_are_two_things(
         self,
@@ -105,7 +107,7 @@ class TestWhichPhone:
         monkeypatch.setenv("USBMUXD_SOCKET_ADDRESS", "/nowhere")
         with pytest.raises(NoUsbmuxd, match="apt-get install usbmuxd"):
             iphone()
-        assert attached("iphonex") == ()
+        assert find_serials("iphonex") == ()
 
     def test_an_app_without_a_phone_is_marked_as_one(
         self, iphone: OpensIPhone, app: FakeApp, capfd: pytest.CaptureFixture[str]
@@ -236,11 +238,4 @@ class TestTheApp:
 )
 def test_what_an_iphone_cannot_do_is_refused(option: dict[str, object], words: str) -> None:
     with pytest.raises(PhonebookError, match=words):
-        open_device(
-            "iphonex",
-            dtype="float32",
-            threads=1,
-            memory_format="contiguous",
-            protocol="isolated",
-            **option,  # type: ignore[arg-type]  # either of two
-        )
+        open_device("iphonex", RuntimeRequest(**option))  # type: ignore[arg-type]  # either

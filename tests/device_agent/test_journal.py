@@ -11,9 +11,9 @@ import pytest
 from contract.client import table_client
 from contract.errors import PhonebookError
 from contract.timings import Failure, Timing
-from device_agent.journal import TABLE, Journal
-from device_agent.upload import send
-from device_agent.visits import Series, Visit
+from device_agent.measuring.journal import TABLE, Journal
+from device_agent.measuring.upload import send
+from device_agent.measuring.visits import Series, Visit
 from tests.device_agent.results import OPERATORS, timings_of
 from tests.device_agent.servers import serving
 from tests.fakes import DESCRIPTION, RUNTIME, fake_session
@@ -151,7 +151,7 @@ def test_programs_that_open_an_old_journal_at_once_bring_it_to_one_version(tmp_p
     path = tmp_path / "journal.db"
     old_journal(path, "http://server")
     code = (
-        "import sys; from pathlib import Path; from device_agent.journal import Journal;"
+        "import sys; from pathlib import Path; from device_agent.measuring.journal import Journal;"
         "print('ready', flush=True); sys.stdin.readline(); Journal(Path(sys.argv[1]))"
     )
     programs = [

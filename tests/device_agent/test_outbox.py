@@ -15,9 +15,9 @@ import pytest
 from contract.client import table_client
 from contract.places import HOME_VARIABLE
 from contract.spaces import space
-from device_agent.journal import Journal
+from device_agent.measuring.journal import Journal
+from device_agent.measuring.upload import send
 from device_agent.places import journal_path
-from device_agent.upload import send
 from tests.device_agent.results import SESSION, TIMINGS, measured, timings_of
 from tests.device_agent.servers import serving, stored_operators
 from tests.fakes import fake_session

@@ -10,9 +10,11 @@ import pytest
 from contract.errors import PhonebookError
 from contract.networks import network, published
 from contract.spaces import space
-from device_agent.inputs import pseudo_random
-from device_agent.programs import Program, ProgramCache, ProgramFile
-from device_agent.watch import Halted, Watch
+from device_agent.device import ProgramFile
+from device_agent.programs.cache import ProgramCache
+from device_agent.programs.inputs import pseudo_random
+from device_agent.programs.program import Program
+from device_agent.supervisor import Halted, Supervisor
 from tests.fakes import fake_export
 
 OPERATORS = space("fbnet-32").operators[:3]
@@ -48,7 +50,7 @@ def test_exporting_that_is_broken_off_ends_and_keeps_what_is_whole(tmp_path: Pat
     assert [cache.file(program).path.exists() for program in PROGRAMS[:2]] == [True, False]
 
 
-class Impatient(Watch):
+class Impatient(Supervisor):
     def check(self) -> None:
         raise Halted("enough")
 

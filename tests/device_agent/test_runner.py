@@ -15,9 +15,9 @@ import pytest
 
 from contract.errors import DeviceFailed
 from contract.runtime import MemoryFormat, Runner
-from device_agent.devices import ProgramFailed, ProgramTiming
-from device_agent.outputs import check_output
-from device_agent.programs import ProgramFile
+from device_agent.backends.xnnpack.backend import XNNPACK
+from device_agent.device import ProgramFailed, ProgramFile, ProgramTiming
+from device_agent.measuring.checks import check_output
 from device_agent.runner.process import RunnerProcess
 from device_agent.runner.protocol import Job, Timed
 from tests.device_agent.conftest import DAMAGES, RUNNERS, Programs, command, damaged
@@ -54,7 +54,8 @@ def job(file: ProgramFile, folder: Path, **changes: object) -> Job:
 
 def check(timed: Timed, file: ProgramFile, folder: Path) -> None:
     output = (folder / "output").read_bytes()
-    check_output(ProgramTiming(**dict(timed), output=output), file, "float32")
+    timing = ProgramTiming(**dict(timed), output=output)
+    check_output(timing, file, tolerance=XNNPACK.tolerances["float32"])
 
 
 def test_it_says_what_it_is(runner: RunnerProcess, request: pytest.FixtureRequest) -> None:

@@ -13,11 +13,12 @@ import pytest
 from contract.errors import DeviceFailed
 from contract.spaces import space
 from contract.timings import Timing
-from device_agent.journal import Journal, OpenSession
-from device_agent.programs import ProgramFile
-from device_agent.protocols import EFFORTS, PROTOCOLS
-from device_agent.session import Sitting, close
-from device_agent.visits import Series, Visit
+from device_agent.device import ProgramFile
+from device_agent.measuring.journal import Journal, OpenSession
+from device_agent.measuring.protocols.protocol import EFFORTS
+from device_agent.measuring.protocols.registry import PROTOCOLS
+from device_agent.measuring.session import Sitting
+from device_agent.measuring.visits import Series, Visit
 from tests.fakes import RUNTIME, FakeDevice, fake_export, fake_session
 
 OPERATORS = space("fbnet-32").operators[:6]
@@ -40,15 +41,15 @@ def opened(journal: Journal) -> OpenSession:
 def run(
     opened: OpenSession, device: FakeDevice, journal: Journal, folder: Path
 ) -> dict[str, Timing]:
-    work = PROTOCOLS["isolated"](space("fbnet-32"), OPERATORS, RUNTIME, "quick")
+    work = PROTOCOLS["isolated"].plan(
+        OPERATORS, space=space("fbnet-32"), runtime=RUNTIME, effort="quick"
+    )
     files = {ProgramFile(folder / f"{item.program.name}.pte"): item for item in work}
     for file, item in files.items():
         fake_export(item.program, file)
-    Sitting(opened, files, device=device, journal=journal).measure(
-        before_round=lambda: None, on_visit=lambda: None, on_more=lambda *_: None
-    )
-    timings = close(opened, {file.name: item for file, item in files.items()}, journal, device)
-    return {timing.operator.key: timing for timing in timings}
+    sitting = Sitting(opened, files, device=device, journal=journal)
+    sitting.measure(before_round=lambda: None, on_visit=lambda: None, on_more=lambda *_: None)
+    return {timing.operator.key: timing for timing in sitting.close()}
 
 
 def test_every_operator_is_visited_once_a_round_in_changing_order(
@@ -166,8 +167,8 @@ FILL_THE_DISK = """
 import resource, sys
 from pathlib import Path
 from contract.errors import PhonebookError
-from device_agent.journal import Journal
-from device_agent.visits import Series, Visit
+from device_agent.measuring.journal import Journal
+from device_agent.measuring.visits import Series, Visit
 from tests.fakes import fake_session
 
 session = fake_session()

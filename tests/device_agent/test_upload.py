@@ -14,8 +14,8 @@ from contract.errors import RequestRefused, ServerUnreachable
 from contract.problems import Problem
 from contract.spaces import space
 from contract.timings import MOST_IN_BATCH, BatchReport, Timing, TimingBatch, TimingOutcome
-from device_agent.journal import Entry, Journal
-from device_agent.upload import MOST_BYTES, batches, send
+from device_agent.measuring.journal import Entry, Journal
+from device_agent.measuring.upload import MOST_BYTES, batches, send
 from tests.device_agent.results import SESSION, TIMINGS, keys, measured, timings_of
 from tests.device_agent.servers import HTML, Answer, before, serving, stored_operators
 from tests.fakes import fake_session

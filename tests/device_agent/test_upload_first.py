@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from contract.client import table_client
-from device_agent.journal import Journal
-from device_agent.upload import send
+from device_agent.measuring.journal import Journal
+from device_agent.measuring.upload import send
 from tests.device_agent.results import OPERATORS, SESSION, TIMINGS, keys, measured, timings_of
 from tests.device_agent.servers import Answer, before, new_token, serving, stored_operators
 from tests.fakes import DESCRIPTION, fake_session

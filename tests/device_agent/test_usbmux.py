@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from device_agent.ios.errors import AppNotRunning, NoUsbmuxd, Unplugged
-from device_agent.ios.mux import Usbmuxd
+from device_agent.devices.ios.errors import AppNotRunning, NoUsbmuxd, Unplugged
+from device_agent.devices.ios.mux import Usbmuxd
 from tests.usbmux import Cabled, FakeUsbmuxd, wire
 
 PORT = 8742

@@ -19,11 +19,11 @@ from contract.errors import PhonebookError, is_passing
 from contract.sessions import Origin
 from contract.spaces import space
 from contract.timings import BatchReport
-from device_agent.devices import Plan, ProgramTiming
-from device_agent.journal import Journal
-from device_agent.profile import profile
-from device_agent.programs import ProgramCache, ProgramFile
-from device_agent.workplace import Workplace
+from device_agent.device import Plan, ProgramFile, ProgramTiming
+from device_agent.measuring.journal import Journal
+from device_agent.measuring.profile import profile
+from device_agent.measuring.station import Station
+from device_agent.programs.cache import ProgramCache
 from tests.fakes import FakeDevice, fake_export
 
 SPACE = space("fbnet-32-0.35")
@@ -81,8 +81,8 @@ def main(server: str, folder: Path, number: int) -> None:
         Journal(folder / "journal.db") as journal,
     ):
 
-        def place(keys: list[str], *, said: bool) -> Workplace:
-            return Workplace(
+        def station(keys: list[str], *, said: bool) -> Station:
+            return Station(
                 device=Bench(number, keys, said=said),
                 name=NAME,
                 client=TableClient(http),
@@ -93,16 +93,16 @@ def main(server: str, folder: Path, number: int) -> None:
             )
 
         good = [key for at, key in enumerate(KEYS) if at % FAILS != number]
-        most = place(good, said=False)
+        most = station(good, said=False)
         while not (folder / "finish").exists():
             until_it_works(most, again=True)
-        until_it_works(place(KEYS, said=True), again=False)
+        until_it_works(station(KEYS, said=True), again=False)
 
 
-def until_it_works(place: Workplace, *, again: bool) -> None:
+def until_it_works(station: Station, *, again: bool) -> None:
     while True:
         try:
-            profile(place, SPACE.name, again=again)
+            profile(station, SPACE.name, again=again)
         except PhonebookError as error:
             if not is_passing(error):
                 raise

@@ -12,12 +12,12 @@ from uuid import UUID, uuid4
 from contract.client import table_client
 from contract.jobs import Job
 from contract.stopping import Stop
-from device_agent.alone import alone_on
-from device_agent.journal import Journal
-from device_agent.programs import ProgramCache
-from device_agent.serving import Agent, Unit
-from device_agent.watch import Watch
-from device_agent.workplace import Workplace
+from device_agent.device_lock import lock_device
+from device_agent.measuring.journal import Journal
+from device_agent.measuring.station import Station
+from device_agent.programs.cache import ProgramCache
+from device_agent.serving.agent import Agent, Unit
+from device_agent.supervisor import Supervisor
 from tests.fakes import FakeDevice, fake_export
 
 DEVICE = "bench"
@@ -57,7 +57,7 @@ class Serving:
                 agent = Agent(
                     self.identity,
                     units=lambda: (Unit(kind="host", device=self.name, serial="bench-1"),),
-                    open_place=self._open_place,
+                    open_station=self._open_for,
                     client=client,
                     journal=journal,
                     stop=self.stop,
@@ -69,15 +69,17 @@ class Serving:
             self._fault = fault
             raise
 
-    def _open_place(self, job: Job, unit: Unit, watch: Watch) -> AbstractContextManager[Workplace]:
+    def _open_for(
+        self, job: Job, unit: Unit, supervisor: Supervisor
+    ) -> AbstractContextManager[Station]:
         @contextmanager
-        def place() -> Iterator[Workplace]:
+        def station() -> Iterator[Station]:
             with (
-                alone_on(unit.kind),
+                lock_device(unit.kind),
                 table_client(self.server) as client,
                 Journal(self.journal) as journal,
             ):
-                yield Workplace(
+                yield Station(
                     device=self.device,
                     name=unit.device,
                     client=client,
@@ -86,10 +88,10 @@ class Serving:
                     exporter=fake_export,
                     effort="quick",
                     server_patience_s=None,
-                    watch=watch,
+                    supervisor=supervisor,
                 )
 
-        return place()
+        return station()
 
 
 def wait_until(true: Callable[[], bool]) -> None:

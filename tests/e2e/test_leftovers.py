@@ -15,12 +15,12 @@ from contract.jobs import Job, Profile
 from contract.places import HOME_VARIABLE
 from contract.sessions import Session
 from contract.spaces import space
-from device_agent.journal import Journal
-from device_agent.profile import profile
-from device_agent.programs import ProgramCache
+from device_agent.measuring.journal import Journal
+from device_agent.measuring.profile import profile
+from device_agent.measuring.station import Station
+from device_agent.measuring.upload import send
+from device_agent.programs.cache import ProgramCache
 from device_agent.screen import console
-from device_agent.upload import send
-from device_agent.workplace import Workplace
 from tests.device_agent.results import timings_of
 from tests.device_agent.servers import serving
 from tests.e2e.serving import DEVICE, Serving, wait_until
@@ -37,10 +37,10 @@ def _state_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def workplace(server: str, folder: Path, device: FakeDevice) -> Iterator[Workplace]:
+def station_of(server: str, folder: Path, device: FakeDevice) -> Iterator[Station]:
     device.origin = "measured"
     with table_client(server) as client, Journal(folder / "journal.db") as journal:
-        yield Workplace(
+        yield Station(
             device=device,
             name=DEVICE,
             client=client,
@@ -67,9 +67,9 @@ def test_earlier_results_that_are_not_taken_keep_nobody_from_measuring(tmp_path:
     with serving(tmp_path / "server.db") as address:
         leave_behind(tmp_path / "journal.db", address)
         leave_behind(tmp_path / "journal.db", address, hours_ahead=1)
-        with workplace(address, tmp_path, FakeDevice(US)) as place, console.capture() as said:
-            profile(place, SPACE.name)
-            assert place.client.table(DEVICE, space=SPACE.name).complete
+        with station_of(address, tmp_path, FakeDevice(US)) as station, console.capture() as said:
+            profile(station, SPACE.name)
+            assert station.client.table(DEVICE, space=SPACE.name).complete
         told = " ".join(said.get().split())
         assert f"{ANOTHERS.key} was refused for good" in told
         assert "waits: " in told
@@ -85,19 +85,19 @@ def test_where_the_clocks_differ_nothing_is_measured_twice_and_nothing_is_lost(
     device = FakeDevice(US)
     with serving(tmp_path / "server.db", clock=behind) as address:
         port = httpx.URL(address).port or 0
-        with workplace(address, tmp_path, device) as place:
+        with station_of(address, tmp_path, device) as station:
             for _ in range(2):
                 with pytest.raises(
                     NotStored, match=r"98 results wait: .*whichever clock is wrong"
                 ):
-                    profile(place, SPACE.name)
+                    profile(station, SPACE.name)
     visits = len(device.visits)
     with (
         serving(tmp_path / "server.db", port=port) as address,
-        workplace(address, tmp_path, device) as place,
+        station_of(address, tmp_path, device) as station,
     ):
-        profile(place, SPACE.name)
-        assert place.client.table(DEVICE, space=SPACE.name).complete
+        profile(station, SPACE.name)
+        assert station.client.table(DEVICE, space=SPACE.name).complete
     assert len(device.visits) == visits
 
 

@@ -12,14 +12,14 @@ import pytest
 
 from contract.client import table_client
 from contract.spaces import space
-from device_agent.in_situ import designed
-from device_agent.protocols import EFFORTS
+from device_agent.measuring.protocols.in_situ import design_networks
+from device_agent.measuring.protocols.protocol import EFFORTS
 from tests.e2e.conftest import LIMIT_S, World
 
 SPACE = "fbnet-32-0.35"
 OPERATORS = {operator.key for operator in space(SPACE).operators}
 EFFORT = EFFORTS["quick"]
-NETWORKS = designed(space(SPACE))
+NETWORKS = design_networks(space(SPACE))
 PROFILE = ("device_agent.run --device host", "--space", SPACE, "--effort", "quick")
 
 pytestmark = pytest.mark.timeout(LIMIT_S)

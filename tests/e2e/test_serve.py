@@ -18,8 +18,8 @@ from contract.networks import published
 from contract.places import HOME_VARIABLE
 from contract.runtime import Runtime
 from contract.spaces import space
-from device_agent.alone import alone_on
-from device_agent.protocols import EFFORTS
+from device_agent.device_lock import lock_device
+from device_agent.measuring.protocols.protocol import EFFORTS
 from device_agent.serve import identity
 from tests.e2e.conftest import World
 from tests.e2e.processes import OwnServer
@@ -174,7 +174,7 @@ def test_a_stopped_agent_gives_the_job_back_and_the_next_goes_on_with_it(
 def test_a_device_that_another_agent_measures_on_is_left_alone(
     client: TableClient, name: str, serve: Serve
 ) -> None:
-    with alone_on("host"):
+    with lock_device("host"):
         job = file(client, name, PROFILE)
         with serve() as serving:
             time.sleep(0.5)

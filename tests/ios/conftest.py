@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pytest
 
 from contract.places import HOME_VARIABLE
-from device_agent.ios.messages import PORT
-from device_agent.ios.mux import ADDRESS_VARIABLE
+from device_agent.devices.ios.messages import PORT
+from device_agent.devices.ios.mux import ADDRESS_VARIABLE
 from device_agent.places import cache_dir
 from tests.e2e.conftest import World
 from tests.e2e.conftest import world as world  # the same server and commands as there

@@ -11,7 +11,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,10 @@ from contract.operators import Operator
 from contract.runtime import Protocol
 from contract.slots import Slot
 from contract.spaces import space
-from device_agent.devices import Plan, ProgramFailed
-from device_agent.devices.ios import IPhone
-from device_agent.in_situ import designed
-from device_agent.ios.app import App, HashDiffers, TooLarge
-from device_agent.ios.care import Limits
-from device_agent.ios.errors import (
+from device_agent.device import Plan, ProgramFailed, ProgramFile
+from device_agent.devices.ios.app import App, HashDiffers, TooLarge
+from device_agent.devices.ios.care import Limits
+from device_agent.devices.ios.errors import (
     AppNotRunning,
     Asleep,
     InUse,
@@ -41,11 +39,17 @@ from device_agent.ios.errors import (
     TooHot,
     Unplugged,
 )
-from device_agent.ios.messages import MOST_PROGRAM_BYTES, AppJob
-from device_agent.outputs import check_output
+from device_agent.devices.ios.kind import IOS
+from device_agent.devices.ios.messages import MOST_PROGRAM_BYTES, AppJob
+from device_agent.devices.ios.phone import IPhone
+from device_agent.measuring.checks import check_timing
+from device_agent.measuring.protocols.in_situ import design_networks
 from device_agent.places import cache_dir
-from device_agent.programs import Program, ProgramCache, ProgramFile, export_to_pte
+from device_agent.programs.cache import ProgramCache, export_to_pte
+from device_agent.programs.program import Program
+from tests.device_agent.conftest import opener
 from tests.e2e.conftest import LIMIT_S, Finished, World
+from tests.fakes import RUNTIME
 from tests.ios.conftest import UDID, Phone
 
 pytestmark = [pytest.mark.ios, pytest.mark.timeout(2 * LIMIT_S)]
@@ -155,7 +159,7 @@ def test_every_operator_is_measured_once_though_the_app_ended_on_the_way(
         assert programs == OPERATORS
         assert "resuming the session" in session.finished.errors
     else:
-        assert programs == {network.name for network in designed(space(SPACE))}
+        assert programs == {network.name for network in design_networks(space(SPACE))}
         assert session.finished.errors.count("is back; going on") >= 1
     rows = lut(world, runtime=session.runtime, origin="emulated").json()["entries"]
     assert {row["operator"] for row in rows} == OPERATORS
@@ -190,10 +194,9 @@ def small() -> ProgramFile:
     return cache.file(program)
 
 
-def opens(**changes: Any) -> IPhone:
-    options = {"dtype": "float32", "threads": 1, "memory_format": "contiguous"}
+def opens(**changes: Any) -> AbstractContextManager[IPhone]:
     limits = Limits(look_every_s=0, pause_s=0.1, patience_s=0.3)
-    return IPhone(NAME, **{**options, "protocol": "in_situ", "limits": limits, **changes})
+    return opener(IOS, NAME, IPhone, {"limits": limits})(**{"protocol": "in_situ", **changes})
 
 
 def test_outputs_are_those_of_eager_pytorch_with_any_number_of_threads(
@@ -201,7 +204,7 @@ def test_outputs_are_those_of_eager_pytorch_with_any_number_of_threads(
 ) -> None:
     for threads in (1, 2, 1):
         with opens(threads=threads) as device:
-            check_output(device.time_program(small, PLAN), small, "float32")
+            check_timing(device.time_program(small, PLAN), small, RUNTIME)
 
 
 def test_a_damaged_program_costs_itself_alone(
@@ -213,7 +216,7 @@ def test_a_damaged_program_costs_itself_alone(
         with pytest.raises(ProgramFailed) as failed:
             device.time_program(damaged, PLAN)
         assert failed.value.code == "load_failed"
-        check_output(device.time_program(small, PLAN), small, "float32")
+        check_timing(device.time_program(small, PLAN), small, RUNTIME)
 
 
 def test_a_warm_phone_and_one_that_saves_power_are_refused(
@@ -227,7 +230,7 @@ def test_a_warm_phone_and_one_that_saves_power_are_refused(
         with pytest.raises(LowPower, match="Settings > Battery"):
             device.time_program(small, PLAN)
         phone.app.set(low_power=False)
-        check_output(device.time_program(small, PLAN), small, "float32")
+        check_timing(device.time_program(small, PLAN), small, RUNTIME)
 
 
 def test_an_app_that_is_left_or_closed_or_unplugged_is_told_apart(
@@ -245,7 +248,7 @@ def test_an_app_that_is_left_or_closed_or_unplugged_is_told_apart(
             device.time_program(small, PLAN)
         phone.usbmuxd.plug(phone.cabled)
         phone.app.set(state="active")
-        check_output(device.time_program(small, PLAN), small, "float32")
+        check_timing(device.time_program(small, PLAN), small, RUNTIME)
 
 
 def test_an_app_that_is_left_for_a_moment_does_the_job_again(
@@ -256,7 +259,7 @@ def test_an_app_that_is_left_for_a_moment_does_the_job_again(
         for _ in range(3):
             phone.app.set(state="suspended")
             phone.app.set(state="active")
-            check_output(device.time_program(small, PLAN), small, "float32")
+            check_timing(device.time_program(small, PLAN), small, RUNTIME)
 
 
 def test_an_app_that_another_agent_has_is_left_alone(
@@ -313,7 +316,7 @@ def test_a_full_phone_at_a_killed_agents_job_is_told_and_not_stuck_at_it(
             assert ended is not None
             assert ended.status == "stopped"
             phone.app.set(free_bytes=1 << 30)
-            check_output(device.time_program(small, PLAN), small, "float32")
+            check_timing(device.time_program(small, PLAN), small, RUNTIME)
 
 
 def test_a_program_is_sent_once_and_kept_by_its_hash(phone: Phone, small: ProgramFile) -> None:
@@ -345,7 +348,7 @@ def test_what_the_app_does_not_keep_is_told_with_the_reason(
         with pytest.raises(StorageFull, match="the same command goes on"):
             device.store([small])
         phone.app.set(free_bytes=1 << 30)
-        check_output(device.time_program(small, PLAN), small, "float32")
+        check_timing(device.time_program(small, PLAN), small, RUNTIME)
 
 
 def test_an_agent_that_serves_takes_its_jobs_and_calls_nothing_emulated_a_latency(

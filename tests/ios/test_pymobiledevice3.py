@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from device_agent.ios.launch import launch_command
+from device_agent.devices.ios.launch import launch_command
 from tests.usbmux import Cabled, FakeUsbmuxd
 
 pytestmark = [pytest.mark.ios, pytest.mark.timeout(600)]

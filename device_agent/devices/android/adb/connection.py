@@ -1,0 +1,125 @@
+"""A connection to one phone, over USB or TCP."""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from adb_shell import exceptions
+from adb_shell.transport.base_transport import BaseTransport
+
+from device_agent.devices.android.adb import files
+from device_agent.devices.android.adb.errors import (
+    CommandTimedOut,
+    KeyNotAccepted,
+    PhoneLost,
+    PhoneNotFound,
+)
+from device_agent.devices.android.adb.keys import signers
+from device_agent.devices.android.adb.packets import NothingCame, PacketDevice, translated
+from device_agent.devices.android.adb.shells import Shell
+from device_agent.devices.android.adb.transport import Ran
+
+ANSWER_LIMIT_S = 10.0
+ACCEPT_LIMIT_S = 60.0
+_PROPERTY = re.compile(r"^\[(.+?)\]: \[(.*)\]$", re.MULTILINE)
+
+
+class AdbConnection:
+    """Implements `Connection` by adb-shell's packets.
+
+    One connection carries a running program and other commands side by side, in one thread: two
+    threads on one connection would take each other's answers, so another thread is refused.
+    """
+
+    def __init__(
+        self,
+        transport: BaseTransport,
+        serial: str,
+        *,
+        say: Callable[[str], None],
+        accept_limit_s: float = ACCEPT_LIMIT_S,
+    ) -> None:
+        self.serial = serial
+        self._thread = threading.get_ident()
+        self._transport = transport
+        self._device = PacketDevice(transport)
+        self._connect(say, accept_limit_s)
+        banner = self._device.banner
+        self.model = banner.get("ro.product.model", "")
+        self._has_v2 = "shell_v2" in banner.get("features", "").split(",")
+
+    def run(self, command: str, *, timeout_s: float) -> Ran:
+        until = time.monotonic() + timeout_s
+        shell = self.start(f"{{ {command}\n}} </dev/null")
+        out = bytearray()
+        while piece := shell.receive(max(0.0, until - time.monotonic())):
+            out += piece
+        if piece is None:
+            shell.kill()
+            raise CommandTimedOut(f"{self.serial}: `{command}` took longer than {timeout_s:g} s")
+        return Ran(
+            shell.code(), out.decode(errors="replace"), shell.stderr.decode(errors="replace")
+        )
+
+    def start(self, command: str) -> Shell:
+        self._check_thread()
+        return Shell(self._device, command, has_v2=self._has_v2)
+
+    def push(self, source: Path, target: str, *, executable: bool = False) -> None:
+        self._check_thread()
+        files.push(self._device, source, target, executable=executable)
+
+    def pull(self, path: str) -> bytes:
+        self._check_thread()
+        return files.pull(self._device, path)
+
+    def properties(self) -> Mapping[str, str]:
+        return dict(_PROPERTY.findall(self.run("getprop", timeout_s=20.0).stdout))
+
+    def close(self) -> None:
+        self._device.close()
+
+    def _connect(self, say: Callable[[str], None], accept_limit_s: float) -> None:
+        asked = False
+
+        def ask(_: object) -> None:
+            nonlocal asked
+            asked = True
+            say(
+                f"{self.serial}: unlock the phone and accept the key on it "
+                '("Allow USB debugging?", with "Always allow from this computer"); waiting'
+            )
+
+        try:
+            with translated():
+                self._device.connect(
+                    rsa_keys=signers(),
+                    transport_timeout_s=ANSWER_LIMIT_S,
+                    auth_timeout_s=accept_limit_s,
+                    read_timeout_s=max(ANSWER_LIMIT_S, accept_limit_s),
+                    auth_callback=ask,
+                )
+        except exceptions.DeviceAuthError as error:
+            raise self._not_accepted() from error
+        except (NothingCame, PhoneLost) as error:
+            self.close()
+            if asked:
+                raise self._not_accepted() from error
+            reason = str(error) or f"no answer within {ANSWER_LIMIT_S:g} s"
+            raise PhoneNotFound(
+                f"{self.serial}: {reason}. Is USB debugging on, does the phone's cable carry "
+                "data, and has no other program the phone (`adb kill-server` ends adb's own)?"
+            ) from error
+
+    def _not_accepted(self) -> KeyNotAccepted:
+        return KeyNotAccepted(
+            f"{self.serial} does not trust this computer: unlock the phone, accept the key on "
+            "it, then run the same command. Where the phone does not ask, revoke USB debugging "
+            "authorisations in its developer options, and pull the cable once"
+        )
+
+    def _check_thread(self) -> None:
+        if threading.get_ident() != self._thread:
+            raise RuntimeError(f"{self.serial}: this connection belongs to another thread")

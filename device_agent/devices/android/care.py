@@ -1,0 +1,151 @@
+"""Care for a phone: awake while it is measured, never too hot, and left as it was found."""
+
+import time
+from dataclasses import dataclass
+
+from contract.errors import DeviceFailed
+from device_agent import screen
+from device_agent.devices.android.adb.transport import Connection
+from device_agent.devices.android.facts import PhoneFacts
+from device_agent.devices.android.state import PhoneState, read_state
+from device_agent.devices.android.storage import ROOT
+
+LIMIT_S = 20.0
+_SETTING = "global stay_on_while_plugged_in"
+_FOUND = f"{ROOT}/stay-on-as-found"
+_ON_ANY_CABLE = 7
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """When to wait for a phone, and when to give up. Heat is the battery's, which stands for the
+    whole phone's; the chip's own rises and falls within seconds."""
+
+    cool_c: float = 38.0
+    hot_c: float = 45.0
+    patience_s: float = 900.0
+    look_every_s: float = 10.0
+    pause_s: float = 5.0
+
+
+class TooHot(DeviceFailed):
+    """The phone got hotter than anybody should make it, or did not cool in time."""
+
+
+class Asleep(DeviceFailed):
+    """The phone does not stay awake."""
+
+
+class Care:
+    """Of one phone, while one agent measures there on `cpus`."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        facts: PhoneFacts,
+        cpus: tuple[int, ...],
+        limits: Limits,
+    ) -> None:
+        self._connection = connection
+        self._facts = facts
+        self._limits = limits
+        self._look_at = 0.0
+        self._limit_khz = {cpu: facts.fastest_khz.get(cpu, 0) for cpu in cpus}
+        self._was_awake: bool | None = None
+
+    def begin(self) -> None:
+        """Wake the phone, and let it stay awake on the cable. How it was found is kept on the
+        phone itself, so that it is known to the next agent if this one is killed."""
+        self._run(
+            f"test -e {_FOUND} || settings get {_SETTING} > {_FOUND}; "
+            f"settings put {_SETTING} {_ON_ANY_CABLE}"
+        )
+        state = read_state(self._connection)
+        self._was_awake = state.is_awake
+        if self._was_awake is False:
+            self._run("input keyevent KEYCODE_WAKEUP")
+            if read_state(self._connection).is_awake is False:
+                raise Asleep(
+                    f"{self._facts.model} does not wake: press its power button, then run the "
+                    "same command"
+                )
+        self._accept_limits(state)
+
+    def end(self, connection: Connection) -> None:
+        """Leave the phone as it was found, over a connection that may be another."""
+        self._connection = connection
+        if self._was_awake is False:
+            self._run("input keyevent KEYCODE_SLEEP")
+        self._run(
+            f"found=$(cat {_FOUND}); case $found in [0-9]*) settings put {_SETTING} $found;; "
+            f"*) settings delete {_SETTING};; esac; rm -f {_FOUND}"
+        )
+
+    def before_visit(self) -> None:
+        """Now and then, look at the phone; wait while it is warm.
+
+        Raises:
+            TooHot: hotter than it may get, or warm for longer than patience lasts.
+            Asleep: it fell asleep.
+        """
+        if time.monotonic() < self._look_at:
+            return
+        until = time.monotonic() + self._limits.patience_s
+        told = False
+        while (warm := self._warm()) is not None:
+            if time.monotonic() >= until:
+                raise TooHot(
+                    f"{self._facts.model}: {warm}, for {self._limits.patience_s / 60:.0f} minutes "
+                    "by now. What was measured is kept: let it cool, then run the same command"
+                )
+            if not told:
+                screen.console.print(f"{self._facts.model}: {warm}; waiting until it is cool")
+                told = True
+            time.sleep(self._limits.pause_s)
+        if told:
+            screen.console.print("going on")
+        self._look_at = time.monotonic() + self._limits.look_every_s
+
+    def must_be_awake(self, state: PhoneState) -> None:
+        """Raises Asleep where it is not."""
+        if state.is_awake is False:
+            raise Asleep(
+                f"{self._facts.model} fell asleep. What was measured is kept: wake it, see that "
+                "its cable gives it power, then run the same command"
+            )
+
+    def _warm(self) -> str | None:
+        """Why to wait, or None."""
+        state = read_state(self._connection)
+        self.must_be_awake(state)
+        if state.battery_c is not None and state.battery_c >= self._limits.hot_c:
+            raise TooHot(
+                f"{self._facts.model}: its battery has {state.battery_c:.0f} °C, more than the "
+                f"{self._limits.hot_c:.0f} it may have. What was measured is kept: let it cool "
+                "off the charger, then run the same command"
+            )
+        if state.battery_c is not None and state.battery_c >= self._limits.cool_c:
+            return f"its battery has {state.battery_c:.0f} °C"
+        if capped := state.capped(self._limit_khz):
+            return f"its clock is held down to {capped / 1000:.0f} MHz"
+        return None
+
+    def _accept_limits(self, state: PhoneState) -> None:
+        """A phone that holds its clock down while it is cool does so for another reason, and
+        always."""
+        capped = state.capped(self._limit_khz)
+        is_cool = state.battery_c is not None and state.battery_c < self._limits.cool_c
+        if capped and is_cool:
+            screen.console.print(
+                f"{self._facts.model} holds its clock down to {capped / 1000:.0f} MHz of "
+                f"{max(self._limit_khz.values()) / 1000:.0f} though it is cool; is it saving "
+                "power? The session states it"
+            )
+            self._limit_khz = {
+                cpu: min(khz, state.limit_khz.get(cpu, khz))
+                for cpu, khz in self._limit_khz.items()
+            }
+
+    def _run(self, command: str) -> None:
+        """A phone that lacks these commands is measured as it is."""
+        self._connection.run(command, timeout_s=LIMIT_S)

@@ -1,0 +1,275 @@
+"""An Android phone as a device, over adb. Its runner is a process there."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
+from typing import Self, TypeVar
+
+from contract.devices import Conditions, DeviceDescription, Serial
+from contract.errors import DeviceFailed
+from contract.runtime import Runner, RuntimeRequest
+from contract.sessions import Origin
+from device_agent import screen
+from device_agent.device import Finding, Plan, ProgramFailed, ProgramFile, ProgramTiming
+from device_agent.devices.android import bundle as bundles
+from device_agent.devices.android.adb.attached import connect, device_name
+from device_agent.devices.android.adb.errors import PhoneLost, PhoneNotFound, StorageFull
+from device_agent.devices.android.adb.transport import Connection
+from device_agent.devices.android.bundle import Bundle
+from device_agent.devices.android.care import Care, Limits
+from device_agent.devices.android.facts import read_facts
+from device_agent.devices.android.runner import PhoneRunner, cpu_s, end_leftovers
+from device_agent.devices.android.state import read_state
+from device_agent.devices.android.storage import OUTPUT, Storage
+from device_agent.places import cache_dir
+from device_agent.runner.conversation import SILENCE_LIMIT_S
+from device_agent.runner.protocol import Job
+
+RETURN_LIMIT_S = 180.0  # for a phone that went away to be back, which a restart takes
+RETURN_LOOK_S = 0.5
+LEAST_SPAN_S = 0.5  # between two looks at who uses its CPUs
+_FULL = "No space left on device"
+
+T = TypeVar("T")
+
+
+class AndroidPhone:
+    """A phone on the cable, or in the network, through the native runner.
+
+    It is pinned to its fastest cores unless `cpus` says otherwise. A phone that goes away in the
+    middle is waited for; the visit it lost is made again.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        serial: Serial,
+        request: RuntimeRequest,
+        *,
+        bundle: Bundle | None = None,
+        limits: Limits | None = None,
+        return_limit_s: float = RETURN_LIMIT_S,
+        silence_limit_s: float = SILENCE_LIMIT_S,
+    ) -> None:
+        self.serial = serial
+        self._connection: Connection = connect(self.serial, say=_say)
+        try:
+            self._facts = read_facts(self._connection)
+            found = device_name(self._facts.model)
+            if found != name:
+                raise PhoneNotFound(
+                    f"{self.serial} is a {self._facts.model}, not a {name}: --device {found}"
+                )
+            chosen = tuple(sorted(set(request.cpus))) or self._facts.big_cores(request.threads)
+            self._facts.must_allow(chosen)
+            self._bundle = bundle or _bundle(request.runner)
+        except BaseException:
+            self._connection.close()
+            raise
+        self.origin: Origin = "emulated" if self._facts.emulated_by else "measured"
+        self.runtime = request.granted(
+            executorch=version("executorch"), runner=self._bundle.runner, cpus=chosen
+        )
+        self._limits = limits or Limits()
+        self._return_limit_s = return_limit_s
+        self._silence_limit_s = silence_limit_s
+        self._runner: PhoneRunner | None = None
+        self._busy: tuple[float, float, float] | None = None  # uptime, all CPUs', the runner's
+
+    def __enter__(self) -> Self:
+        if self._facts.emulated_by:
+            _say(
+                f"{self.serial} is an emulator ({self._facts.emulated_by}): its rows are marked "
+                "emulated and say nothing of a phone's speed"
+            )
+        try:
+            self._settle()
+        except BaseException:
+            self._connection.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
+        try:
+            if kind is not None and not issubclass(kind, Exception):
+                # Ctrl-C may have come in the middle of a packet.
+                self._connection.close()
+                self._connection = connect(self.serial, say=_say)
+                end_leftovers(self._connection)
+            elif self._runner is not None:
+                self._runner.close()
+            self._care.end(self._connection)
+        except DeviceFailed as failed:
+            _say(f"{self.serial} could not be left as it was found: {failed}")
+        finally:
+            self._connection.close()
+
+    def examine(self) -> Iterator[Finding]:
+        """Cores, threads and loader; starting the runner is the proof of the last."""
+        clusters = ", ".join(
+            f"{len(cluster)} up to {self._facts.fastest_khz[cluster[0]] / 1000:.0f} MHz"
+            for cluster in self._facts.clusters()
+        )
+        yield Finding("/proc/cpuinfo", "ok", f"readable, {self._facts.cores} cores")
+        yield Finding(
+            "clusters",
+            "ok" if clusters else "look",
+            clusters or "the phone does not tell its clocks",
+            "" if clusters else "say which cores are the fast ones with --cpus",
+        )
+        try:
+            pool = self._running().ready.threads
+        except DeviceFailed as failed:
+            yield Finding(
+                "loader",
+                "bad",
+                str(failed),
+                "the phone does not start the runner; one built with the Android NDK may: "
+                "python -m device_agent.bundle --runner PATH, then --runner ndk",
+            )
+            return
+        yield Finding("loader", "ok", f"the runner starts, on {self.runtime.affinity}")
+        yield Finding(
+            "threads",
+            "ok" if pool == self.runtime.threads else "bad",
+            f"{pool} in the pool, {self.runtime.threads} asked for",
+            "" if pool == self.runtime.threads else "the runner cannot read the phone's CPUs",
+        )
+
+    def describe(self) -> DeviceDescription:
+        return self._facts.describe()
+
+    def conditions(self) -> Conditions:
+        return self._despite_losses(
+            lambda: read_state(self._connection).conditions(self.runtime.cpus)
+        )
+
+    def others_cpus(self) -> float | None:
+        return self._despite_losses(self._others_cpus)
+
+    def store(self, files: Sequence[ProgramFile]) -> None:
+        """Have these programs on the phone before they are timed."""
+        self._despite_losses(lambda: self._storage.store(files))
+
+    def time_program(self, file: ProgramFile, plan: Plan) -> ProgramTiming:
+        return self._despite_losses(lambda: self._visit(file, plan))
+
+    def _settle(self) -> None:
+        """Make a phone that was just connected ready, and end what runs there of ours."""
+        self._runner = None
+        self._busy = None
+        left = end_leftovers(self._connection)
+        if left:
+            _say(f"{self.serial}: ended {left} processes that an earlier agent left running")
+        self._storage = Storage(self._connection)
+        self._folder = self._storage.bundle(self._bundle)
+        self._care = Care(self._connection, self._facts, self.runtime.cpus, self._limits)
+        self._care.begin()
+
+    def _running(self) -> PhoneRunner:
+        if self._runner is None or self._runner.is_closed:
+            cpus = ",".join(map(str, self.runtime.cpus))
+            self._runner = PhoneRunner(
+                self._connection,
+                self._folder,
+                [
+                    *(*self._bundle.start, "--threads", str(self.runtime.threads)),
+                    *(("--cpus", cpus) if cpus else ()),
+                ],
+                silence_limit_s=self._silence_limit_s,
+            )
+        return self._runner
+
+    def _visit(self, file: ProgramFile, plan: Plan) -> ProgramTiming:
+        program = self._storage.program(file)
+        self._care.before_visit()
+        runner = self._running()
+        try:
+            timed = runner.time_program(
+                Job.visit(
+                    plan,
+                    program=program,
+                    output=OUTPUT,
+                    memory_format=self.runtime.memory_format,
+                )
+            )
+        except ProgramFailed as failed:
+            self._blame(failed)
+            raise
+        return timed.timing(self._connection.pull(OUTPUT))
+
+    def _blame(self, failed: ProgramFailed) -> None:
+        """Raises DeviceFailed where the failure is the phone's and not the program's."""
+        if _FULL in failed.message:
+            raise StorageFull(
+                f"the phone's storage is full: {failed.message}. Free some of it; what was "
+                "measured is kept, and the same command goes on"
+            ) from failed
+        if failed.code == "timed_out":
+            self._care.must_be_awake(read_state(self._connection))
+
+    def _others_cpus(self) -> float | None:
+        before, now = self._busy, self._use()
+        if before is not None and now is not None and now[0] - before[0] < LEAST_SPAN_S:
+            time.sleep(LEAST_SPAN_S)
+            now = self._use()
+        self._busy = now
+        if before is None or now is None or now[0] <= before[0]:
+            return None
+        others_s = now[1] - before[1] - (now[2] - before[2])
+        return max(0.0, others_s / (now[0] - before[0]))
+
+    def _use(self) -> tuple[float, float, float] | None:
+        """How long the phone is up, and how much CPU time all and our runner used."""
+        own_s: float | None = 0.0
+        if self._runner is not None and not self._runner.is_closed:
+            own_s = cpu_s(self._connection, self._runner.pid)
+        state = read_state(self._connection)
+        if state.uptime_s is None or state.busy_s is None or own_s is None:
+            return None
+        return state.uptime_s, state.busy_s, own_s
+
+    def _despite_losses(self, act: Callable[[], T]) -> T:
+        """Do it, and once more where the phone went away meanwhile and came back."""
+        try:
+            return act()
+        except PhoneLost as lost:
+            self._wait_for_return(lost)
+        return act()
+
+    def _wait_for_return(self, lost: PhoneLost) -> None:
+        _say(
+            f"{self.serial} went away ({lost}); waiting {self._return_limit_s:.0f} s for it to "
+            "be back. Is the cable in?"
+        )
+        self._connection.close()
+        until = time.monotonic() + self._return_limit_s
+        while True:
+            try:
+                self._connection = connect(self.serial, say=_say)
+                facts = read_facts(self._connection)
+                if self._connection.properties().get("sys.boot_completed", "1") == "1":
+                    break
+                self._connection.close()
+            except (PhoneLost, PhoneNotFound):
+                self._connection.close()
+            if time.monotonic() >= until:
+                raise PhoneLost(
+                    f"{self.serial} is gone for {self._return_limit_s:.0f} s ({lost}). What was "
+                    "measured is kept: plug it in, then run the same command to go on"
+                ) from lost
+            time.sleep(RETURN_LOOK_S)
+        _say(
+            f"{self.serial} is back{', restarted' if facts.boot != self._facts.boot else ''}; "
+            "going on"
+        )
+        self._facts = facts
+        self._settle()
+
+
+def _bundle(runner: Runner | None) -> Bundle:
+    return bundles.read_adopted(cache_dir()) if runner == "ndk" else bundles.build(cache_dir())
+
+
+def _say(message: str) -> None:
+    screen.console.print(message, markup=False, highlight=False)

@@ -1,0 +1,112 @@
+"""Auditing: a device's table held against whole networks, in one session with the operators."""
+
+import random
+from collections.abc import Mapping, Sequence
+from uuid import uuid5
+
+from contract.audits import Audit, AuditedNetwork
+from contract.errors import DeviceFailed
+from contract.networks import NETWORK_NAMES, Network, network, published
+from contract.sessions import Session
+from contract.spaces import SearchSpace
+from contract.tables import LatencyTable
+from device_agent.measuring.protocols.protocol import whole
+from device_agent.measuring.protocols.registry import PROTOCOLS
+from device_agent.measuring.station import Station
+from device_agent.measuring.visits import Rounds, latency_of
+
+
+def networks_to_audit(space: SearchSpace, count: int, seed: int) -> tuple[Network, ...]:
+    """`count` networks drawn uniformly from the space, with its first head, and the published ones
+    put in it."""
+    generator = random.Random(f"audit of {space.name}:{seed}")
+    drawn = [
+        network(
+            [generator.choice(each.candidates).block.name for each in space.choices],
+            space=space,
+            name=f"{space.name}-audit{seed}-{number + 1}",
+        )
+        for number in range(count)
+    ]
+    known = [published(name, in_space=space) for name in NETWORK_NAMES]
+    return (*drawn, *known)
+
+
+def audit(station: Station, space: SearchSpace, *, networks: int, seed: int) -> Audit:
+    """Measure the networks whole, in one shuffled session with the operators.
+
+    Goes on with an unfinished audit of the same networks. The audit is left in the outbox;
+    `station.send` posts it.
+
+    Raises:
+        IncompleteTable: rows are missing; the message names the command that measures them.
+        ServerUnreachable: at the start; visits of an unfinished audit are kept.
+        DeviceFailed: the device is gone or too busy, and visits so far are kept; or a program
+            failed, and the next run begins anew.
+        Halted: the station's supervisor ended the work; visits so far are kept.
+    """
+    runtime = station.device.runtime
+    chosen = networks_to_audit(space, networks, seed)
+    station.client.register(station.name, station.device.describe())
+    station.send()
+    table = station.client.table(station.name, runtime=runtime, space=space.name)
+    table.latencies_us(space.operators)
+    purpose = f"audit of {networks} networks, seed {seed}"
+    opened = station.unfinished(space.name, purpose)
+    if opened is None:
+        opened = station.begin(space.name, space.operators, purpose)
+    else:
+        station.say_resuming(opened, "audit")
+    operators = PROTOCOLS[runtime.protocol].plan(
+        space.operators, space=space, runtime=runtime, effort=opened.session.effort
+    )
+    subjects = [*operators, *(whole(each, runtime) for each in chosen)]
+    sitting = station.measure(opened, subjects)
+    ended, failures = sitting.end(), sitting.failures()
+    if failures:
+        sitting.close_with([], ended)
+        program, (failure, _) = next(iter(failures.items()))
+        raise DeviceFailed(
+            f"{len(failures)} of {len(subjects)} programs failed, so there is nothing to compare; "
+            f"{program}: {failure.code}: {failure.message}"
+        )
+    done = _audit(ended, table, chosen, sitting.settled_rounds(), seed)
+    sitting.close_with([done], ended)
+    return done
+
+
+def _audit(
+    session: Session,
+    table: LatencyTable,
+    chosen: Sequence[Network],
+    rounds: Mapping[str, Rounds],
+    seed: int,
+) -> Audit:
+    figures = {name: each.estimate() for name, each in rounds.items()}
+    fresh_us = {name: figure.latency_us for name, figure in figures.items()}
+    assert session.ended_at is not None
+    assert session.conditions_after is not None
+    return Audit(
+        id=uuid5(session.id, "audit"),
+        device=session.device,
+        runtime=session.runtime,
+        space=session.space,
+        origin=session.origin,
+        snapshot=table.snapshot,
+        seed=seed,
+        started_at=session.started_at,
+        ended_at=session.ended_at,
+        agent_version=session.agent_version,
+        conditions=session.conditions,
+        conditions_after=session.conditions_after,
+        networks=tuple(
+            AuditedNetwork(
+                name=each.name,
+                blocks=each.blocks,
+                predicted_us=sum(table.latencies_us(each.operators)),
+                fresh_us=latency_of(each, fresh_us),
+                measured=figures[each.name],
+            )
+            for each in chosen
+        ),
+    )

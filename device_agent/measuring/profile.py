@@ -1,0 +1,65 @@
+"""Profiling: a device's table of a space brought to completeness, whatever interrupts it."""
+
+from contract.errors import DeviceFailed, RequestRefused, ServerUnreachable, is_passing
+from contract.spaces import space as space_named
+from device_agent import screen
+from device_agent.measuring.journal import TABLE, OpenSession
+from device_agent.measuring.protocols.registry import PROTOCOLS
+from device_agent.measuring.station import Station
+
+
+def profile(station: Station, space: str, *, again: bool = False) -> None:
+    """Bring the device's table of `space` to completeness, going on with an unfinished session.
+
+    With `again`, operators that have a row are measured anew.
+
+    Raises:
+        ServerUnreachable: at the start, with nothing begun; or at the end, with the timings
+            kept in the outbox for the next run.
+        DeviceFailed: every operator failed, or the device is gone or too busy; visits so far
+            are kept.
+        NotStored: the server did not take all of it, or the clocks differ; the journal keeps it.
+        Halted: the station's supervisor ended the work; visits so far are kept.
+    """
+    opened = _begin_or_resume(station, space, again=again)
+    if opened is None:
+        screen.console.print(
+            f"{station.name}: the table of {space} is complete, nothing to measure; "
+            "--again measures it anew"
+        )
+        return
+    runtime = station.device.runtime
+    subjects = PROTOCOLS[runtime.protocol].plan(
+        opened.operators,
+        space=space_named(space),
+        runtime=runtime,
+        effort=opened.session.effort,
+    )
+    timings = station.measure(opened, subjects).close()
+    screen.summary(timings, device=station.name, space=space, origin=opened.session.origin)
+    station.send(must_store=[timing.id for timing in timings])
+    screen.console.print(f"session {opened.session.id}", highlight=False)
+    if all(timing.failure for timing in timings):
+        raise DeviceFailed(
+            f"{station.name}: all {len(timings)} operators failed; the reasons stand above"
+        )
+
+
+def _begin_or_resume(station: Station, space: str, *, again: bool) -> OpenSession | None:
+    unfinished = station.unfinished(space, TABLE)
+    runtime = station.device.runtime
+    try:
+        station.client.register(station.name, station.device.describe())
+        station.send()
+        table = station.client.table(station.name, runtime=runtime, space=space)
+    except (ServerUnreachable, RequestRefused) as error:
+        if unfinished is None or not is_passing(error):
+            raise
+        screen.console.print("the server is away; going on with the unfinished session")
+    if unfinished is not None:
+        station.say_resuming(unfinished, "session")
+        return unfinished
+    wanted = space_named(space)
+    missing = wanted.operators if again else table.missing_of(wanted.operators)
+    operators = PROTOCOLS[runtime.protocol].needed(missing, space=wanted)
+    return station.begin(space, operators, TABLE) if operators else None

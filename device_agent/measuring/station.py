@@ -1,0 +1,222 @@
+"""A station: a device that is ready to be measured, its server, and what is kept on this computer.
+
+Profiling and auditing are both a session here; they differ in what they visit and send.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Annotated
+from uuid import UUID, uuid4
+
+from cyclopts import Parameter, validators
+
+from contract.client import TableClient, default_server, table_client
+from contract.errors import NotStored
+from contract.operators import Operator
+from contract.runtime import RuntimeRequest
+from contract.sessions import Effort, Session
+from device_agent import screen
+from device_agent.device import Device, Stores
+from device_agent.devices.registry import open_device
+from device_agent.measuring import upload
+from device_agent.measuring.journal import Journal, OpenSession
+from device_agent.measuring.protocols.protocol import Subject
+from device_agent.measuring.sent import results, what_to_do
+from device_agent.measuring.session import Sitting
+from device_agent.measuring.wait_for_idle import PATIENCE_S, IdleWait
+from device_agent.places import cache_dir, journal_path
+from device_agent.programs.cache import Exporter, ProgramCache, export_to_pte
+from device_agent.supervisor import Supervisor
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """What `run` and `audit` have in common: the device, its runtime, and the server."""
+
+    device: Annotated[
+        str, Parameter(help="Which device: host is this computer, galaxys8 or iphonex that phone.")
+    ]
+    serial: Annotated[
+        str | None,
+        Parameter(
+            help="Which phone of several: serial number, UDID, or HOST:PORT [$ANDROID_SERIAL]."
+        ),
+    ] = None
+    runtime: Annotated[RuntimeRequest, Parameter(name="*")] = RuntimeRequest()
+    name: Annotated[
+        str | None, Parameter(help="The device's name on the server, if not the same.")
+    ] = None
+    server: Annotated[
+        str | None, Parameter(help="Its address [default: $PHONEBOOK_SERVER or port 8420 here].")
+    ] = None
+    effort: Annotated[
+        Effort,
+        Parameter(help="How many networks and rounds, and more for unsure rows."),
+    ] = "standard"
+    patience: Annotated[
+        float,
+        Parameter(
+            help="Minutes to wait while other programs use the device's CPUs.",
+            validator=validators.Number(gte=0),
+        ),
+    ] = PATIENCE_S / 60
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Station:
+    """An agent's device, server and files; `open_station` makes one from the options."""
+
+    device: Device
+    name: str
+    client: TableClient
+    journal: Journal
+    cache: ProgramCache
+    exporter: Exporter
+    effort: Effort = "standard"
+    patience_s: float = PATIENCE_S
+    server_patience_s: float | None = upload.PATIENCE_S  # None: as long as it takes
+    supervisor: Supervisor = field(default_factory=Supervisor)
+
+    def unfinished(self, space: str, purpose: str) -> OpenSession | None:
+        """The session of that purpose which was begun on this very unit and not finished."""
+        return self.journal.open_session(
+            self.client.server,
+            self.name,
+            self.device.runtime,
+            space,
+            purpose=purpose,
+            unit=self.device.serial,
+        )
+
+    def say_resuming(self, opened: OpenSession, what: str) -> None:
+        session = opened.session
+        screen.console.print(
+            f"{self.name}: resuming the {what} of {session.started_at:%c}, {session.effort} effort"
+        )
+
+    def begin(self, space: str, operators: Sequence[Operator], purpose: str) -> OpenSession:
+        session = Session(
+            id=uuid4(),
+            device=self.name,
+            runtime=self.device.runtime,
+            space=space,
+            origin=self.device.origin,
+            effort=self.effort,
+            started_at=datetime.now(UTC),
+            agent_version=version("phonebook"),
+            conditions=self.device.conditions(),
+            unit=self.device.serial,
+        )
+        return self.journal.begin(
+            self.client.server,
+            session,
+            operators,
+            purpose=purpose,
+            description=self.device.describe(),
+        )
+
+    def measure(self, opened: OpenSession, planned: Sequence[Subject]) -> Sitting:
+        """Export and measure what the session has not yet measured. The sitting is left open.
+
+        Raises:
+            DeviceFailed: the device is gone, or too busy; visits so far are kept.
+            Halted: the supervisor ended the work; visits so far are kept.
+        """
+        subjects = {self.cache.file(subject.program): subject for subject in planned}
+        sitting = Sitting(opened, subjects, device=self.device, journal=self.journal)
+        self._export(sitting, planned)
+        if isinstance(self.device, Stores):
+            self.device.store(sitting.exported)
+        idle = IdleWait(self.device, supervisor=self.supervisor, patience_s=self.patience_s)
+        with screen.Steps("measuring", "visits", sitting.least_visits, self.supervisor) as steps:
+
+            def on_more(visits: int, programs: int) -> None:
+                steps.more(visits, f"again, for rows graded C in {programs} programs")
+
+            sitting.measure(before_round=idle.wait, on_visit=steps.advance, on_more=on_more)
+        return sitting
+
+    def send(self, must_store: Collection[UUID] = ()) -> None:
+        """Send what waits in the outbox. What is not stored now is told and kept.
+
+        Raises:
+            NotStored: that is one of `must_store`, or the server's clock and this one differ, so
+                that whatever is measured now would have to wait too.
+            ServerUnreachable: everything stays in the outbox for the next run.
+            Halted: so it does where the supervisor ended the waiting for the server.
+            RequestRefused: the server takes nothing from this agent.
+        """
+        server = self.client.server
+        if not self.journal.waiting(server):
+            return
+        sent = upload.send(
+            self.journal,
+            self.client,
+            patience_s=self.server_patience_s,
+            supervisor=self.supervisor,
+        )
+        if sent.accepted:
+            screen.console.print(f"{results(sent.accepted)} stored by {server}")
+        if not sent.kept:
+            return
+        told = f"{'; '.join(sent.lines)}. {what_to_do(server)}"
+        if sent.clocks_differ or any(each.id in must_store for each in sent.kept):
+            raise NotStored(told)
+        screen.console.print(told, markup=False, highlight=False)
+
+    def _export(self, sitting: Sitting, planned: Sequence[Subject]) -> None:
+        """An export that failed is recorded with the session."""
+        cached = 0
+        programs = [subject.program for subject in planned]
+        with (
+            screen.Steps("exporting", "programs", len(planned), self.supervisor) as steps,
+            closing(self.cache.export(programs, self.exporter, self.supervisor)) as exports,
+        ):
+            for exported in exports:
+                cached += exported.was_cached
+                if exported.error is not None:
+                    file = self.cache.file(exported.program)
+                    sitting.add_failure(file, "export_failed", exported.error)
+                steps.advance()
+        screen.console.print(f"{len(sitting.exported)} programs, {cached} of them from the cache")
+
+
+@contextmanager
+def open_station(
+    options: Options,
+    *,
+    supervisor: Supervisor | None = None,
+    server_patience_s: float | None = upload.PATIENCE_S,
+) -> Iterator[Station]:
+    """The station of the device that the options name; nobody else has it meanwhile.
+
+    Raises:
+        DeviceFailed: another agent measures there now.
+        PhonebookError: no such device, or it cannot do what was asked.
+    """
+    with (
+        table_client(options.server or default_server()) as client,
+        Journal(journal_path()) as journal,
+        open_device(options.device, options.runtime, serial=options.serial) as device,
+    ):
+        yield Station(
+            device=device,
+            name=options.name or default_name(options.device, device),
+            client=client,
+            journal=journal,
+            cache=ProgramCache(cache_dir()),
+            exporter=export_to_pte,
+            effort=options.effort,
+            patience_s=options.patience * 60,
+            server_patience_s=server_patience_s,
+            supervisor=supervisor or Supervisor(),
+        )
+
+
+def default_name(kind: str, device: Device) -> str:
+    """An emulated phone is no device of that kind, and never fills its table."""
+    return f"{kind}-emulated" if device.origin == "emulated" else kind

@@ -1,0 +1,82 @@
+"""A whole network, end to end: exported, and visited until its latency is certain."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from contract.errors import DeviceFailed, PhonebookError
+from contract.estimates import Estimate
+from contract.networks import Network
+from contract.runtime import Runtime
+from device_agent import screen
+from device_agent.device import Device, ProgramFailed, ProgramFile
+from device_agent.measuring.protocols.protocol import whole
+from device_agent.measuring.visit_program import visit_program
+from device_agent.measuring.visits import Recorded, rounds_by_name
+from device_agent.programs.cache import Exporter, ProgramCache
+from device_agent.programs.program import Program
+from device_agent.supervisor import Supervisor
+
+LEAST_VISITS = 40
+MOST_S = 60.0
+
+
+def must_be_measured(device: Device, name: str) -> None:
+    """Raises PhonebookError where it is emulated, or anything else than a device."""
+    if device.origin != "measured":
+        raise PhonebookError(
+            f"{name} is {device.origin}: how long a network takes there says nothing"
+        )
+
+
+def time_network(
+    device: Device, network: Network, file: ProgramFile, *, supervisor: Supervisor | None = None
+) -> Estimate:
+    """Visit the program, loading it anew each time, until its latency is graded A or B.
+
+    After a minute the grade is what it is.
+
+    Raises:
+        DeviceFailed: it did not run, or computed something else than eager PyTorch.
+        Halted: the supervisor ended the work.
+    """
+    subject = whole(network, device.runtime)
+    visits: list[Recorded] = []
+    until = time.monotonic() + MOST_S
+    what = f"measuring {network.name}"
+    with screen.Steps(what, "visits", LEAST_VISITS, supervisor or Supervisor()) as steps:
+        while True:
+            try:
+                made = visit_program(subject, file, device)
+            except ProgramFailed as failed:
+                raise DeviceFailed(f"{file.name}: {failed.code}: {failed.message}") from failed
+            visits.append(Recorded(file.name, made, datetime.now(UTC)))
+            steps.advance()
+            if len(visits) % LEAST_VISITS == 0 or time.monotonic() >= until:
+                figures = rounds_by_name(visits)[network.name].estimate()
+                if figures.grade != "C" or time.monotonic() >= until:
+                    return figures
+                steps.more(LEAST_VISITS)
+
+
+def export_network(
+    chosen: Network,
+    runtime: Runtime,
+    cache: ProgramCache,
+    exporter: Exporter,
+    *,
+    weights: Path | None = None,
+    supervisor: Supervisor | None = None,
+) -> ProgramFile:
+    """The network as a program. Without `weights` they are random.
+
+    Raises:
+        PhonebookError: it cannot be exported.
+        Halted: the supervisor ended it.
+    """
+    program = Program.under(runtime, chosen, weights=weights)
+    with screen.console.status(f"exporting {chosen.name}"):
+        (done,) = cache.export([program], exporter, supervisor)
+    if done.file is None:
+        raise PhonebookError(f"{chosen.name} cannot be exported: {done.error}")
+    return done.file

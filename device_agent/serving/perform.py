@@ -1,0 +1,48 @@
+"""What each kind of job asks of an agent's station."""
+
+from contract.estimates import Estimate
+from contract.jobs import AuditTable, MeasureNetwork, Profile, Work
+from contract.networks import network
+from contract.spaces import space as space_named
+from device_agent.measuring.audit import audit
+from device_agent.measuring.profile import profile
+from device_agent.measuring.station import Station
+from device_agent.measuring.whole_network import export_network, must_be_measured, time_network
+
+
+def perform(work: Work, station: Station) -> Estimate | None:
+    """Do the work and send what it measured; the estimate is of a measured network.
+
+    Raises:
+        DeviceFailed: the device could not do it this time.
+        ServerUnreachable: at the start, with nothing begun.
+        PhonebookError: it cannot be done as it was asked.
+        Halted: the station's supervisor ended it.
+    """
+    match work:
+        case Profile():
+            profile(station, work.space, again=work.again)
+        case AuditTable():
+            done = audit(station, space_named(work.space), networks=work.networks, seed=work.seed)
+            station.send(must_store=[done.id])
+        case MeasureNetwork():
+            must_be_measured(station.device, station.name)
+            chosen = network(work.blocks, space=space_named(work.space), name="asked-for")
+            device, supervisor = station.device, station.supervisor
+            file = export_network(
+                chosen, device.runtime, station.cache, station.exporter, supervisor=supervisor
+            )
+            return time_network(device, chosen, file, supervisor=supervisor)
+    return None
+
+
+def title(work: Work) -> str:
+    """The job in a few words."""
+    match work:
+        case Profile():
+            again = " again" if work.again else ""
+            return f"profile {work.space}{again}, {work.effort} effort"
+        case AuditTable():
+            return f"audit {work.space} with {work.networks} networks, {work.effort} effort"
+        case MeasureNetwork():
+            return f"measure a network of {work.space}"
