@@ -52,8 +52,8 @@ def file_job(session: DbSession, new: Job, by: Caller, now: datetime) -> tuple[J
         Unprocessable: the blocks to measure are no network of the space, or no agent can measure
             under the runtime.
     """
-    find_device(session, new.device)
     _check_work(session, new)
+    find_device(session, new.device)
     created = insert_once(
         session,
         JobRecord,

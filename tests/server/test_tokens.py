@@ -207,7 +207,7 @@ def test_a_traceback_on_a_terminal_shows_no_variables() -> None:
         "class Terminal(io.StringIO):\n"
         "    def isatty(self): return True\n"
         "sys.stderr = Terminal()\n"
-        "from server import logs\n"
+        "from server.http import logs\n"
         "logs.configure()\n"
         "def fail():\n"
         "    token = ''.join(['pb', '_', 'secret'])\n"
