@@ -25,6 +25,7 @@ from contract.cli import command_line, main
 from contract.client import table_client
 from contract.runtime import Dtype, MemoryFormat, RuntimeRequest
 from contract.sessions import Effort
+from contract.spaces import find_space
 from device_agent import compare, screen
 from device_agent.device import Device, Plan, ProgramFile, ProgramTiming
 from device_agent.devices.registry import open_device
@@ -112,7 +113,7 @@ def run(
                     exporter=export_to_pte,
                     effort=effort,
                 )
-                profile(station, space, again=True)
+                profile(station, find_space(space), again=True)
             wall_s = time.monotonic() - began
             table.add_row(
                 f"{wall_s:.0f}",

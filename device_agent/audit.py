@@ -7,12 +7,12 @@ from cyclopts import Parameter, validators
 
 from contract.audits import LEAST_NETWORKS, MOST_NETWORKS, AuditSummary, summary
 from contract.cli import command_line, main
+from contract.client import default_server, known_space
 from contract.networks import NETWORK_NAMES
 from contract.spaces import DEFAULT_SPACE
-from contract.spaces import space as space_named
 from device_agent import screen
 from device_agent.measuring.audit import audit
-from device_agent.measuring.station import Options, open_station
+from device_agent.measuring.station import Options, SpaceText, open_station
 
 app = command_line(
     "python -m device_agent.audit", "Check a device's table against whole networks."
@@ -23,7 +23,7 @@ app = command_line(
 def run(
     *,
     options: Options,
-    space: Annotated[str, Parameter(help="Which search space.")] = DEFAULT_SPACE,
+    space: SpaceText = DEFAULT_SPACE,
     networks: Annotated[
         int,
         Parameter(
@@ -42,8 +42,9 @@ def run(
     ] = False,
 ) -> None:
     """Measure random and published networks whole, among the operators, and post the errors."""
+    chosen = known_space(space, server=options.server or default_server())
     with open_station(options) as station:
-        done = audit(station, space_named(space), networks=networks, seed=seed)
+        done = audit(station, chosen, networks=networks, seed=seed)
         if as_json:
             sys.stdout.write(done.model_dump_json() + "\n")
         show(summary(done), device=station.name)

@@ -13,7 +13,7 @@ from contract.errors import PhonebookError
 from contract.networks import published
 from contract.results import PROGRAM, WEIGHTS, NetworkMeasured, ResultNetwork
 from contract.runtime import runtime_of
-from contract.spaces import space as space_named
+from contract.spaces import find_space
 from device_agent import screen
 from device_agent.device import must_offer
 from device_agent.devices.registry import open_device
@@ -50,7 +50,7 @@ def run(
         beside = result.with_name(WEIGHTS)
         weights = beside if beside.exists() else None
     else:
-        chosen = published(network or "", in_space=space_named(space) if space else None)
+        chosen = published(network or "", in_space=find_space(space) if space else None)
 
     wanted = runtime_of(runtime)
     with open_device(device, wanted.request) as opened:

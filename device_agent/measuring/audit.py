@@ -2,10 +2,11 @@
 
 import random
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from uuid import uuid5
 
 from contract.audits import Audit, AuditedNetwork
-from contract.errors import DeviceFailed
+from contract.errors import DeviceFailed, PhonebookError
 from contract.networks import NETWORK_NAMES, Network, network, published
 from contract.sessions import Session
 from contract.spaces import SearchSpace
@@ -17,8 +18,8 @@ from device_agent.measuring.visits import Rounds, latency_of
 
 
 def networks_to_audit(space: SearchSpace, count: int, seed: int) -> tuple[Network, ...]:
-    """`count` networks drawn uniformly from the space, with its first head, and the published ones
-    put in it."""
+    """`count` networks drawn uniformly from the space, with its first head, and those published
+    ones that can be put in it."""
     generator = random.Random(f"audit of {space.name}:{seed}")
     drawn = [
         network(
@@ -28,7 +29,10 @@ def networks_to_audit(space: SearchSpace, count: int, seed: int) -> tuple[Networ
         )
         for number in range(count)
     ]
-    known = [published(name, in_space=space) for name in NETWORK_NAMES]
+    known = []
+    for name in NETWORK_NAMES:
+        with suppress(PhonebookError):  # other slots, or other candidates
+            known.append(published(name, in_space=space))
     return (*drawn, *known)
 
 
@@ -47,14 +51,13 @@ def audit(station: Station, space: SearchSpace, *, networks: int, seed: int) -> 
     """
     runtime = station.device.runtime
     chosen = networks_to_audit(space, networks, seed)
-    station.client.register(station.name, station.device.describe())
-    station.send()
+    station.introduce(space)
     table = station.client.table(station.name, runtime=runtime, space=space.name)
     table.latencies_us(space.operators)
     purpose = f"audit of {networks} networks, seed {seed}"
-    opened = station.unfinished(space.name, purpose)
+    opened = station.unfinished(space, purpose)
     if opened is None:
-        opened = station.begin(space.name, space.operators, purpose)
+        opened = station.begin(space, space.operators, purpose)
     else:
         station.say_resuming(opened, "audit")
     operators = PROTOCOLS[runtime.protocol].plan(

@@ -22,6 +22,7 @@ from contract.errors import PhonebookError
 from contract.operators import Operator
 from contract.runtime import Runtime
 from contract.sessions import Session
+from contract.spaces import SearchSpace
 from contract.timings import Failure, Timing
 from device_agent.measuring.journal_file import JournalFile
 from device_agent.measuring.visits import Recorded, Visit
@@ -79,8 +80,9 @@ class Journal(JournalFile):
         *,
         purpose: str = TABLE,
         description: DeviceDescription | None = None,
+        space: SearchSpace | None = None,
     ) -> OpenSession:
-        """A new session. `description` is the device's, for a server that does not know it."""
+        """A new session. `description` and `space` are for a server that does not know them."""
         bodies = json.dumps([operator.model_dump(mode="json") for operator in operators])
         row = (
             str(session.id),
@@ -92,15 +94,23 @@ class Journal(JournalFile):
         )
         self._execute(
             "INSERT INTO sessions (id, server, device, runtime, space, purpose, body, operators, "
-            "description) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "description, space_document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *row,
                 session.model_dump_json(),
                 bodies,
                 description.model_dump_json() if description else None,
+                space.model_dump_json() if space else None,
             ),
         )
         return OpenSession(session, tuple(operators))
+
+    def space_of(self, session: UUID) -> SearchSpace | None:
+        """The space that was kept with the session for a server that does not know it."""
+        row = self._execute(
+            "SELECT space_document FROM sessions WHERE id = ?", (str(session),)
+        ).fetchone()
+        return SearchSpace.model_validate_json(row[0]) if row and row[0] else None
 
     def open_session(
         self,

@@ -10,7 +10,7 @@ from contract.errors import PhonebookError
 
 # A visit does not wait for the disk; the end of a session does (`on_disk`).
 _SETTINGS = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
-_VERSION = 1  # of the file, as its user_version
+_VERSION = 2  # of the file, as its user_version
 _TABLES = """
 CREATE TABLE IF NOT EXISTS sessions (
     id TEXT PRIMARY KEY,
@@ -52,6 +52,9 @@ _STEPS = (
 ALTER TABLE sessions ADD COLUMN description TEXT;
 ALTER TABLE outbox ADD COLUMN sent TEXT;
 CREATE INDEX outbox_waiting ON outbox (session) WHERE sent IS NULL AND refused IS NULL
+""",
+    """
+ALTER TABLE sessions ADD COLUMN space_document TEXT
 """,
 )
 

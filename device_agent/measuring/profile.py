@@ -1,14 +1,14 @@
 """Profiling: a device's table of a space brought to completeness, whatever interrupts it."""
 
 from contract.errors import DeviceFailed, RequestRefused, ServerUnreachable, is_passing
-from contract.spaces import space as space_named
+from contract.spaces import SearchSpace
 from device_agent import screen
 from device_agent.measuring.journal import TABLE, OpenSession
 from device_agent.measuring.protocols.registry import PROTOCOLS
 from device_agent.measuring.station import Station
 
 
-def profile(station: Station, space: str, *, again: bool = False) -> None:
+def profile(station: Station, space: SearchSpace, *, again: bool = False) -> None:
     """Bring the device's table of `space` to completeness, going on with an unfinished session.
 
     With `again`, operators that have a row are measured anew.
@@ -24,19 +24,19 @@ def profile(station: Station, space: str, *, again: bool = False) -> None:
     opened = _begin_or_resume(station, space, again=again)
     if opened is None:
         screen.console.print(
-            f"{station.name}: the table of {space} is complete, nothing to measure; "
+            f"{station.name}: the table of {space.name} is complete, nothing to measure; "
             "--again measures it anew"
         )
         return
     runtime = station.device.runtime
     subjects = PROTOCOLS[runtime.protocol].plan(
         opened.operators,
-        space=space_named(space),
+        space=space,
         runtime=runtime,
         effort=opened.session.effort,
     )
     timings = station.measure(opened, subjects).close()
-    screen.summary(timings, device=station.name, space=space, origin=opened.session.origin)
+    screen.summary(timings, device=station.name, space=space.name, origin=opened.session.origin)
     station.send(must_store=[timing.id for timing in timings])
     screen.console.print(f"session {opened.session.id}", highlight=False)
     if all(timing.failure for timing in timings):
@@ -45,13 +45,12 @@ def profile(station: Station, space: str, *, again: bool = False) -> None:
         )
 
 
-def _begin_or_resume(station: Station, space: str, *, again: bool) -> OpenSession | None:
+def _begin_or_resume(station: Station, space: SearchSpace, *, again: bool) -> OpenSession | None:
     unfinished = station.unfinished(space, TABLE)
     runtime = station.device.runtime
     try:
-        station.client.register(station.name, station.device.describe())
-        station.send()
-        table = station.client.table(station.name, runtime=runtime, space=space)
+        station.introduce(space)
+        table = station.client.table(station.name, runtime=runtime, space=space.name)
     except (ServerUnreachable, RequestRefused) as error:
         if unfinished is None or not is_passing(error):
             raise
@@ -59,7 +58,6 @@ def _begin_or_resume(station: Station, space: str, *, again: bool) -> OpenSessio
     if unfinished is not None:
         station.say_resuming(unfinished, "session")
         return unfinished
-    wanted = space_named(space)
-    missing = wanted.operators if again else table.missing_of(wanted.operators)
-    operators = PROTOCOLS[runtime.protocol].needed(missing, space=wanted)
+    missing = space.operators if again else table.missing_of(space.operators)
+    operators = PROTOCOLS[runtime.protocol].needed(missing, space=space)
     return station.begin(space, operators, TABLE) if operators else None

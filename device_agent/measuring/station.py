@@ -14,10 +14,11 @@ from uuid import UUID, uuid4
 from cyclopts import Parameter, validators
 
 from contract.client import TableClient, default_server, table_client
-from contract.errors import NotStored
+from contract.errors import NotStored, PhonebookError
 from contract.operators import Operator
 from contract.runtime import RuntimeRequest
 from contract.sessions import Effort, Session
+from contract.spaces import SearchSpace, ships
 from device_agent import screen
 from device_agent.device import Device, Stores
 from device_agent.devices.registry import open_device
@@ -30,6 +31,10 @@ from device_agent.measuring.wait_for_idle import PATIENCE_S, IdleWait
 from device_agent.places import cache_dir, journal_path
 from device_agent.programs.cache import Exporter, ProgramCache, export_to_pte
 from device_agent.supervisor import Supervisor
+
+SpaceText = Annotated[
+    str, Parameter(help="A space that ships or the server knows, or a file of one: ./mine.yaml.")
+]
 
 
 @Parameter(name="*")
@@ -81,16 +86,42 @@ class Station:
     server_patience_s: float | None = upload.PATIENCE_S  # None: as long as it takes
     supervisor: Supervisor = field(default_factory=Supervisor)
 
-    def unfinished(self, space: str, purpose: str) -> OpenSession | None:
-        """The session of that purpose which was begun on this very unit and not finished."""
-        return self.journal.open_session(
+    def introduce(self, space: SearchSpace) -> None:
+        """Let the server know the device and the space, and send what waits for it.
+
+        Raises:
+            ServerUnreachable: it does not answer.
+            RequestRefused: it takes nothing from this agent, or knows another space by that name.
+            NotStored: the server's clock and this one differ.
+        """
+        self.client.register(self.name, self.device.describe())
+        if not ships(space):
+            self.client.learn_space(space)
+        self.send()
+
+    def unfinished(self, space: SearchSpace, purpose: str) -> OpenSession | None:
+        """The session of that purpose which was begun on this very unit and not finished.
+
+        Raises:
+            PhonebookError: it measures another space by that name.
+        """
+        found = self.journal.open_session(
             self.client.server,
             self.name,
             self.device.runtime,
-            space,
+            space.name,
             purpose=purpose,
             unit=self.device.serial,
         )
+        if found is None or ships(space):
+            return found
+        begun = self.journal.space_of(found.session.id)
+        if begun is None or begun.content_hash != space.content_hash:
+            raise PhonebookError(
+                f"an unfinished session of {self.name} measures another space by the name "
+                f"{space.name}; give the space a name of its own"
+            )
+        return found
 
     def say_resuming(self, opened: OpenSession, what: str) -> None:
         session = opened.session
@@ -98,12 +129,14 @@ class Station:
             f"{self.name}: resuming the {what} of {session.started_at:%c}, {session.effort} effort"
         )
 
-    def begin(self, space: str, operators: Sequence[Operator], purpose: str) -> OpenSession:
+    def begin(
+        self, space: SearchSpace, operators: Sequence[Operator], purpose: str
+    ) -> OpenSession:
         session = Session(
             id=uuid4(),
             device=self.name,
             runtime=self.device.runtime,
-            space=space,
+            space=space.name,
             origin=self.device.origin,
             effort=self.effort,
             started_at=datetime.now(UTC),
@@ -117,6 +150,7 @@ class Station:
             operators,
             purpose=purpose,
             description=self.device.describe(),
+            space=None if ships(space) else space,
         )
 
     def measure(self, opened: OpenSession, planned: Sequence[Subject]) -> Sitting:

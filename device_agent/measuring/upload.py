@@ -15,7 +15,7 @@ import stamina
 from contract.audits import Audit
 from contract.client import TableClient
 from contract.errors import RequestRefused, ServerAnsweredNonsense, ServerUnreachable, is_passing
-from contract.problems import NO_DEVICE, NO_SESSION, NOT_YOURS, WRONG_CLOCK
+from contract.problems import NO_DEVICE, NO_SESSION, NO_SPACE, NOT_YOURS, WRONG_CLOCK
 from contract.sessions import Session
 from contract.timings import MOST_IN_BATCH, BatchReport, Timing
 from device_agent.measuring.journal import Entry, Journal, Unreadable
@@ -28,7 +28,7 @@ PATIENCE_S = 20.0
 MOST_BYTES = 128 * 1024
 _ACCESS = frozenset({401, 403})
 _FINAL = frozenset({409, 422})
-_MAY_PASS = frozenset({NO_DEVICE, NO_SESSION, WRONG_CLOCK})
+_MAY_PASS = frozenset({NO_DEVICE, NO_SESSION, NO_SPACE, WRONG_CLOCK})
 _TOO_LARGE = 413
 _OF_ONE = frozenset({_TOO_LARGE, 422, 500})  # of a whole batch, for the sake of one result in it
 
@@ -114,6 +114,7 @@ class _Sending:
         self._patience_s = patience_s
         self._supervisor = supervisor
         self._registered: set[str] = set()
+        self._taught: set[str] = set()
         self._posted_again: set[UUID] = set()
         self._answered = False  # by Phonebook, and not that it failed
         self._trouble: Exception | None = None
@@ -159,6 +160,7 @@ class _Sending:
             self._leave(results, f"device {device}", error)
             return False
         try:
+            self._teach_space(session)
             if with_session:
                 self._ask(lambda: self._client.add_session(session))
         except (RequestRefused, ServerAnsweredNonsense) as error:
@@ -170,6 +172,13 @@ class _Sending:
                 self._leave(results, what, error, at=session.ended_at or session.started_at)
             return False
         return True
+
+    def _teach_space(self, session: Session) -> None:
+        """Let the server know the session's space, where that does not ship with Phonebook."""
+        space = self._journal.space_of(session.id)
+        if space is not None and space.content_hash not in self._taught:
+            self._ask(lambda: self._client.learn_space(space))
+            self._taught.add(space.content_hash)
 
     def _read(self, entries: Sequence[Entry]) -> tuple[list[Timing], list[Audit]]:
         timings: list[Timing] = []
@@ -201,6 +210,7 @@ class _Sending:
             if refusal and refusal.type in _MAY_PASS and session.id not in self._posted_again:
                 self._posted_again.add(session.id)
                 self._registered.discard(session.device)
+                self._taught.clear()
                 if self._introduce(session, ids, with_session=True):
                     self._post(session, timings)
             elif not is_one and (refusal is None or refusal.status in _OF_ONE):

@@ -1,9 +1,9 @@
 """What each kind of job asks of an agent's station."""
 
+from contract.client import known_space
 from contract.estimates import Estimate
 from contract.jobs import AuditTable, MeasureNetwork, Profile, Work
 from contract.networks import network
-from contract.spaces import space as space_named
 from device_agent.measuring.audit import audit
 from device_agent.measuring.profile import profile
 from device_agent.measuring.station import Station
@@ -19,15 +19,16 @@ def perform(work: Work, station: Station) -> Estimate | None:
         PhonebookError: it cannot be done as it was asked.
         Halted: the station's supervisor ended it.
     """
+    space = known_space(work.space, server=station.client.server)
     match work:
         case Profile():
-            profile(station, work.space, again=work.again)
+            profile(station, space, again=work.again)
         case AuditTable():
-            done = audit(station, space_named(work.space), networks=work.networks, seed=work.seed)
+            done = audit(station, space, networks=work.networks, seed=work.seed)
             station.send(must_store=[done.id])
         case MeasureNetwork():
             must_be_measured(station.device, station.name)
-            chosen = network(work.blocks, space=space_named(work.space), name="asked-for")
+            chosen = network(work.blocks, space=space, name="asked-for")
             device, supervisor = station.device, station.supervisor
             file = export_network(
                 chosen, device.runtime, station.cache, station.exporter, supervisor=supervisor

@@ -76,7 +76,7 @@ def profiled(
     with open_station(options) as station, screen.console.capture() as said:
         station.client.register(station.name, station.device.describe())
         operators, planned = few(station, protocol)
-        opened = station.begin(SPACE.name, operators, TABLE)
+        opened = station.begin(SPACE, operators, TABLE)
         timings = station.measure(opened, planned).close()
         screen.summary(timings, device=NAME, space=SPACE.name, origin=station.device.origin)
         station.send()

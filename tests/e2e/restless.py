@@ -102,7 +102,7 @@ def main(server: str, folder: Path, number: int) -> None:
 def until_it_works(station: Station, *, again: bool) -> None:
     while True:
         try:
-            profile(station, SPACE.name, again=again)
+            profile(station, SPACE, again=again)
         except PhonebookError as error:
             if not is_passing(error):
                 raise

@@ -68,8 +68,8 @@ def test_an_incomplete_table_is_not_audited(station: Station, device: SimulatedD
 
 
 def test_two_sessions_of_a_disturbed_device_repeat_each_other(station: Station) -> None:
-    profile(station, SPACE.name)
-    profile(station, SPACE.name, again=True)
+    profile(station, SPACE)
+    profile(station, SPACE, again=True)
     second, first = station.client.sessions(NAME)
     found = repeatability(
         station.client.session_report(str(first.id)), station.client.session_report(str(second.id))
@@ -116,7 +116,7 @@ def test_a_failed_network_ends_the_audit_with_its_reason_and_the_next_begins_ane
     with pytest.raises(DeviceFailed, match=f"1 of .* programs failed.*{broken}.*load_failed"):
         audit(station, SPACE, networks=COUNT, seed=SEED)
     device.networks[broken] = NETWORKS[broken]
-    assert station.unfinished(SPACE.name, f"audit of {COUNT} networks, seed {SEED}") is None
+    assert station.unfinished(SPACE, f"audit of {COUNT} networks, seed {SEED}") is None
 
 
 def test_the_table_carries_its_audit(station: Station) -> None:

@@ -68,7 +68,7 @@ def test_earlier_results_that_are_not_taken_keep_nobody_from_measuring(tmp_path:
         leave_behind(tmp_path / "journal.db", address)
         leave_behind(tmp_path / "journal.db", address, hours_ahead=1)
         with station_of(address, tmp_path, FakeDevice(US)) as station, console.capture() as said:
-            profile(station, SPACE.name)
+            profile(station, SPACE)
             assert station.client.table(DEVICE, space=SPACE.name).complete
         told = " ".join(said.get().split())
         assert f"{ANOTHERS.key} was refused for good" in told
@@ -90,13 +90,13 @@ def test_where_the_clocks_differ_nothing_is_measured_twice_and_nothing_is_lost(
                 with pytest.raises(
                     NotStored, match=r"98 results wait: .*whichever clock is wrong"
                 ):
-                    profile(station, SPACE.name)
+                    profile(station, SPACE)
     visits = len(device.visits)
     with (
         serving(tmp_path / "server.db", port=port) as address,
         station_of(address, tmp_path, device) as station,
     ):
-        profile(station, SPACE.name)
+        profile(station, SPACE)
         assert station.client.table(DEVICE, space=SPACE.name).complete
     assert len(device.visits) == visits
 

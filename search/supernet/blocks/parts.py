@@ -7,6 +7,7 @@ Shape suffixes: B batch, C channels, G groups, H height, W width.
 """
 
 from torch import Tensor, nn
+from torch.nn.functional import relu6
 
 from contract.blocks.parts import Activation, MobileBlock
 from contract.slots import Slot
@@ -39,12 +40,20 @@ class SqueezeExcite(nn.Module):
         middle, narrow = block.middle(slot), block.squeezed(slot)
         self.reduce = nn.Conv2d(middle, narrow, 1)
         self.expand = nn.Conv2d(narrow, middle, 1)
-        self.gate = nn.Sigmoid() if block.squeeze.gate == "sigmoid" else nn.Hardsigmoid()
+        self.gate = nn.Sigmoid() if block.squeeze.gate == "sigmoid" else HardSigmoid()
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         mean_BC11 = x_BCHW.mean(dim=(2, 3), keepdim=True)
         gate_BC11: Tensor = self.gate(self.expand(self.reduce(mean_BC11).relu()))
         return x_BCHW * gate_BC11
+
+
+class HardSigmoid(nn.Module):
+    """ReLU6(x + 3) / 6 (Howard et al. 2019, arXiv:1905.02244)."""
+
+    def forward(self, x_BC11: Tensor) -> Tensor:
+        # PyTorch's own lowers to copies of its constants that XNNPACK does not take.
+        return relu6(x_BC11 + 3.0) / 6.0
 
 
 def squeeze_of(block: MobileBlock, slot: Slot) -> nn.Module:
