@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import NamedTuple
 
 from contract.spaces import SearchSpace
@@ -12,19 +13,28 @@ HEIGHT = 130
 AREA_HEIGHT = 1000  # of an area chart; one epoch is one unit wide
 MOST_GAPS = 5  # between ticks
 
-# Blue for 3x3 kernels, orange for 5x5, darker for more work. The two hues stay apart in every
-# common colour blindness, the shades in grey print too.
-BLOCK_COLOURS: dict[str, str] = {
-    "k3_e1": "#bfdaf3",
-    "k3_e1_g2": "#86b9ea",
-    "k3_e3": "#4a90d6",
-    "k3_e6": "#19519a",
-    "k5_e1": "#fcd394",
-    "k5_e1_g2": "#f7a93b",
-    "k5_e3": "#dd7420",
-    "k5_e6": "#96450a",
-    "skip": "#8a8f98",
-}
+# Blue for the first size of kernels, orange for the second: these stay apart in every common
+# colour blindness, the shades in grey print too.
+_HUES = (210, 30, 130, 280, 0, 60, 180)  # degrees
+_GREY = "#8a8f98"
+_LIGHTEST, _DARKEST = 85, 32  # percent
+
+
+def block_colours(space: SearchSpace) -> dict[str, str]:
+    """A CSS colour for each block of the space, by its name: alike for kernels of one size, from
+    light to dark in the space's order; grey where nothing is computed."""
+    colours = {}
+    families: dict[int, list[str]] = {}
+    for block in space.blocks:
+        if block.is_free:
+            colours[block.name] = _GREY
+        else:
+            families.setdefault(getattr(block, "kernel_size", 0), []).append(block.name)
+    for hue, names in zip(cycle(_HUES), families.values(), strict=False):
+        step = (_LIGHTEST - _DARKEST) / max(1, len(names) - 1)
+        for number, name in enumerate(names):
+            colours[name] = f"hsl({hue} 65% {_LIGHTEST - number * step:.0f}%)"
+    return {block.name: colours[block.name] for block in space.blocks}
 
 
 class Curve(NamedTuple):

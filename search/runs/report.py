@@ -58,7 +58,7 @@ def write_report(
         slowest_us=max(part.latency_us for part in parts),
         charts=charts.line_charts(epochs, target_us=result.target_us),
         slots=charts.theta_charts(epochs, space=space),
-        colours=charts.BLOCK_COLOURS,
+        colours=charts.block_colours(space),
         warmup_width=charts.warmup_width(epochs),
         warmup_epochs=sum(not epoch.trains_theta for epoch in epochs),
         epochs=len(epochs),

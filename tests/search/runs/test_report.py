@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from contract.blocks import FusedMBConv
 from contract.networks import network
 from contract.results import Layer, Sampled, SearchResult
 from contract.spaces import space
 from search.console import people_us
 from search.dnas.figures import EpochResult
-from search.runs.charts import BLOCK_COLOURS, theta_charts, ticks
+from search.runs.charts import block_colours, theta_charts, ticks
 from search.runs.report import write_report
 from search.tables.prediction import predicted_us
 from tests.tables import table_of
@@ -127,7 +128,7 @@ def test_the_page_shows_every_slot_and_needs_nothing_from_elsewhere(
     assert len(re.findall("at the end</title>", page)) == sum(
         len(choice.candidates) for choice in SPACE.choices
     )
-    assert all(colour in page for colour in BLOCK_COLOURS.values())
+    assert all(colour in page for colour in block_colours(SPACE).values())
     for title in ("Cross entropy", "Latency term", "Expected latency", "Entropy", "Temperature"):
         assert title in page
     assert "nan" not in page.lower().replace("&#9632;", "")
@@ -161,8 +162,11 @@ def test_areas_stack_to_one_in_every_epoch() -> None:
 
 
 def test_each_block_has_its_own_colour() -> None:
-    assert set(BLOCK_COLOURS) == set(BLOCKS)
-    assert len(set(BLOCK_COLOURS.values())) == len(BLOCKS)
+    fused = tuple(FusedMBConv(kernel_size=3, expansion=each) for each in (1, 2.5))
+    for space_ in (SPACE, SPACE.evolve(candidates=(*SPACE.blocks, *fused))):
+        colours = block_colours(space_)
+        assert list(colours) == [block.name for block in space_.blocks]
+        assert len(set(colours.values())) == len(colours)
 
 
 @pytest.mark.parametrize(
