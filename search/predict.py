@@ -95,7 +95,7 @@ def show_networks(console: Console, networks: list[Network], *, as_json: bool) -
         described = [
             {
                 "name": network.name,
-                "space": network.space,
+                "space": network.space.name,
                 "macs": network.macs(),
                 "params": network.params(),
                 "head": network.head_channels,
@@ -107,7 +107,7 @@ def show_networks(console: Console, networks: list[Network], *, as_json: bool) -
         return
     for network in networks:
         console.print(
-            f"{network.name} in {network.space}: {network.macs() / 1e6:.1f} M MACs, "
+            f"{network.name} in {network.space.name}: {network.macs() / 1e6:.1f} M MACs, "
             f"{network.params() / 1e6:.2f} M weights, head {network.head_channels}"
         )
         console.print(f"    {' '.join(network.blocks)}")
@@ -117,7 +117,7 @@ def show_prediction(
     console: Console, network: Network, table: LatencyTable, latencies_us: tuple[float, ...]
 ) -> None:
     """The network's operators with their rows, and the sum."""
-    rows = Table("", "operator", title=f"{network.name} in {network.space} on {table.device}")
+    rows = Table("", "operator", title=f"{network.name} in {network.space.name} on {table.device}")
     rows.add_column("latency", justify="right")
     places = ("stem", *map(str, range(1, len(network.layers) + 1)), "head")
     for place, operator, latency_us in zip(places, network.operators, latencies_us, strict=True):
@@ -139,7 +139,7 @@ def prediction_document(
         "device": table.device,
         "runtime": table.runtime.key,
         "network": network.name,
-        "space": network.space,
+        "space": network.space.name,
         "table_snapshot": table.snapshot,
         "operators": [
             {"operator": operator.key, "latency_us": latency_us}
