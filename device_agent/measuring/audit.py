@@ -63,14 +63,14 @@ def audit(station: Station, space: SearchSpace, *, networks: int, seed: int) -> 
     operators = PROTOCOLS[runtime.protocol].plan(
         space.operators, space=space, runtime=runtime, effort=opened.session.effort
     )
-    subjects = [*operators, *(whole(each, runtime) for each in chosen)]
-    sitting = station.measure(opened, subjects)
+    planned = [*operators, *(whole(each, runtime) for each in chosen)]
+    sitting = station.measure(opened, planned)
     ended, failures = sitting.end(), sitting.failures()
     if failures:
         sitting.close_with([], ended)
         program, (failure, _) = next(iter(failures.items()))
         raise DeviceFailed(
-            f"{len(failures)} of {len(subjects)} programs failed, so there is nothing to compare; "
+            f"{len(failures)} of {len(planned)} programs failed, so there is nothing to compare; "
             f"{program}: {failure.code}: {failure.message}"
         )
     done = _audit(ended, table, chosen, sitting.settled_rounds(), seed)

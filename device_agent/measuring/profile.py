@@ -29,13 +29,13 @@ def profile(station: Station, space: SearchSpace, *, again: bool = False) -> Non
         )
         return
     runtime = station.device.runtime
-    subjects = PROTOCOLS[runtime.protocol].plan(
+    planned = PROTOCOLS[runtime.protocol].plan(
         opened.operators,
         space=space,
         runtime=runtime,
         effort=opened.session.effort,
     )
-    timings = station.measure(opened, subjects).close()
+    timings = station.measure(opened, planned).close()
     screen.summary(timings, device=station.name, space=space.name, origin=opened.session.origin)
     station.send(must_store=[timing.id for timing in timings])
     screen.console.print(f"session {opened.session.id}", highlight=False)

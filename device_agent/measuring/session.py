@@ -10,7 +10,7 @@ from contract.sessions import Session
 from contract.timings import Failure, FailureCode, Timing
 from device_agent.device import Device, ProgramFailed, ProgramFile
 from device_agent.measuring.journal import Journal, OpenSession
-from device_agent.measuring.protocols.protocol import EFFORTS, Subject
+from device_agent.measuring.protocols.protocol import EFFORTS, PlannedProgram
 from device_agent.measuring.protocols.registry import PROTOCOLS
 from device_agent.measuring.visit_program import visit_program
 from device_agent.measuring.visits import Recorded, Rounds, rounds_by_name
@@ -19,12 +19,12 @@ BLOCK = 5  # rounds between two looks at the grades, once all have been made tha
 
 
 class Sitting:
-    """An open session at its work: `subjects` are all that it visits, by the program's file."""
+    """An open session at its work: `planned` are all that it visits, by the program's file."""
 
     def __init__(
         self,
         opened: OpenSession,
-        subjects: Mapping[ProgramFile, Subject],
+        planned: Mapping[ProgramFile, PlannedProgram],
         *,
         device: Device,
         journal: Journal,
@@ -33,15 +33,15 @@ class Sitting:
         self._id = opened.session.id
         self._bounds = EFFORTS[opened.session.effort]
         self._protocol = PROTOCOLS[opened.session.runtime.protocol]
-        self._subjects = subjects
-        self._names = tuple(file.name for file in subjects)
+        self._planned = planned
+        self._names = tuple(file.name for file in planned)
         self._device = device
         self._journal = journal
 
     @property
     def exported(self) -> tuple[ProgramFile, ...]:
         """The programs that can be visited."""
-        return tuple(file for file in self._subjects if file.path.exists())
+        return tuple(file for file in self._planned if file.path.exists())
 
     @property
     def least_visits(self) -> int:
@@ -114,7 +114,7 @@ class Sitting:
         for file in order:
             if file in to_visit:
                 try:
-                    made = visit_program(self._subjects[file], file, self._device)
+                    made = visit_program(self._planned[file], file, self._device)
                 except ProgramFailed as failure:
                     self.add_failure(file, failure.code, failure.message)
                 else:
@@ -139,7 +139,7 @@ class Sitting:
         Visits to a program that failed later count for nothing.
         """
         failed = self.failures()
-        working = [self._subjects[file] for file in self._subjects if file.name not in failed]
+        working = [self._planned[file] for file in self._planned if file.name not in failed]
         rounds = rounds_by_name(self._recorded())
         self._protocol.settle(working, rounds)
         return rounds
@@ -152,9 +152,9 @@ class Sitting:
         failures = self.failures()
         reasons = {
             operator.key: failures[file.name]
-            for file, subject in self._subjects.items()
+            for file, each in self._planned.items()
             if file.name in failures
-            for operator in subject.operators
+            for operator in each.operators
         }
         rounds = self.settled_rounds()
         timings = []

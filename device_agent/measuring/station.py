@@ -24,7 +24,7 @@ from device_agent.device import Device, Stores
 from device_agent.devices.registry import open_device
 from device_agent.measuring import upload
 from device_agent.measuring.journal import Journal, OpenSession
-from device_agent.measuring.protocols.protocol import Subject
+from device_agent.measuring.protocols.protocol import PlannedProgram
 from device_agent.measuring.sent import results, what_to_do
 from device_agent.measuring.session import Sitting
 from device_agent.measuring.wait_for_idle import PATIENCE_S, IdleWait
@@ -153,15 +153,15 @@ class Station:
             space=None if ships(space) else space,
         )
 
-    def measure(self, opened: OpenSession, planned: Sequence[Subject]) -> Sitting:
+    def measure(self, opened: OpenSession, planned: Sequence[PlannedProgram]) -> Sitting:
         """Export and measure what the session has not yet measured. The sitting is left open.
 
         Raises:
             DeviceFailed: the device is gone, or too busy; visits so far are kept.
             Halted: the supervisor ended the work; visits so far are kept.
         """
-        subjects = {self.cache.file(subject.program): subject for subject in planned}
-        sitting = Sitting(opened, subjects, device=self.device, journal=self.journal)
+        by_file = {self.cache.file(each.program): each for each in planned}
+        sitting = Sitting(opened, by_file, device=self.device, journal=self.journal)
         self._export(sitting, planned)
         if isinstance(self.device, Stores):
             self.device.store(sitting.exported)
@@ -202,10 +202,10 @@ class Station:
             raise NotStored(told)
         screen.console.print(told, markup=False, highlight=False)
 
-    def _export(self, sitting: Sitting, planned: Sequence[Subject]) -> None:
+    def _export(self, sitting: Sitting, planned: Sequence[PlannedProgram]) -> None:
         """An export that failed is recorded with the session."""
         cached = 0
-        programs = [subject.program for subject in planned]
+        programs = [each.program for each in planned]
         with (
             screen.Steps("exporting", "programs", len(planned), self.supervisor) as steps,
             closing(self.cache.export(programs, self.exporter, self.supervisor)) as exports,

@@ -4,11 +4,11 @@ from pydantic import ValidationError
 
 from device_agent.device import Device, ProgramFailed, ProgramFile
 from device_agent.measuring.checks import check_timing
-from device_agent.measuring.protocols.protocol import Subject
+from device_agent.measuring.protocols.protocol import PlannedProgram
 from device_agent.measuring.visits import Series, Visit
 
 
-def visit_program(subject: Subject, file: ProgramFile, device: Device) -> Visit:
+def visit_program(planned: PlannedProgram, file: ProgramFile, device: Device) -> Visit:
     """Time the program once per plan.
 
     Raises:
@@ -17,7 +17,7 @@ def visit_program(subject: Subject, file: ProgramFile, device: Device) -> Visit:
         DeviceFailed: the device is gone.
     """
     series = []
-    for plan, attribute in subject.plans:
+    for plan, attribute in planned.plans:
         timing = device.time_program(file, plan)
         check_timing(timing, file, device.runtime)
         try:

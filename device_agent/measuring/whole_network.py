@@ -40,14 +40,14 @@ def time_network(
         DeviceFailed: it did not run, or computed something else than eager PyTorch.
         Halted: the supervisor ended the work.
     """
-    subject = whole(network, device.runtime)
+    planned = whole(network, device.runtime)
     visits: list[Recorded] = []
     until = time.monotonic() + MOST_S
     what = f"measuring {network.name}"
     with screen.Steps(what, "visits", LEAST_VISITS, supervisor or Supervisor()) as steps:
         while True:
             try:
-                made = visit_program(subject, file, device)
+                made = visit_program(planned, file, device)
             except ProgramFailed as failed:
                 raise DeviceFailed(f"{file.name}: {failed.code}: {failed.message}") from failed
             visits.append(Recorded(file.name, made, datetime.now(UTC)))

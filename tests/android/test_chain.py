@@ -19,7 +19,7 @@ from device_agent import screen
 from device_agent.backends.xnnpack.events import attribute
 from device_agent.devices.android.bundle import Bundle
 from device_agent.measuring.journal import TABLE
-from device_agent.measuring.protocols.protocol import WHOLE_PLAN, Subject, whole
+from device_agent.measuring.protocols.protocol import WHOLE_PLAN, PlannedProgram, whole
 from device_agent.measuring.protocols.registry import PROTOCOLS
 from device_agent.measuring.station import Options, Station, open_station
 from device_agent.places import cache_dir
@@ -85,7 +85,9 @@ def profiled(
     return Profiled(stored.session, frozenset(op.key for op in operators), said.get())
 
 
-def few(station: Station, protocol: Protocol) -> tuple[Sequence[Operator], Sequence[Subject]]:
+def few(
+    station: Station, protocol: Protocol
+) -> tuple[Sequence[Operator], Sequence[PlannedProgram]]:
     runtime = station.device.runtime
     if protocol == "isolated":
         return OPERATORS, PROTOCOLS["isolated"].plan(

@@ -14,7 +14,7 @@ from device_agent.backends.xnnpack.backend import XNNPACK
 from device_agent.device import ProgramFailed, ProgramFile, ProgramTiming
 from device_agent.devices.host.computer import Host
 from device_agent.measuring.checks import check_delegated, check_timing
-from device_agent.measuring.protocols.protocol import OPERATOR_PLAN, Subject, as_it_runs
+from device_agent.measuring.protocols.protocol import OPERATOR_PLAN, PlannedProgram, as_it_runs
 from device_agent.measuring.visit_program import visit_program
 from device_agent.measuring.visits import Visit
 from device_agent.programs.cache import ProgramCache
@@ -47,8 +47,8 @@ def program(operator: Operator, memory_format: MemoryFormat = "contiguous") -> P
 
 
 def visit(of: Program, host: Host, cache: ProgramCache) -> Visit:
-    subject = Subject(program=of, plans=(as_it_runs(of.name, OPERATOR_PLAN),))
-    return visit_program(subject, cache.file(of), host)
+    planned = PlannedProgram(program=of, plans=(as_it_runs(of.name, OPERATOR_PLAN),))
+    return visit_program(planned, cache.file(of), host)
 
 
 @pytest.mark.parametrize(

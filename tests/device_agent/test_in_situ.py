@@ -10,7 +10,7 @@ from contract.spaces import space
 from device_agent.device import ProgramFile
 from device_agent.measuring.journal import Journal, OpenSession
 from device_agent.measuring.protocols.in_situ import design_networks
-from device_agent.measuring.protocols.protocol import EFFORTS, Subject
+from device_agent.measuring.protocols.protocol import EFFORTS, PlannedProgram
 from device_agent.measuring.protocols.registry import PROTOCOLS
 from device_agent.measuring.session import Sitting
 from device_agent.measuring.visits import latency_of
@@ -107,7 +107,7 @@ def test_more_rounds_are_made_for_what_stays_uncertain_and_no_more_than_the_effo
     assert sum(announced) == more * len(few)
 
 
-def _files(device: SimulatedDevice, folder: Path) -> dict[ProgramFile, Subject]:
+def _files(device: SimulatedDevice, folder: Path) -> dict[ProgramFile, PlannedProgram]:
     """The design's networks that the device knows, as if exported."""
     planned = PROTOCOLS["in_situ"].plan(
         SPACE.operators, space=SPACE, runtime=device.runtime, effort="quick"

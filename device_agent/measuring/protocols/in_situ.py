@@ -20,7 +20,12 @@ from contract.runtime import Runtime
 from contract.sessions import Effort
 from contract.spaces import SearchSpace
 from device_agent.backends.registry import backend_of
-from device_agent.measuring.protocols.protocol import EFFORTS, WHOLE_PLAN, Subject, as_it_runs
+from device_agent.measuring.protocols.protocol import (
+    EFFORTS,
+    WHOLE_PLAN,
+    PlannedProgram,
+    as_it_runs,
+)
 from device_agent.measuring.visits import Rounds, latency_of
 from device_agent.programs.program import Program
 
@@ -38,7 +43,7 @@ class InSitu:
         space: SearchSpace,
         runtime: Runtime,
         effort: Effort,
-    ) -> list[Subject]:
+    ) -> list[PlannedProgram]:
         attribute = backend_of(runtime.backend).attribute
         if attribute is None:
             raise PhonebookError(
@@ -46,7 +51,7 @@ class InSitu:
                 "timed; measure with --protocol isolated"
             )
         return [
-            Subject(
+            PlannedProgram(
                 program=Program.under(runtime, network),
                 plans=(
                     (replace(WHOLE_PLAN, trace=True), partial(attribute, network)),
@@ -57,13 +62,13 @@ class InSitu:
             for network in design_networks(space, EFFORTS[effort].designs)
         ]
 
-    def settle(self, subjects: Collection[Subject], rounds: dict[str, Rounds]) -> None:
+    def settle(self, planned: Collection[PlannedProgram], rounds: dict[str, Rounds]) -> None:
         """Scale operators so that they add up to the networks that they were timed in."""
-        operators = {operator.key for subject in subjects for operator in subject.operators}
+        operators = {operator.key for each in planned for operator in each.operators}
         networks = [
-            subject.program.content
-            for subject in subjects
-            if subject.operators and isinstance(subject.program.content, Network)
+            each.program.content
+            for each in planned
+            if each.operators and isinstance(each.program.content, Network)
         ]
         if any(network.name in rounds for network in networks):
             latency_us = {name: each.estimate().latency_us for name, each in rounds.items()}

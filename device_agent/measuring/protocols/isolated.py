@@ -6,7 +6,7 @@ from contract.operators import Operator
 from contract.runtime import Runtime
 from contract.sessions import Effort
 from contract.spaces import SearchSpace
-from device_agent.measuring.protocols.protocol import OPERATOR_PLAN, Subject, as_it_runs
+from device_agent.measuring.protocols.protocol import OPERATOR_PLAN, PlannedProgram, as_it_runs
 from device_agent.measuring.visits import Rounds
 from device_agent.programs.program import Program
 
@@ -24,9 +24,9 @@ class Isolated:
         space: SearchSpace,
         runtime: Runtime,
         effort: Effort,
-    ) -> list[Subject]:
+    ) -> list[PlannedProgram]:
         return [
-            Subject(
+            PlannedProgram(
                 program=Program.under(runtime, operator),
                 plans=(as_it_runs(operator.key, OPERATOR_PLAN),),
                 operators=(operator,),
@@ -34,5 +34,5 @@ class Isolated:
             for operator in operators
         ]
 
-    def settle(self, subjects: Collection[Subject], rounds: dict[str, Rounds]) -> None:
+    def settle(self, planned: Collection[PlannedProgram], rounds: dict[str, Rounds]) -> None:
         """Samples stay as measured."""

@@ -17,7 +17,7 @@ from device_agent.programs.program import Program
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Subject:
+class PlannedProgram:
     """A program to visit in each round.
 
     A visit times the program once per plan; the function beside the plan says whose time that
@@ -68,14 +68,14 @@ class Protocol(typing.Protocol):
         space: SearchSpace,
         runtime: Runtime,
         effort: Effort,
-    ) -> list[Subject]:
+    ) -> list[PlannedProgram]:
         """The programs that give those operators their samples, and whose each time is."""
         ...
 
-    def settle(self, subjects: Collection[Subject], rounds: dict[str, Rounds]) -> None:
+    def settle(self, planned: Collection[PlannedProgram], rounds: dict[str, Rounds]) -> None:
         """Make what was attributed to operators the time that they take in a network.
 
-        `subjects` are those that did not fail, `rounds` their samples by name, changed in place.
+        `planned` are those that did not fail, `rounds` their samples by name, changed in place.
         """
         ...
 
@@ -85,9 +85,9 @@ def as_it_runs(name: str, plan: Plan) -> tuple[Plan, Callable[[ProgramTiming], A
     return plan, partial(_as_one, name)
 
 
-def whole(network: Network, runtime: Runtime) -> Subject:
+def whole(network: Network, runtime: Runtime) -> PlannedProgram:
     """The network, timed as it runs."""
-    return Subject(
+    return PlannedProgram(
         program=Program.under(runtime, network), plans=(as_it_runs(network.name, WHOLE_PLAN),)
     )
 
