@@ -10,7 +10,7 @@ from contract.errors import PhonebookError
 
 # A visit does not wait for the disk; the end of a session does (`on_disk`).
 _SETTINGS = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
-_VERSION = 1  # of the file, as its user_version
+_VERSION = 2  # of the file, as its user_version
 _TABLES = """
 CREATE TABLE IF NOT EXISTS sessions (
     id TEXT PRIMARY KEY,
@@ -53,7 +53,33 @@ ALTER TABLE sessions ADD COLUMN description TEXT;
 ALTER TABLE outbox ADD COLUMN sent TEXT;
 CREATE INDEX outbox_waiting ON outbox (session) WHERE sent IS NULL AND refused IS NULL
 """,
+    # Until then a visit had its samples booked and corrected.
+    """
+ALTER TABLE visits RENAME TO corrected_visits;
+CREATE TABLE layouts (
+    session TEXT NOT NULL REFERENCES sessions(id),
+    program TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (session, program)
+);
+CREATE TABLE visits (
+    session TEXT NOT NULL REFERENCES sessions(id),
+    round INTEGER NOT NULL,
+    program TEXT NOT NULL,
+    body TEXT NOT NULL,
+    counts INTEGER NOT NULL DEFAULT 0,
+    sent TEXT,
+    refused TEXT,
+    PRIMARY KEY (session, round, program)
+);
+CREATE INDEX visits_waiting ON visits (session)
+    WHERE counts AND sent IS NULL AND refused IS NULL
+""",
 )
+
+
+class Unreadable(PhonebookError):
+    """What the journal keeps there is damaged, or another version's."""
 
 
 class JournalFile:

@@ -82,15 +82,27 @@ class Station:
     supervisor: Supervisor = field(default_factory=Supervisor)
 
     def unfinished(self, space: str, purpose: str) -> OpenSession | None:
-        """The session of that purpose which was begun on this very unit and not finished."""
-        return self.journal.open_session(
-            self.client.server,
-            self.name,
-            self.device.runtime,
-            space,
-            purpose=purpose,
-            unit=self.device.serial,
-        )
+        """The session of that purpose which was begun on this very unit and not finished.
+
+        One of a version that kept visits corrected is given up, as the two kinds do not mix.
+        """
+        while True:
+            opened = self.journal.open_session(
+                self.client.server,
+                self.name,
+                self.device.runtime,
+                space,
+                purpose=purpose,
+                unit=self.device.serial,
+            )
+            if opened is None or not self.journal.began_corrected(opened.session.id):
+                return opened
+            self.journal.give_up(opened.session.id)
+            screen.console.print(
+                f"{self.name}: the unfinished session of {opened.session.started_at:%c} is given "
+                "up: a version of this agent began it that kept its visits corrected, where this "
+                "one keeps them as they were measured; what it was to measure is measured anew"
+            )
 
     def say_resuming(self, opened: OpenSession, what: str) -> None:
         session = opened.session

@@ -10,13 +10,13 @@ from contract.blocks import Skip
 from contract.operators import Operator
 from contract.runtime import MemoryFormat, RuntimeRequest
 from contract.slots import Slot
+from contract.visits import Visit
 from device_agent.backends.xnnpack.backend import XNNPACK
 from device_agent.device import ProgramFailed, ProgramFile, ProgramTiming
 from device_agent.devices.host.computer import Host
 from device_agent.measuring.checks import check_delegated, check_timing
-from device_agent.measuring.protocols.protocol import OPERATOR_PLAN, Subject, as_it_runs
+from device_agent.measuring.protocols.protocol import OPERATOR_PLAN, Subject
 from device_agent.measuring.visit_program import visit_program
-from device_agent.measuring.visits import Visit
 from device_agent.programs.cache import ProgramCache
 from device_agent.programs.delegation import Delegation
 from device_agent.programs.program import Program
@@ -47,8 +47,8 @@ def program(operator: Operator, memory_format: MemoryFormat = "contiguous") -> P
 
 
 def visit(of: Program, host: Host, cache: ProgramCache) -> Visit:
-    subject = Subject(program=of, plans=(as_it_runs(of.name, OPERATOR_PLAN),))
-    return visit_program(subject, cache.file(of), host)
+    subject = Subject(program=of, plans=(OPERATOR_PLAN,))
+    return visit_program(subject, cache.file(of), host, number=0)[1]
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from device_agent.measuring.visits import Series, Visit
 
 from contract.client import table_client
 from contract.errors import PhonebookError
 from contract.timings import Failure, Timing
 from device_agent.measuring.journal import TABLE, Journal
 from device_agent.measuring.upload import send
-from device_agent.measuring.visits import Series, Visit
 from tests.device_agent.results import OPERATORS, timings_of
 from tests.device_agent.servers import serving
 from tests.fakes import DESCRIPTION, RUNTIME, fake_session
