@@ -267,11 +267,13 @@ class Journal(VisitJournal):
     def put_back(self, server: str, session: UUID | None = None) -> None:
         """Let everything wait again that was sent to that server or refused by it, or what one
         session measured."""
-        self._execute(
-            "UPDATE outbox SET sent = NULL, refused = NULL WHERE session IN "
-            "(SELECT id FROM sessions WHERE server = ? AND id = coalesce(?, id))",
-            (server, session and str(session)),
-        )
+        with self._transaction() as cursor:
+            for table in ("outbox", "visits"):
+                cursor.execute(
+                    f"UPDATE {table} SET sent = NULL, refused = NULL WHERE session IN "
+                    "(SELECT id FROM sessions WHERE server = ? AND id = coalesce(?, id))",
+                    (server, session and str(session)),
+                )
 
     def held(self, server: str) -> list[Held]:
         """What the outbox holds for that server, by session, those that began first before."""

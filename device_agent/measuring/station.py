@@ -163,7 +163,7 @@ class Station:
             RequestRefused: the server takes nothing from this agent.
         """
         server = self.client.server
-        if not self.journal.waiting(server):
+        if not (self.journal.waiting(server) or self.journal.sessions_with_visits(server)):
             return
         sent = upload.send(
             self.journal,
@@ -173,7 +173,7 @@ class Station:
         )
         if sent.accepted:
             screen.console.print(f"{results(sent.accepted)} stored by {server}")
-        if not sent.kept:
+        if not (sent.kept or sent.visits):
             return
         told = f"{'; '.join(sent.lines)}. {what_to_do(server)}"
         if sent.clocks_differ or any(each.id in must_store for each in sent.kept):

@@ -67,11 +67,18 @@ class VisitJournal(JournalFile):
         return Layout.model_validate_json(row[0]) if row else None
 
     def layouts(self, session: UUID) -> dict[str, Layout]:
-        """Those of the programs visited so far, by program."""
+        """Those of the programs visited so far, by program.
+
+        Raises:
+            Unreadable: one is damaged.
+        """
         rows = self._execute(
             "SELECT program, body FROM layouts WHERE session = ? ORDER BY rowid", (str(session),)
         )
-        return {program: Layout.model_validate_json(body) for program, body in rows}
+        try:
+            return {program: Layout.model_validate_json(body) for program, body in rows}
+        except ValidationError as error:
+            raise _unreadable(error) from error
 
     def visits(self, session: UUID, programs: Collection[str]) -> list[Visit]:
         """The visits to `programs`, in the order made.
@@ -113,7 +120,7 @@ class VisitJournal(JournalFile):
         try:
             return list(map(Visit.model_validate_json, bodies))
         except ValidationError as error:
-            raise Unreadable(f"cannot be read: {error.errors()[0]['msg']}") from error
+            raise _unreadable(error) from error
 
     def mark_visits_sent(self, entries: Sequence[VisitEntry]) -> None:
         """The server has said that these are stored."""
@@ -131,14 +138,6 @@ class VisitJournal(JournalFile):
                 [(reason, each.row) for each in entries],
             )
 
-    def put_visits_back(self, server: str, session: UUID | None = None) -> None:
-        """Let all visits wait again that were sent to that server or refused by it."""
-        self._execute(
-            "UPDATE visits SET sent = NULL, refused = NULL WHERE counts AND session IN "
-            "(SELECT id FROM sessions WHERE server = ? AND id = coalesce(?, id))",
-            (server, session and str(session)),
-        )
-
     def held_visits(self, server: str) -> list[HeldVisits]:
         """Of the sessions whose visits are not all sent, those that began first before."""
         rows = self._execute(
@@ -148,3 +147,7 @@ class VisitJournal(JournalFile):
             (server,),
         )
         return [HeldVisits(UUID(identity), *rest) for identity, *rest in rows]
+
+
+def _unreadable(error: ValidationError) -> Unreadable:
+    return Unreadable(f"cannot be read: {error.errors()[0]['msg']}")
