@@ -320,6 +320,8 @@ def test_batches_that_are_too_large_are_halved(at: At, tmp_path: Path) -> None:
 
         proxy.instead = small
         profile(bench, SPACE.name)
+        sizes = [size for path, size in proxy.posts if path.endswith("/visits")]
+        assert max(sizes) > MOST_BYTES // 4
         session, timings = posted(bench.journal, through)
         must_tell_the_same(derived_again(bench.client, session), timings)
 
