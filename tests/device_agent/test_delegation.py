@@ -78,7 +78,8 @@ def test_a_head_may_leave_the_copy_of_a_channels_last_mean_to_others(cache: Prog
     assert Delegation.of(cache.file(head)).outside == tuple(XNNPACK.leaves)
     request = RuntimeRequest(memory_format="channels_last", protocol="isolated")
     with Host(request) as host:
-        assert visit(head, host, cache).names == {HEAD.key}
+        layout, _ = visit(head, host, cache)
+        assert layout.operators == (HEAD.key,)
 
 
 def test_whole_networks_are_one_delegate(programs: Programs) -> None:
