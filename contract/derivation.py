@@ -71,7 +71,8 @@ def derive(layouts: Sequence[Layout], visits: Sequence[Visit]) -> Derived | None
 
     An operator that a network holds several times gets their mean, by run. What a run spends
     outside its events is in none, and neither is the tracer's own cost: `scale` brings operators
-    up to whole untraced networks. It is the median over the networks with events.
+    up to whole untraced networks. It is the median over the networks with events. The visits may
+    come in any order; samples are in the order in which they were made.
     """
     import numpy as np  # of which most commands need nothing
 
@@ -82,7 +83,7 @@ def derive(layouts: Sequence[Layout], visits: Sequence[Visit]) -> Derived | None
     by_program = {layout.program: layout for layout in layouts}
     operators: dict[str, Rounds] = {}
     networks: dict[str, Rounds] = {}
-    for visit in visits:
+    for visit in sorted(visits, key=lambda each: (each.round, each.made_at, each.program)):
         layout = by_program[visit.program]
         for series in visit.series:
             drift = _drift(series.probes_ns, calm_ns)

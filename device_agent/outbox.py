@@ -13,7 +13,7 @@ from contract.errors import NotStored, PhonebookError
 from device_agent import screen
 from device_agent.measuring import upload
 from device_agent.measuring.journal import Journal
-from device_agent.measuring.sent import results, what_to_do
+from device_agent.measuring.sent import results, visits, what_to_do
 from device_agent.places import journal_path
 
 app = command_line(
@@ -79,6 +79,12 @@ def listing(journal: Journal, server: str, session: UUID | None = None) -> Itera
     for of, reason, count in journal.reasons(server):
         if session in (None, of):
             yield f"refused in session {of}: {results(count)}: {reason}"
+    for each in journal.held_visits(server):
+        if session in (None, each.session):
+            if each.waiting:
+                yield f"of session {each.session}: {visits(each.waiting)} to send"
+            if each.refused:
+                yield f"refused of session {each.session}: {visits(each.refused)}: {each.reason}"
     for other, count in journal.servers().items():
         if other != server:
             yield f"for {other}: {results(count)} to send; --server {other} lists them"
@@ -91,6 +97,9 @@ def _send(journal: Journal, client: TableClient, session: UUID | None) -> None:
     )
     if sent.kept:
         raise NotStored(f"{'; '.join(sent.lines)}. {what_to_do(client.server)}")
+    if sent.visits:
+        told = f"{'; '.join(sent.lines)}. {what_to_do(client.server)}"
+        screen.console.print(told, markup=False, highlight=False)
     refused = sum(each.refused for each in journal.held(client.server))
     if refused:
         screen.console.print(

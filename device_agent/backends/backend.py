@@ -6,9 +6,6 @@ from typing import Any
 
 from contract.networks import Network
 from contract.runtime import BackendName, Dtype
-from device_agent.device import ProgramTiming
-
-Attributed = Mapping[str, Sequence[float]]  # samples in us, by operator key or network name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,8 +21,9 @@ class Backend:
         partitioner: makes what chooses the parts of a graph that the backend runs.
         quantizer: makes what says where an int8 program quantises. Both load torch, so they are
             called where a program is exported, and nowhere else.
-        attribute: whose time each event of a traced network is. Raises ProgramFailed where the
-            events are not this network's. None where the backend reports no events.
+        owners: to which of a network's operators each event of a trace belongs, as indices, of
+            the events' names. Raises ProgramFailed where the events are not this network's. None
+            where the backend reports no events.
     """
 
     name: BackendName
@@ -34,4 +32,4 @@ class Backend:
     leaves: frozenset[str] = frozenset()
     partitioner: Callable[[], Any]
     quantizer: Callable[[], Any]
-    attribute: Callable[[Network, ProgramTiming], Attributed] | None
+    owners: Callable[[Network, Sequence[str]], Sequence[int]] | None

@@ -1,11 +1,12 @@
 """Auditing: a device's table held against whole networks, in one session with the operators."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from uuid import uuid5
 
 from contract.audits import Audit, AuditedNetwork
+from contract.derivation import Derived
 from contract.errors import DeviceFailed, PhonebookError
 from contract.networks import NETWORK_NAMES, Network, network, published
 from contract.sessions import Session
@@ -14,7 +15,6 @@ from contract.tables import LatencyTable
 from device_agent.measuring.protocols.protocol import whole
 from device_agent.measuring.protocols.registry import PROTOCOLS
 from device_agent.measuring.station import Station
-from device_agent.measuring.visits import Rounds, latency_of
 
 
 def networks_to_audit(space: SearchSpace, count: int, seed: int) -> tuple[Network, ...]:
@@ -63,9 +63,11 @@ def audit(station: Station, space: SearchSpace, *, networks: int, seed: int) -> 
     operators = PROTOCOLS[runtime.protocol].plan(
         space.operators, space=space, runtime=runtime, effort=opened.session.effort
     )
-    planned = [*operators, *(whole(each, runtime) for each in chosen)]
+    wholes = [whole(each, runtime) for each in chosen]
+    planned = [*operators, *wholes]
     sitting = station.measure(opened, planned)
-    ended, failures = sitting.end(), sitting.failures()
+    derived, failures = sitting.derived(), sitting.failures()
+    ended = sitting.end(derived)
     if failures:
         sitting.close_with([], ended)
         program, (failure, _) = next(iter(failures.items()))
@@ -73,7 +75,9 @@ def audit(station: Station, space: SearchSpace, *, networks: int, seed: int) -> 
             f"{len(failures)} of {len(planned)} programs failed, so there is nothing to compare; "
             f"{program}: {failure.code}: {failure.message}"
         )
-    done = _audit(ended, table, chosen, sitting.settled_rounds(), seed)
+    assert derived is not None, "every program was visited"
+    programs = [station.cache.file(each.program).name for each in wholes]
+    done = _audit(ended, table, dict(zip(programs, chosen, strict=True)), derived, seed)
     sitting.close_with([done], ended)
     return done
 
@@ -81,12 +85,12 @@ def audit(station: Station, space: SearchSpace, *, networks: int, seed: int) -> 
 def _audit(
     session: Session,
     table: LatencyTable,
-    chosen: Sequence[Network],
-    rounds: Mapping[str, Rounds],
+    chosen: Mapping[str, Network],
+    derived: Derived,
     seed: int,
 ) -> Audit:
-    figures = {name: each.estimate() for name, each in rounds.items()}
-    fresh_us = {name: figure.latency_us for name, figure in figures.items()}
+    """`chosen` has the networks by their programs."""
+    fresh_us = {key: each.estimate().latency_us for key, each in derived.operators.items()}
     assert session.ended_at is not None
     assert session.conditions_after is not None
     return Audit(
@@ -108,8 +112,13 @@ def _audit(
                 blocks=each.blocks,
                 predicted_us=sum(table.latencies_us(each.operators)),
                 fresh_us=latency_of(each, fresh_us),
-                measured=figures[each.name],
+                measured=derived.networks[program].estimate(),
             )
-            for each in chosen
+            for program, each in chosen.items()
         ),
     )
+
+
+def latency_of(network: Network, latency_us: Mapping[str, float]) -> float:
+    """The sum over the network's operators, in us; a skip that is free adds nothing."""
+    return sum(latency_us[op.key] for op in network.operators if not op.is_free)

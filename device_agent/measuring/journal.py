@@ -18,23 +18,18 @@ from pydantic import ValidationError
 
 from contract.audits import Audit
 from contract.devices import DeviceDescription
-from contract.errors import PhonebookError
 from contract.operators import Operator
 from contract.runtime import Runtime
 from contract.sessions import Session
 from contract.spaces import SearchSpace
 from contract.timings import Failure, Timing
-from device_agent.measuring.journal_file import JournalFile
-from device_agent.measuring.visits import Recorded, Visit
+from device_agent.measuring.journal_file import Unreadable
+from device_agent.measuring.visit_journal import VisitJournal
 
 TABLE = "table"  # a session's purpose: rows of the device's table
 
 _KINDS: Mapping[str, type[Timing] | type[Audit]] = {"Timing": Timing, "Audit": Audit}
 _WAITS = "sent IS NULL AND refused IS NULL"
-
-
-class Unreadable(PhonebookError):
-    """What the journal keeps there is damaged, or another version's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +61,7 @@ class OpenSession:
     operators: tuple[Operator, ...]
 
 
-class Journal(JournalFile):
+class Journal(VisitJournal):
     """Each method is one transaction.
 
     Every method raises PhonebookError where the file cannot be read or written.
@@ -138,18 +133,17 @@ class Journal(JournalFile):
                 return OpenSession(session, operators)
         return None
 
-    def add_visit(self, session: UUID, round_number: int, program: str, visit: Visit) -> None:
-        self._execute(
-            "INSERT INTO visits VALUES (?, ?, ?, ?, ?)",
-            (str(session), round_number, program, visit.model_dump_json(), _now()),
+    def began_corrected(self, session: UUID) -> bool:
+        """Whether a version made visits in it that kept them corrected: then none may be added."""
+        return bool(
+            self._execute(
+                "SELECT 1 FROM corrected_visits WHERE session = ? LIMIT 1", (str(session),)
+            ).fetchone()
         )
 
-    def visited(self, session: UUID) -> frozenset[tuple[int, str]]:
-        """(round, program) of every visit so far."""
-        rows = self._execute(
-            "SELECT round, program FROM visits WHERE session = ?", (str(session),)
-        )
-        return frozenset((round_number, program) for round_number, program in rows)
+    def give_up(self, session: UUID) -> None:
+        """End a session without results."""
+        self._execute("UPDATE sessions SET is_open = 0 WHERE id = ?", (str(session),))
 
     def add_failure(self, session: UUID, program: str, failure: Failure) -> None:
         self._execute(
@@ -167,23 +161,14 @@ class Journal(JournalFile):
             for program, body, made in rows
         }
 
-    def visits(self, session: UUID, programs: Collection[str]) -> list[Recorded]:
-        """The visits to `programs`, in the order made.
-
-        Visits to other programs are those of an agent whose exporter has changed since.
-        """
-        rows = self._execute(
-            "SELECT program, body, made FROM visits WHERE session = ? ORDER BY rowid",
-            (str(session),),
-        )
-        return [
-            Recorded(program, Visit.model_validate_json(body), datetime.fromisoformat(made))
-            for program, body, made in rows
-            if program in programs
-        ]
-
-    def close(self, session: Session, results: Sequence[Timing | Audit]) -> None:
-        """Finish a session as it ended: its results go to the outbox, all or none.
+    def close(
+        self,
+        session: Session,
+        results: Sequence[Timing | Audit],
+        programs: Collection[str] = (),
+    ) -> None:
+        """Finish a session as it ended: its results and its visits to `programs` go to the outbox,
+        all or none.
 
         They are on the disk when this returns. Were the session open again after some were sent,
         it would end otherwise, and the server would refuse the rest.
@@ -196,6 +181,10 @@ class Journal(JournalFile):
                     (str(each.id), identity, type(each).__name__, each.model_dump_json())
                     for each in results
                 ],
+            )
+            cursor.executemany(
+                "UPDATE visits SET counts = 1 WHERE session = ? AND program = ?",
+                [(identity, program) for program in programs],
             )
             cursor.execute(
                 "UPDATE sessions SET is_open = 0, body = ? WHERE id = ?",
@@ -288,11 +277,13 @@ class Journal(JournalFile):
     def put_back(self, server: str, session: UUID | None = None) -> None:
         """Let everything wait again that was sent to that server or refused by it, or what one
         session measured."""
-        self._execute(
-            "UPDATE outbox SET sent = NULL, refused = NULL WHERE session IN "
-            "(SELECT id FROM sessions WHERE server = ? AND id = coalesce(?, id))",
-            (server, session and str(session)),
-        )
+        with self._transaction() as cursor:
+            for table in ("outbox", "visits"):
+                cursor.execute(
+                    f"UPDATE {table} SET sent = NULL, refused = NULL WHERE session IN "
+                    "(SELECT id FROM sessions WHERE server = ? AND id = coalesce(?, id))",
+                    (server, session and str(session)),
+                )
 
     def held(self, server: str) -> list[Held]:
         """What the outbox holds for that server, by session, those that began first before."""

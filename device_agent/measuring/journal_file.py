@@ -53,10 +53,34 @@ ALTER TABLE sessions ADD COLUMN description TEXT;
 ALTER TABLE outbox ADD COLUMN sent TEXT;
 CREATE INDEX outbox_waiting ON outbox (session) WHERE sent IS NULL AND refused IS NULL
 """,
+    # Until then a visit had its samples booked and corrected.
     """
-ALTER TABLE sessions ADD COLUMN space_document TEXT
+ALTER TABLE visits RENAME TO corrected_visits;
+ALTER TABLE sessions ADD COLUMN space_document TEXT;
+CREATE TABLE layouts (
+    session TEXT NOT NULL REFERENCES sessions(id),
+    program TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (session, program)
+);
+CREATE TABLE visits (
+    session TEXT NOT NULL REFERENCES sessions(id),
+    round INTEGER NOT NULL,
+    program TEXT NOT NULL,
+    body TEXT NOT NULL,
+    counts INTEGER NOT NULL DEFAULT 0,
+    sent TEXT,
+    refused TEXT,
+    PRIMARY KEY (session, round, program)
+);
+CREATE INDEX visits_waiting ON visits (session)
+    WHERE counts AND sent IS NULL AND refused IS NULL
 """,
 )
+
+
+class Unreadable(PhonebookError):
+    """What the journal keeps there is damaged, or another version's."""
 
 
 class JournalFile:

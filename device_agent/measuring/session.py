@@ -1,19 +1,19 @@
 """A session: rounds over the programs, each in a fresh random order, every visit journalled."""
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
 from contract.audits import Audit
+from contract.derivation import Derived, derive
 from contract.sessions import Session
 from contract.timings import Failure, FailureCode, Timing
+from contract.visits import Layout
 from device_agent.device import Device, ProgramFailed, ProgramFile
 from device_agent.measuring.journal import Journal, OpenSession
 from device_agent.measuring.protocols.protocol import EFFORTS, PlannedProgram
-from device_agent.measuring.protocols.registry import PROTOCOLS
 from device_agent.measuring.visit_program import visit_program
-from device_agent.measuring.visits import Recorded, Rounds, rounds_by_name
 
 BLOCK = 5  # rounds between two looks at the grades, once all have been made that must be
 
@@ -32,7 +32,6 @@ class Sitting:
         self._opened = opened
         self._id = opened.session.id
         self._bounds = EFFORTS[opened.session.effort]
-        self._protocol = PROTOCOLS[opened.session.runtime.protocol]
         self._planned = planned
         self._names = tuple(file.name for file in planned)
         self._device = device
@@ -114,35 +113,41 @@ class Sitting:
         for file in order:
             if file in to_visit:
                 try:
-                    made = visit_program(self._planned[file], file, self._device)
+                    self._visit(file, number)
                 except ProgramFailed as failure:
                     self.add_failure(file, failure.code, failure.message)
-                else:
-                    self._journal.add_visit(self._id, number, file.name, made)
             on_visit()
+
+    def _visit(self, file: ProgramFile, number: int) -> None:
+        layout, visit = visit_program(self._planned[file], file, self._device, number=number)
+        known = self._journal.layout(self._id, file.name)
+        if known not in (None, layout):
+            raise ProgramFailed(
+                "wrong_events", f"{file.name}: other events than in an earlier visit"
+            )
+        self._journal.add_visit(self._id, layout, visit)
 
     def _uncertain(self) -> set[str]:
         """The programs that hold something graded C: an operator, or the whole network."""
-        recorded = self._recorded()
-        grades = {
-            name: rounds.estimate().grade for name, rounds in rounds_by_name(recorded).items()
+        derived = self.derived()
+        if derived is None:
+            return set()
+        graded_c = {
+            name
+            for home in (derived.operators, derived.networks)
+            for name, rounds in home.items()
+            if rounds.estimate().grade == "C"
         }
         return {
-            each.program
-            for each in recorded
-            if any(grades[name] == "C" for name in each.visit.names)
+            layout.program for layout in self._layouts() if not graded_c.isdisjoint(_names(layout))
         }
 
-    def settled_rounds(self) -> dict[str, Rounds]:
-        """The samples so far, by name, those of operators as the protocol settles them.
+    def derived(self) -> Derived | None:
+        """What comes of the visits so far.
 
         Visits to a program that failed later count for nothing.
         """
-        failed = self.failures()
-        working = [self._planned[file] for file in self._planned if file.name not in failed]
-        rounds = rounds_by_name(self._recorded())
-        self._protocol.settle(working, rounds)
-        return rounds
+        return derive(self._layouts(), self._journal.visits(self._id, self._working()))
 
     def close(self) -> list[Timing]:
         """Finish the session: one timing per operator goes to the outbox.
@@ -152,11 +157,12 @@ class Sitting:
         failures = self.failures()
         reasons = {
             operator.key: failures[file.name]
-            for file, each in self._planned.items()
+            for file, planned in self._planned.items()
             if file.name in failures
-            for operator in each.operators
+            for operator in planned.operators
         }
-        rounds = self.settled_rounds()
+        derived = self.derived()
+        rounds = derived.operators if derived else {}
         timings = []
         for operator in self._opened.operators:
             # The same operator of the same session: an id that no repetition can change.
@@ -177,22 +183,35 @@ class Sitting:
                 timings.append(
                     Timing(id=identity, operator=operator, measured_at=at, failure=failure)
                 )
-        self.close_with(timings, self.end())
+        self.close_with(timings, self.end(derived))
         return timings
 
     def close_with(self, results: Sequence[Timing | Audit], ended: Session) -> None:
-        """Finish the session as it ended; these results go to the outbox."""
-        self._journal.close(ended, results)
+        """Finish the session as it ended; these results go to the outbox, and the visits that
+        they were derived of."""
+        self._journal.close(ended, results, self._working() if results else ())
 
-    def end(self) -> Session:
+    def end(self, derived: Derived | None) -> Session:
         """The session as it ends now. A wall clock that was set back does not end it early."""
         session = self._opened.session
         return session.evolve(
             ended_at=max(session.started_at, datetime.now(UTC)),
             conditions_after=self._device.conditions(),
+            derivation=derived and derived.derivation,
         )
 
-    def _recorded(self) -> list[Recorded]:
-        failed = self.failures()
-        working = [name for name in self._names if name not in failed]
-        return self._journal.visits(self._id, working)
+    def _working(self) -> frozenset[str]:
+        return frozenset(self._names) - self.failures().keys()
+
+    def _layouts(self) -> list[Layout]:
+        """Of the programs that work and were visited."""
+        working = self._working()
+        layouts = self._journal.layouts(self._id)
+        return [layout for program, layout in layouts.items() if program in working]
+
+
+def _names(layout: Layout) -> Collection[str]:
+    """What `derive` calls that which visits to the program time."""
+    if len(layout.operators) == 1:
+        return layout.operators
+    return (*layout.operators, layout.program) if layout.events else (layout.program,)

@@ -102,26 +102,41 @@ class Station:
     def unfinished(self, space: SearchSpace, purpose: str) -> OpenSession | None:
         """The session of that purpose which was begun on this very unit and not finished.
 
+        One of a version that kept visits corrected is given up, as the two kinds do not mix.
+
         Raises:
             PhonebookError: it measures another space by that name.
         """
-        found = self.journal.open_session(
-            self.client.server,
-            self.name,
-            self.device.runtime,
-            space.name,
-            purpose=purpose,
-            unit=self.device.serial,
-        )
-        if found is None or ships(space):
-            return found
-        begun = self.journal.space_of(found.session.id)
+        while True:
+            opened = self.journal.open_session(
+                self.client.server,
+                self.name,
+                self.device.runtime,
+                space.name,
+                purpose=purpose,
+                unit=self.device.serial,
+            )
+            if opened is None:
+                return None
+            if not self.journal.began_corrected(opened.session.id):
+                break
+            self.journal.give_up(opened.session.id)
+            screen.console.print(
+                f"{self.name}: the unfinished session of {opened.session.started_at:%c} is given "
+                "up: a version of this agent began it that kept its visits corrected, where this "
+                "one keeps them as they were measured; what it was to measure is measured anew"
+            )
+        if not ships(space):
+            self._must_measure(opened, space)
+        return opened
+
+    def _must_measure(self, opened: OpenSession, space: SearchSpace) -> None:
+        begun = self.journal.space_of(opened.session.id)
         if begun is None or begun.content_hash != space.content_hash:
             raise PhonebookError(
                 f"an unfinished session of {self.name} measures another space by the name "
                 f"{space.name}; give the space a name of its own"
             )
-        return found
 
     def say_resuming(self, opened: OpenSession, what: str) -> None:
         session = opened.session
@@ -185,7 +200,7 @@ class Station:
             RequestRefused: the server takes nothing from this agent.
         """
         server = self.client.server
-        if not self.journal.waiting(server):
+        if not (self.journal.waiting(server) or self.journal.sessions_with_visits(server)):
             return
         sent = upload.send(
             self.journal,
@@ -195,7 +210,7 @@ class Station:
         )
         if sent.accepted:
             screen.console.print(f"{results(sent.accepted)} stored by {server}")
-        if not sent.kept:
+        if not (sent.kept or sent.visits):
             return
         told = f"{'; '.join(sent.lines)}. {what_to_do(server)}"
         if sent.clocks_differ or any(each.id in must_store for each in sent.kept):

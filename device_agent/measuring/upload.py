@@ -18,8 +18,10 @@ from contract.errors import RequestRefused, ServerAnsweredNonsense, ServerUnreac
 from contract.problems import NO_DEVICE, NO_SESSION, NO_SPACE, NOT_YOURS, WRONG_CLOCK
 from contract.sessions import Session
 from contract.timings import MOST_IN_BATCH, BatchReport, Timing
-from device_agent.measuring.journal import Entry, Journal, Unreadable
-from device_agent.measuring.sent import Kept, Sent, left_behind
+from device_agent.measuring.journal import Entry, Journal
+from device_agent.measuring.journal_file import Unreadable
+from device_agent.measuring.sent import Kept, Sent, left_behind, too_large
+from device_agent.measuring.upload_visits import TOO_LARGE, VisitSending, post_session
 from device_agent.supervisor import Supervisor
 
 PATIENCE_S = 20.0
@@ -29,8 +31,7 @@ MOST_BYTES = 128 * 1024
 _ACCESS = frozenset({401, 403})
 _FINAL = frozenset({409, 422})
 _MAY_PASS = frozenset({NO_DEVICE, NO_SESSION, NO_SPACE, WRONG_CLOCK})
-_TOO_LARGE = 413
-_OF_ONE = frozenset({_TOO_LARGE, 422, 500})  # of a whole batch, for the sake of one result in it
+_OF_ONE = frozenset({TOO_LARGE, 422, 500})  # of a whole batch, for the sake of one result in it
 
 Answer = TypeVar("Answer")
 
@@ -44,7 +45,7 @@ def send(
     supervisor: Supervisor | None = None,
 ) -> Sent:
     """Post every waiting timing and audit of this client's server, or of one session: the device
-    first, then the session, then its timings.
+    first, then the session, then its visits, then its timings.
 
     A result counts as sent only when the server has answered that it is stored. Posts carry the
     ids made at measuring, so one whose answer was lost is stored once all the same.
@@ -57,7 +58,7 @@ def send(
     """
     sending = _Sending(journal, client, patience_s, supervisor or Supervisor())
     try:
-        for each in journal.waiting_sessions(client.server):
+        for each in _sessions(journal, client.server):
             if session in (None, each):
                 sending.session(each)
         sending.check_answered()
@@ -69,8 +70,18 @@ def send(
             f"{refusal}. {left_behind(journal, client.server)}", status=refusal.status
         ) from refusal
     return Sent(
-        sending.accepted, tuple(sending.refused), tuple(sending.waiting), sending.clocks_differ
+        sending.accepted,
+        tuple(sending.refused),
+        tuple(sending.waiting),
+        sending.clocks_differ,
+        tuple(sending.visits.kept),
     )
+
+
+def _sessions(journal: Journal, server: str) -> list[UUID]:
+    """Those of which results or visits wait, those with results first."""
+    both = (*journal.waiting_sessions(server), *journal.sessions_with_visits(server))
+    return list(dict.fromkeys(both))
 
 
 def batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
@@ -119,6 +130,7 @@ class _Sending:
         self._answered = False  # by Phonebook, and not that it failed
         self._trouble: Exception | None = None
         self._trouble_until: float | None = None
+        self.visits = VisitSending(journal, client, self._ask)
 
     def session(self, identity: UUID) -> None:
         """Send what waits of that session. It is read batch by batch, as it may be large."""
@@ -129,8 +141,10 @@ class _Sending:
             self._refuse(Kept(entry.id, "a result", str(error)) for entry in entries)
             return
         results = {entry.id: entry.kind for entry in entries}
-        if not self._introduce(session, results, with_session="Timing" in results.values()):
+        has_timings = "Timing" in results.values()
+        if not self._introduce(session, results, with_session=has_timings):
             return
+        self.visits.send(session, is_known=has_timings)
         for some in batches(entries):
             timings, audits = self._read(some)
             self._post(session, timings)
@@ -162,7 +176,7 @@ class _Sending:
         try:
             self._teach_space(session)
             if with_session:
-                self._ask(lambda: self._client.add_session(session))
+                post_session(session, self._client, self._ask)
         except (RequestRefused, ServerAnsweredNonsense) as error:
             self._must_have_access(error)
             what = f"session {session.id}"
@@ -278,12 +292,8 @@ class _Sending:
         kind = error.type if isinstance(error, RequestRefused) else None
         self._compare_clocks(kind, at)
         reason = str(error)
-        if error.status == _TOO_LARGE:
-            reason = (
-                f"{self._client.server} answered 413: the server or a proxy before it takes no "
-                "bodies that large; raise PHONEBOOK_MAX_BODY_BYTES there, or the proxy's limit "
-                "(nginx: client_max_body_size)"
-            )
+        if error.status == TOO_LARGE:
+            reason = too_large(self._client.server)
         elif kind == NO_DEVICE:
             reason += "; the agent's next run on that device registers it"
         self.waiting += [Kept(each, what, reason, kind) for each in results]
@@ -354,5 +364,5 @@ def _is_trouble(error: Exception) -> bool:
     """Whether that may lie in the post, or pass: a server that failed, or no answer of Phonebook's
     (a proxy's word that the body is too large is an answer)."""
     if isinstance(error, ServerAnsweredNonsense):
-        return error.status != _TOO_LARGE
+        return error.status != TOO_LARGE
     return isinstance(error, RequestRefused) and error.status == 500

@@ -1,18 +1,18 @@
 """A whole network, end to end: exported, and visited until its latency is certain."""
 
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
+from contract.derivation import derive
 from contract.errors import DeviceFailed, PhonebookError
 from contract.estimates import Estimate
 from contract.networks import Network
 from contract.runtime import Runtime
+from contract.visits import Visit
 from device_agent import screen
 from device_agent.device import Device, ProgramFailed, ProgramFile
 from device_agent.measuring.protocols.protocol import whole
 from device_agent.measuring.visit_program import visit_program
-from device_agent.measuring.visits import Recorded, rounds_by_name
 from device_agent.programs.cache import Exporter, ProgramCache
 from device_agent.programs.program import Program
 from device_agent.supervisor import Supervisor
@@ -41,19 +41,21 @@ def time_network(
         Halted: the supervisor ended the work.
     """
     planned = whole(network, device.runtime)
-    visits: list[Recorded] = []
+    visits: list[Visit] = []
     until = time.monotonic() + MOST_S
     what = f"measuring {network.name}"
     with screen.Steps(what, "visits", LEAST_VISITS, supervisor or Supervisor()) as steps:
         while True:
             try:
-                made = visit_program(planned, file, device)
+                layout, visit = visit_program(planned, file, device, number=len(visits))
             except ProgramFailed as failed:
                 raise DeviceFailed(f"{file.name}: {failed.code}: {failed.message}") from failed
-            visits.append(Recorded(file.name, made, datetime.now(UTC)))
+            visits.append(visit)
             steps.advance()
             if len(visits) % LEAST_VISITS == 0 or time.monotonic() >= until:
-                figures = rounds_by_name(visits)[network.name].estimate()
+                derived = derive([layout], visits)
+                assert derived is not None
+                figures = derived.networks[file.name].estimate()
                 if figures.grade != "C" or time.monotonic() >= until:
                     return figures
                 steps.more(LEAST_VISITS)

@@ -222,7 +222,7 @@ class Agent:
         sent = upload.send(self._journal, self._client)
         if sent.accepted:
             screen.say(f"{results(sent.accepted)} of the outbox stored by {server}")
-        if sent.kept and (self._last_sent is None or sent.lines != self._last_sent.lines):
+        if sent.lines and (self._last_sent is None or sent.lines != self._last_sent.lines):
             screen.say(f"{'; '.join(sent.lines)}. {what_to_do(server)}")
         self._last_sent = sent
         self._send_again_at = time.monotonic() + SEND_AGAIN_S

@@ -6,7 +6,6 @@ What is measured is less than a space, because emulation is slow. All else is as
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import httpx
 import pytest
@@ -16,7 +15,6 @@ from contract.places import HOME_VARIABLE
 from contract.runtime import Protocol, RuntimeRequest
 from contract.sessions import Session
 from device_agent import screen
-from device_agent.backends.xnnpack.events import attribute
 from device_agent.devices.android.bundle import Bundle
 from device_agent.measuring.journal import TABLE
 from device_agent.measuring.protocols.protocol import WHOLE_PLAN, PlannedProgram, whole
@@ -95,7 +93,7 @@ def few(
         )
     operators = tuple(op for op in dict.fromkeys(NETWORK.operators) if not op.is_free)
     untraced = whole(NETWORK, runtime)
-    traced = (replace(WHOLE_PLAN, trace=True), partial(attribute, NETWORK))
+    traced = replace(WHOLE_PLAN, trace=True)
     return operators, [replace(untraced, plans=(traced, *untraced.plans), operators=operators)]
 
 

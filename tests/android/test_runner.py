@@ -10,7 +10,6 @@ import pytest
 
 from contract.errors import DeviceFailed
 from contract.runtime import Dtype
-from device_agent.backends.xnnpack.events import attribute
 from device_agent.device import ProgramFailed, ProgramFile, ProgramTiming
 from device_agent.devices.android.bundle import Bundle
 from device_agent.measuring.checks import check_timing
@@ -18,6 +17,7 @@ from device_agent.runner.process import RunnerProcess
 from device_agent.runner.protocol import Job
 from tests.android.conftest import DTYPES, NETWORK, Programs
 from tests.android.emulated import TEMPORARY, EmulatedPhone
+from tests.device_agent.booking import booked
 from tests.fakes import RUNTIME
 
 pytestmark = pytest.mark.android
@@ -95,9 +95,9 @@ def test_in_situ_events_book_to_the_operators_of_a_network(
     runner: Runner, programs: Programs, dtype: Dtype
 ) -> None:
     timing = runner.time(programs.networks[dtype], dtype, trace=True)
-    attributed = attribute(NETWORK, timing)
-    assert attributed.keys() == {op.key for op in NETWORK.operators if not op.is_free}
-    assert {len(samples) for samples in attributed.values()} == {2}
+    found = booked(NETWORK, timing)
+    assert found.keys() == {op.key for op in NETWORK.operators if not op.is_free}
+    assert {len(samples) for samples in found.values()} == {2}
 
 
 def test_a_damaged_program_costs_itself_alone(

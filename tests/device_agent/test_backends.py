@@ -22,7 +22,7 @@ def test_what_has_no_folder_here_is_refused_by_name() -> None:
 
 
 def test_one_without_events_times_operators_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    silent = replace(XNNPACK, attribute=None)
+    silent = replace(XNNPACK, owners=None)
     monkeypatch.setattr(registry, "BACKENDS", {silent.name: silent})
     with pytest.raises(PhonebookError, match=r"reports no events.*--protocol isolated"):
         PROTOCOLS["in_situ"].plan(SPACE.operators, space=SPACE, runtime=RUNTIME, effort="quick")

@@ -10,13 +10,13 @@ from contract.blocks import Skip
 from contract.operators import Operator
 from contract.runtime import MemoryFormat, RuntimeRequest
 from contract.slots import Slot
+from contract.visits import Layout, Visit
 from device_agent.backends.xnnpack.backend import XNNPACK
 from device_agent.device import ProgramFailed, ProgramFile, ProgramTiming
 from device_agent.devices.host.computer import Host
 from device_agent.measuring.checks import check_delegated, check_timing
-from device_agent.measuring.protocols.protocol import OPERATOR_PLAN, PlannedProgram, as_it_runs
+from device_agent.measuring.protocols.protocol import OPERATOR_PLAN, PlannedProgram
 from device_agent.measuring.visit_program import visit_program
-from device_agent.measuring.visits import Visit
 from device_agent.programs.cache import ProgramCache
 from device_agent.programs.delegation import Delegation
 from device_agent.programs.program import Program
@@ -46,9 +46,9 @@ def program(operator: Operator, memory_format: MemoryFormat = "contiguous") -> P
     return Program(content=operator, dtype="float32", memory_format=memory_format)
 
 
-def visit(of: Program, host: Host, cache: ProgramCache) -> Visit:
-    planned = PlannedProgram(program=of, plans=(as_it_runs(of.name, OPERATOR_PLAN),))
-    return visit_program(planned, cache.file(of), host)
+def visit(of: Program, host: Host, cache: ProgramCache) -> tuple[Layout, Visit]:
+    planned = PlannedProgram(program=of, plans=(OPERATOR_PLAN,))
+    return visit_program(planned, cache.file(of), host, number=0)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,8 @@ def test_a_program_that_computes_nothing_needs_no_delegate(
     host: Host, cache: ProgramCache
 ) -> None:
     assert Delegation.of(cache.file(program(SKIP))) == Delegation(delegates=())
-    assert visit(program(SKIP), host, cache).names == {SKIP.key}
+    layout, _ = visit(program(SKIP), host, cache)
+    assert layout.operators == (SKIP.key,)
 
 
 def test_a_head_may_leave_the_copy_of_a_channels_last_mean_to_others(cache: ProgramCache) -> None:
@@ -77,7 +78,8 @@ def test_a_head_may_leave_the_copy_of_a_channels_last_mean_to_others(cache: Prog
     assert Delegation.of(cache.file(head)).outside == tuple(XNNPACK.leaves)
     request = RuntimeRequest(memory_format="channels_last", protocol="isolated")
     with Host(request) as host:
-        assert visit(head, host, cache).names == {HEAD.key}
+        layout, _ = visit(head, host, cache)
+        assert layout.operators == (HEAD.key,)
 
 
 def test_whole_networks_are_one_delegate(programs: Programs) -> None:

@@ -15,11 +15,11 @@ import pytest
 
 from contract.errors import PhonebookError
 from contract.runtime import Dtype, MemoryFormat, Runner, Runtime, RuntimeRequest
-from device_agent.backends.xnnpack.events import attribute
 from device_agent.device import Plan, ProgramFailed
 from device_agent.devices.host.computer import Host
 from device_agent.measuring.checks import check_timing
 from device_agent.runner.build import NativeRunnerUnavailable
+from tests.device_agent.booking import booked
 from tests.device_agent.conftest import DTYPES, MEMORY_FORMATS, NETWORK, RUNNERS, Programs
 from tests.device_agent.test_runner import LINUX_ONLY, the_child
 from tests.fakes import RUNTIME
@@ -66,21 +66,19 @@ def test_real_programs_are_timed_and_their_outputs_are_eagers(
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("runner", RUNNERS)
-def test_a_real_networks_events_are_attributed_to_its_operators(
+def test_a_real_networks_events_are_booked_to_its_operators(
     programs: Programs, runner: Runner, dtype: Dtype
 ) -> None:
     file = programs.networks[dtype]
     with open_host(runner, dtype=dtype) as host:
         traced = host.time_program(file, replace(PLAN, trace=True))
     check_timing(traced, file, RUNTIME.evolve(dtype=dtype))
-    attributed = attribute(NETWORK, traced)
-    assert set(attributed) == {
-        operator.key for operator in NETWORK.operators if not operator.is_free
-    }
-    assert all(min(samples_us) > 0 for samples_us in attributed.values())
+    found = booked(NETWORK, traced)
+    assert set(found) == {operator.key for operator in NETWORK.operators if not operator.is_free}
+    assert all(min(samples_us) > 0 for samples_us in found.values())
     copies = Counter(operator.key for operator in NETWORK.operators)
     added_us = [
-        sum(samples_us[run] * copies[key] for key, samples_us in attributed.items())
+        sum(samples_us[run] * copies[key] for key, samples_us in found.items())
         for run in range(len(traced.samples_ns))
     ]
     # Most of a run lies in its events, and half a tick for each cannot make it more by much.

@@ -8,13 +8,13 @@ import pytest
 from contract.estimates import estimate
 from contract.spaces import space
 from device_agent.device import ProgramFile
+from device_agent.measuring.audit import latency_of
 from device_agent.measuring.journal import Journal, OpenSession
 from device_agent.measuring.protocols.in_situ import design_networks
 from device_agent.measuring.protocols.protocol import EFFORTS, PlannedProgram
 from device_agent.measuring.protocols.registry import PROTOCOLS
 from device_agent.measuring.session import Sitting
-from device_agent.measuring.visits import latency_of
-from tests.device_agent.simulated import DISTURBED, SimulatedDevice
+from tests.device_agent.simulated import DISTURBED, OUTSIDE_EVENTS, SimulatedDevice
 from tests.fakes import fake_export, fake_session
 
 SPACE = space("fbnet-32")
@@ -54,21 +54,25 @@ def begin(journal: Journal, device: SimulatedDevice) -> OpenSession:
 def test_rows_add_up_to_the_calm_networks_though_seven_tenths_of_the_runs_are_slow(
     sitting: Sitting, device: SimulatedDevice
 ) -> None:
-    rounds = sitting.settled_rounds()
-    latency_us = {name: each.estimate().latency_us for name, each in rounds.items()}
+    derived = sitting.derived()
+    assert derived is not None
+    latency_us = {key: each.estimate().latency_us for key, each in derived.operators.items()}
     for name, network in NETWORKS.items():
         assert latency_of(network, latency_us) == pytest.approx(device.network_us(name), rel=0.02)
 
 
 def test_rows_are_the_operators_own(sitting: Sitting, device: SimulatedDevice) -> None:
-    rounds = sitting.settled_rounds()
+    derived = sitting.derived()
+    assert derived is not None
     for key, us in OPERATORS_US.items():
         true_us = (
             us
             * device.network_us(next(iter(NETWORKS)))
             / latency_of(next(iter(NETWORKS.values())), OPERATORS_US)
         )
-        assert rounds[key].estimate().latency_us == pytest.approx(true_us, rel=0.03), key
+        assert derived.operators[key].estimate().latency_us == pytest.approx(true_us, rel=0.03), (
+            key
+        )
 
 
 def test_a_timing_says_which_samples_were_disturbed(
@@ -86,6 +90,8 @@ def test_a_timing_says_which_samples_were_disturbed(
     session = journal.session(identity)
     assert session.ended_at is not None
     assert session.conditions_after == device.conditions()
+    assert session.derivation is not None
+    assert session.derivation.scale == pytest.approx(OUTSIDE_EVENTS, rel=0.02)
 
 
 @pytest.mark.parametrize(("noise", "more"), [(0.001, 0), (9.0, EFFORTS["quick"].more_rounds)])

@@ -13,7 +13,6 @@ from contract.errors import PhonebookError
 from contract.timings import Failure, Timing
 from device_agent.measuring.journal import TABLE, Journal
 from device_agent.measuring.upload import send
-from device_agent.measuring.visits import Series, Visit
 from tests.device_agent.results import OPERATORS, timings_of
 from tests.device_agent.servers import serving
 from tests.fakes import DESCRIPTION, RUNTIME, fake_session
@@ -54,11 +53,18 @@ CREATE TABLE IF NOT EXISTS outbox (
     refused TEXT
 );
 """
-VISIT = Visit(series=(Series(samples_us={"one": (1.0,)}, probes_us=(2.0, 2.0)),))
+# What the version after it added, which kept visits booked and corrected all the same.
+SECOND_SCHEMA = """
+ALTER TABLE sessions ADD COLUMN description TEXT;
+ALTER TABLE outbox ADD COLUMN sent TEXT;
+CREATE INDEX outbox_waiting ON outbox (session) WHERE sent IS NULL AND refused IS NULL;
+PRAGMA user_version = 1;
+"""
+CORRECTED_VISIT = '{"series": [{"samples_us": {"one": [1.0]}, "probes_us": [2.0, 2.0]}]}'
 FAILURE = Failure(code="crashed", message="killed")
 
 
-def old_journal(path: Path, server: str) -> list[Timing]:
+def old_journal(path: Path, server: str, *, version: int = 1) -> list[Timing]:
     """A session with eight results, the last one refused, and one that is not finished."""
     closed, still_open = fake_session(), fake_session()
     timings = timings_of(closed)
@@ -74,7 +80,7 @@ def old_journal(path: Path, server: str) -> list[Timing]:
                 (*row, TABLE, body, operators, is_open),
             )
         identity = str(still_open.id)
-        visit = (identity, 0, "one", VISIT.model_dump_json(), made)
+        visit = (identity, 0, "one", CORRECTED_VISIT, made)
         file.execute("INSERT INTO visits VALUES (?, ?, ?, ?, ?)", visit)
         failure = (identity, "two", FAILURE.model_dump_json(), made)
         file.execute("INSERT INTO failures VALUES (?, ?, ?, ?)", failure)
@@ -83,13 +89,16 @@ def old_journal(path: Path, server: str) -> list[Timing]:
             refused = "http://server: no" if timing is timings[-1] else None
             file.execute("INSERT INTO outbox VALUES (?, ?, ?, ?, ?)", (*result, refused))
         file.commit()
+        if version == 1:
+            file.executescript(SECOND_SCHEMA)
     return timings
 
 
-def test_a_journal_of_the_version_before_keeps_all_it_holds(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [0, 1])
+def test_a_journal_of_a_version_before_keeps_all_it_holds(tmp_path: Path, version: int) -> None:
     path = tmp_path / "journal.db"
     with serving(tmp_path / "server.db") as address, table_client(address) as client:
-        timings = old_journal(path, address)
+        timings = old_journal(path, address, version=version)
         with Journal(path) as journal:
             (held,) = journal.held(address)
             assert (held.waiting, held.refused, held.sent) == (7, 1, 0)
@@ -97,9 +106,8 @@ def test_a_journal_of_the_version_before_keeps_all_it_holds(tmp_path: Path) -> N
             opened = journal.open_session(address, "bench", RUNTIME, "fbnet-32")
             assert opened is not None
             assert opened.operators == OPERATORS
-            assert journal.visited(opened.session.id) == {(0, "one")}
-            (recorded,) = journal.visits(opened.session.id, ["one"])
-            assert recorded.visit == VISIT
+            assert journal.began_corrected(opened.session.id)  # its visits are there, unmixed
+            assert journal.visited(opened.session.id) == frozenset()
             assert journal.failures(opened.session.id)["two"][0] == FAILURE
         with Journal(path) as journal:
             client.register("bench", DESCRIPTION)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -13,12 +14,12 @@ import pytest
 from contract.errors import DeviceFailed
 from contract.spaces import space
 from contract.timings import Timing
+from contract.visits import Layout, Series, Visit
 from device_agent.device import ProgramFile
 from device_agent.measuring.journal import Journal, OpenSession
 from device_agent.measuring.protocols.protocol import EFFORTS
 from device_agent.measuring.protocols.registry import PROTOCOLS
 from device_agent.measuring.session import Sitting
-from device_agent.measuring.visits import Series, Visit
 from tests.fakes import RUNTIME, FakeDevice, fake_export, fake_session
 
 OPERATORS = space("fbnet-32").operators[:6]
@@ -156,8 +157,14 @@ def test_a_clock_that_stands_still_gives_no_timing(
 def test_samples_of_a_program_that_was_exported_anew_are_not_mixed(
     opened: OpenSession, journal: Journal, tmp_path: Path
 ) -> None:
-    old = Series(samples_us={OPERATORS[0].key: (999.0,)}, probes_us=(54.0, 54.0))
-    journal.add_visit(opened.session.id, 0, "of-an-older-exporter", Visit(series=(old,)))
+    old = Visit(
+        program="of-an-older-exporter",
+        round=0,
+        made_at=datetime.now(UTC),
+        series=(Series(samples_ns=(999_000,), probes_ns=(54_000, 54_000)),),
+    )
+    layout = Layout(program=old.program, operators=(OPERATORS[0].key,))
+    journal.add_visit(opened.session.id, layout, old)
     timings = run(opened, FakeDevice(US), journal, tmp_path)
     assert len(timings[OPERATORS[0].key].rounds_us) == ROUNDS
     assert all(us == 10.0 for samples in timings[OPERATORS[0].key].rounds_us for us in samples)
@@ -165,20 +172,23 @@ def test_samples_of_a_program_that_was_exported_anew_are_not_mixed(
 
 FILL_THE_DISK = """
 import resource, sys
+from datetime import UTC, datetime
 from pathlib import Path
 from contract.errors import PhonebookError
+from contract.visits import Layout, Series, Visit
 from device_agent.measuring.journal import Journal
-from device_agent.measuring.visits import Series, Visit
 from tests.fakes import fake_session
 
 session = fake_session()
-visit = Visit(series=(Series(samples_us={"k": (1.0,) * 500}, probes_us=(1.0,) * 501),))
+layout = Layout(program="program", operators=("k",))
+series = Series(samples_ns=(1000,) * 500, probes_ns=(1000,) * 501)
+visit = Visit(program="program", round=0, made_at=datetime.now(UTC), series=(series,))
 with Journal(Path(sys.argv[1])) as journal:
     journal.begin("http://server", session, [])
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
     for number in range(1000):
         try:
-            journal.add_visit(session.id, number, "program", visit)
+            journal.add_visit(session.id, layout, visit.evolve(round=number))
         except PhonebookError as error:
             print(number, session.id, error)
             break

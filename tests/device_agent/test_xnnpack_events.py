@@ -5,12 +5,14 @@ from collections.abc import Callable
 
 import pytest
 
+from contract.derivation import EVENT_CUT_NS
 from contract.networks import Network, network
 from contract.runtime import Dtype
 from contract.spaces import SPACE_NAMES, space
-from device_agent.backends.xnnpack.events import CUT_OFF_NS, attribute, owners
+from device_agent.backends.xnnpack.events import owners
 from device_agent.device import Event, ProgramFailed, ProgramTiming
 from device_agent.measuring.protocols.in_situ import design_networks
+from tests.device_agent.booking import booked
 from tests.device_agent.simulated import CONVERT, DENSE, MOVE, event_names
 
 SPACE = space("fbnet-224")
@@ -63,11 +65,11 @@ def test_an_operator_gets_its_own_events_and_half_a_tick_for_each() -> None:
             for number, name in enumerate(names)
         ),
     )
-    attributed = attribute(tested, traced)
+    found = booked(tested, traced)
     own = [number for number, owner in enumerate(owners(tested, names)) if owner == 3]
     assert len(own) == 7
-    first_run_us = sum(10.0 * (number + 1) for number in own) + 7 * CUT_OFF_NS / 1000
-    assert attributed[tested.layers[2].key] == pytest.approx([first_run_us, 3.5])
+    first_run_us = sum(10.0 * (number + 1) for number in own) + 7 * EVENT_CUT_NS / 1000
+    assert found[tested.layers[2].key] == pytest.approx([first_run_us, 3.5])
 
 
 def test_an_operator_that_a_network_holds_twice_gets_the_mean() -> None:
@@ -86,9 +88,9 @@ def test_an_operator_that_a_network_holds_twice_gets_the_mean() -> None:
             Event(name=name, samples_ns=(1000 * number,)) for number, name in enumerate(names)
         ),
     )
-    everything = sum(us * copies[name] for name, (us,) in attribute(tested, traced).items())
+    everything = sum(us * copies[name] for name, (us,) in booked(tested, traced).items())
     assert count >= 2, key
-    assert everything == pytest.approx(sum(range(len(names))) + len(names) * CUT_OFF_NS / 1000)
+    assert everything == pytest.approx(sum(range(len(names))) + len(names) * EVENT_CUT_NS / 1000)
 
 
 @pytest.mark.parametrize(

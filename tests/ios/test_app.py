@@ -18,13 +18,13 @@ from contract.networks import Network, network
 from contract.operators import Operator
 from contract.runtime import Dtype
 from contract.spaces import space
-from device_agent.backends.xnnpack.events import attribute
 from device_agent.device import ProgramFile, ProgramTiming
 from device_agent.measuring.checks import check_timing
 from device_agent.places import cache_dir
 from device_agent.programs.cache import ProgramCache, export_to_pte
 from device_agent.programs.program import Program
 from device_agent.runner.protocol import Timed
+from tests.device_agent.booking import booked
 from tests.fakes import RUNTIME
 from tests.ios.app import AppMissing, EmulatedApp
 
@@ -190,9 +190,9 @@ def test_operators_compute_what_eager_pytorch_does(
 def test_in_situ_events_book_to_the_operators_of_a_network(
     agent: Agent, programs: Programs
 ) -> None:
-    attributed = attribute(NETWORK, agent.time(programs.network, trace=True))
-    assert attributed.keys() == {op.key for op in NETWORK.operators if not op.is_free}
-    assert {len(samples) for samples in attributed.values()} == {3}
+    found = booked(NETWORK, agent.time(programs.network, trace=True))
+    assert found.keys() == {op.key for op in NETWORK.operators if not op.is_free}
+    assert {len(samples) for samples in found.values()} == {3}
 
 
 def test_the_number_of_threads_may_change_from_job_to_job(

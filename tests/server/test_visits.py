@@ -92,6 +92,16 @@ def test_visits_come_back_as_they_were_measured(client: TestClient, measured: UU
     assert told["scale"] > 1
 
 
+def test_a_session_that_was_derived_anew_is_still_the_one_that_its_agent_posts_again(
+    agent: Agent, client: TestClient
+) -> None:
+    session = a_session()
+    agent.begin(session)
+    later = session.evolve(derivation=derived_of(BATCH).derivation)
+    answer = agent.post("/sessions", later.model_dump_json())
+    assert (answer.status_code, answer.json()) == (200, session.model_dump(mode="json"))
+
+
 def test_the_same_visits_are_stored_once(agent: Agent, measured: UUID) -> None:
     again = agent.post(f"/sessions/{measured}/visits", BATCH.model_dump_json())
     assert (again.status_code, again.json()) == (200, {"stored": 0})

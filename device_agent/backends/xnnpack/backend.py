@@ -3,7 +3,7 @@
 from typing import Any
 
 from device_agent.backends.backend import Backend
-from device_agent.backends.xnnpack.events import attribute
+from device_agent.backends.xnnpack.events import owners
 
 
 def _partitioner() -> Any:
@@ -28,5 +28,5 @@ XNNPACK = Backend(
     leaves=frozenset({"aten::as_strided_copy.out"}),
     partitioner=_partitioner,
     quantizer=_quantizer,
-    attribute=attribute,
+    owners=owners,
 )

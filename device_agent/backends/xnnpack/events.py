@@ -2,15 +2,10 @@
 
 XNNPACK runs a network of a space as one delegate whose events follow the operators in order.
 `owners` walks events and operators together and accepts nothing that does not fit.
-
-Shape suffixes: E events of a run, N runs.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, assert_never
-
-import numpy as np
-from numpy.typing import NDArray
 
 from contract.blocks import (
     BasicResidual,
@@ -28,9 +23,7 @@ from contract.blocks.parts import Activation, MobileBlock, SqueezeExcite
 from contract.networks import Network
 from contract.operators import Operator
 from contract.slots import Slot
-from device_agent.device import ProgramFailed, ProgramTiming
-
-CUT_OFF_NS = 500.0  # on average, of an event that XNNPACK tells in whole microseconds
+from device_agent.device import ProgramFailed
 
 Kind = Literal[
     "matmul",
@@ -151,28 +144,6 @@ def _out_of_place(
         else "no more events"
     )
     return _misfit(network, f"event {number + 1} is {name!r}, expected {wanted}")
-
-
-def attribute(network: Network, traced: ProgramTiming) -> Mapping[str, list[float]]:
-    """Each operator's time in us, by traced run: the sum of its events.
-
-    An operator that the network holds several times gets their mean. What a run spends outside
-    its events is in none of them.
-
-    Raises:
-        ProgramFailed: the events are not this network's.
-    """
-    owner = np.array(owners(network, [event.name for event in traced.events]))
-    event_EN = np.array([event.samples_ns for event in traced.events], dtype=np.float64)
-    event_EN += CUT_OFF_NS
-    per_key: dict[str, list[NDArray[np.float64]]] = {}
-    for index, operator in enumerate(network.operators):
-        if not operator.is_free:
-            per_key.setdefault(operator.key, []).append(event_EN[owner == index].sum(axis=0))
-    return {
-        key: [round(ns / 1000, 3) for ns in np.mean(samples, axis=0).tolist()]
-        for key, samples in per_key.items()
-    }
 
 
 def _places(network: Network) -> list[_Place]:

@@ -2,15 +2,13 @@
 
 Isolated operators, however well timed, add up several percent low: a network's caches are
 neither as warm as a loop over one operator nor cold. So a designed set of networks runs with
-the event tracer, and each event is attributed to its operator. One factor per session, from the
-same networks without the tracer, makes the attributed times add up to whole networks.
+the event tracer, and each event is booked to its operator. One factor per session, from the same
+networks without the tracer, makes the booked times add up to whole networks.
 """
 
 import random
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
-from statistics import median
 
 from contract.blocks import Head
 from contract.errors import PhonebookError
@@ -20,13 +18,7 @@ from contract.runtime import Runtime
 from contract.sessions import Effort
 from contract.spaces import SearchSpace
 from device_agent.backends.registry import backend_of
-from device_agent.measuring.protocols.protocol import (
-    EFFORTS,
-    WHOLE_PLAN,
-    PlannedProgram,
-    as_it_runs,
-)
-from device_agent.measuring.visits import Rounds, latency_of
+from device_agent.measuring.protocols.protocol import EFFORTS, WHOLE_PLAN, PlannedProgram
 from device_agent.programs.program import Program
 
 
@@ -44,8 +36,7 @@ class InSitu:
         runtime: Runtime,
         effort: Effort,
     ) -> list[PlannedProgram]:
-        attribute = backend_of(runtime.backend).attribute
-        if attribute is None:
+        if backend_of(runtime.backend).owners is None:
             raise PhonebookError(
                 f"{runtime.backend} reports no events, so operators inside networks cannot be "
                 "timed; measure with --protocol isolated"
@@ -53,28 +44,11 @@ class InSitu:
         return [
             PlannedProgram(
                 program=Program.under(runtime, network),
-                plans=(
-                    (replace(WHOLE_PLAN, trace=True), partial(attribute, network)),
-                    as_it_runs(network.name, WHOLE_PLAN),
-                ),
+                plans=(replace(WHOLE_PLAN, trace=True), WHOLE_PLAN),
                 operators=tuple(op for op in dict.fromkeys(network.operators) if not op.is_free),
             )
             for network in design_networks(space, EFFORTS[effort].designs)
         ]
-
-    def settle(self, planned: Collection[PlannedProgram], rounds: dict[str, Rounds]) -> None:
-        """Scale operators so that they add up to the networks that they were timed in."""
-        operators = {operator.key for each in planned for operator in each.operators}
-        networks = [
-            each.program.content
-            for each in planned
-            if each.operators and isinstance(each.program.content, Network)
-        ]
-        if any(network.name in rounds for network in networks):
-            latency_us = {name: each.estimate().latency_us for name, each in rounds.items()}
-            factor = scale(networks, latency_us)
-            for key in operators & rounds.keys():
-                rounds[key].multiply(factor)
 
 
 def design_networks(space: SearchSpace, designs: int = 1) -> tuple[Network, ...]:
@@ -106,21 +80,3 @@ def _design(space: SearchSpace, seed: int) -> Iterator[Network]:
             name=f"{space.name}-design{seed}-{number + 1}",
             head_channels=heads[number % len(heads)],
         )
-
-
-def scale(networks: Sequence[Network], latency_us: Mapping[str, float]) -> float:
-    """By how much the networks take longer than their operators' events, as a factor.
-
-    `latency_us` has what the events of each operator took, by key, and what each network took
-    whole and untraced, by name. The factor holds what belongs to no event, and that the calmest
-    moments of single operators are a little calmer than those of whole networks; the tracer's
-    own cost is not in it. It is the median over the networks.
-
-    Raises:
-        statistics.StatisticsError: no network was measured.
-    """
-    return median(
-        latency_us[network.name] / latency_of(network, latency_us)
-        for network in networks
-        if network.name in latency_us
-    )

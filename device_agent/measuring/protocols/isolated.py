@@ -1,13 +1,12 @@
 """The isolated protocol: every operator alone, as a program of its own."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from contract.operators import Operator
 from contract.runtime import Runtime
 from contract.sessions import Effort
 from contract.spaces import SearchSpace
-from device_agent.measuring.protocols.protocol import OPERATOR_PLAN, PlannedProgram, as_it_runs
-from device_agent.measuring.visits import Rounds
+from device_agent.measuring.protocols.protocol import OPERATOR_PLAN, PlannedProgram
 from device_agent.programs.program import Program
 
 
@@ -28,11 +27,8 @@ class Isolated:
         return [
             PlannedProgram(
                 program=Program.under(runtime, operator),
-                plans=(as_it_runs(operator.key, OPERATOR_PLAN),),
+                plans=(OPERATOR_PLAN,),
                 operators=(operator,),
             )
             for operator in operators
         ]
-
-    def settle(self, planned: Collection[PlannedProgram], rounds: dict[str, Rounds]) -> None:
-        """Samples stay as measured."""

@@ -1,18 +1,15 @@
 """What a way to time operators promises, and what every one of them shares."""
 
 import typing
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from contract.networks import Network
 from contract.operators import Operator
 from contract.runtime import Runtime
 from contract.sessions import Effort
 from contract.spaces import SearchSpace
-from device_agent.backends.backend import Attributed
-from device_agent.device import Plan, ProgramTiming
-from device_agent.measuring.visits import Rounds
+from device_agent.device import Plan
 from device_agent.programs.program import Program
 
 
@@ -20,12 +17,12 @@ from device_agent.programs.program import Program
 class PlannedProgram:
     """A program to visit in each round.
 
-    A visit times the program once per plan; the function beside the plan says whose time that
-    was. `operators` are those that get a timing from it, or a failure.
+    A visit times the program once per plan. `operators` are those that get a timing from it, or a
+    failure.
     """
 
     program: Program
-    plans: tuple[tuple[Plan, Callable[[ProgramTiming], Attributed]], ...]
+    plans: tuple[Plan, ...]
     operators: tuple[Operator, ...] = ()
 
 
@@ -55,7 +52,10 @@ OPERATOR_PLAN = replace(WHOLE_PLAN, warmup_runs=3, max_runs=100, min_duration_s=
 
 
 class Protocol(typing.Protocol):
-    """A way to time the operators of a space."""
+    """A way to time the operators of a space: what a session measures, in which programs.
+
+    What comes of the visits is `contract.derivation`'s, whatever the protocol.
+    """
 
     def needed(self, missing: Sequence[Operator], *, space: SearchSpace) -> Sequence[Operator]:
         """What a session measures, of which these have no row yet."""
@@ -69,28 +69,10 @@ class Protocol(typing.Protocol):
         runtime: Runtime,
         effort: Effort,
     ) -> list[PlannedProgram]:
-        """The programs that give those operators their samples, and whose each time is."""
+        """The programs that give those operators their samples."""
         ...
-
-    def settle(self, planned: Collection[PlannedProgram], rounds: dict[str, Rounds]) -> None:
-        """Make what was attributed to operators the time that they take in a network.
-
-        `planned` are those that did not fail, `rounds` their samples by name, changed in place.
-        """
-        ...
-
-
-def as_it_runs(name: str, plan: Plan) -> tuple[Plan, Callable[[ProgramTiming], Attributed]]:
-    """A plan under which every sample is the whole program's."""
-    return plan, partial(_as_one, name)
 
 
 def whole(network: Network, runtime: Runtime) -> PlannedProgram:
     """The network, timed as it runs."""
-    return PlannedProgram(
-        program=Program.under(runtime, network), plans=(as_it_runs(network.name, WHOLE_PLAN),)
-    )
-
-
-def _as_one(name: str, timing: ProgramTiming) -> Attributed:
-    return {name: [ns / 1000 for ns in timing.samples_ns]}
+    return PlannedProgram(program=Program.under(runtime, network), plans=(WHOLE_PLAN,))
