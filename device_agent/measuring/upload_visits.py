@@ -5,7 +5,7 @@ from typing import Protocol, TypeVar
 
 from contract.client import TableClient
 from contract.errors import RequestRefused, ServerAnsweredNonsense
-from contract.problems import ANY_PROBLEM, NO_DEVICE, NO_SESSION, WRONG_CLOCK
+from contract.problems import ANY_PROBLEM, NO_DEVICE, NO_SESSION, NO_SPACE, WRONG_CLOCK
 from contract.sessions import Session
 from contract.visits import MOST_VISITS_IN_BATCH, Layout, VisitBatch
 from device_agent.measuring.journal import Journal
@@ -17,7 +17,7 @@ MOST_BYTES = 512 * 1024  # of a batch: a usual proxy takes no more than a MiB
 TOO_LARGE = 413
 _NO_ROUTE = frozenset({404, 405})
 _FINAL = frozenset({409, 422})
-_MAY_PASS = frozenset({NO_DEVICE, NO_SESSION, WRONG_CLOCK})
+_MAY_PASS = frozenset({NO_DEVICE, NO_SESSION, NO_SPACE, WRONG_CLOCK})
 
 Answer = TypeVar("Answer")
 
