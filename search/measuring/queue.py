@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
+from contract import commands
 from contract.client import TableClient
 from contract.errors import DeviceFailed, PhonebookError, is_passing
 from contract.jobs import LEASE, Job, JobReport
@@ -60,7 +61,7 @@ def file_and_wait(
     except KeyboardInterrupt:
         console.print(
             f"job {job.id} stays filed: an agent will do it all the same; "
-            f"`curl -X POST {client.server}/jobs/{job.id}/cancel` calls it off"
+            f"`{commands.cancel_job(job.id, server=client.server)}` calls it off"
         )
         raise
     if report.state == "dead":
