@@ -10,7 +10,7 @@ from uuid import UUID
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from contract import credentials
+from contract import commands, credentials
 from contract.audits import Audit, AuditReport
 from contract.devices import DeviceDescription
 from contract.errors import (
@@ -318,7 +318,7 @@ class TableClient:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ServerUnreachable(
                 f"no answer from {self.server} ({error}); start the server with "
-                f"`python -m server`, or name another with --server or {SERVER_VARIABLE}"
+                f"`{commands.server()}`, or name another with --server or {SERVER_VARIABLE}"
             ) from error
         if response.is_error:
             raise self._refusal(response)

@@ -114,7 +114,7 @@ class _Waiting:
             return f"the agents that serve {device} have other jobs before this one"
         return (
             f"no agent serves {device} now; start one on the computer that has it: "
-            f"`python -m device_agent.serve --device {device} --server {self._client.server}`, or "
+            f"`{commands.serve(device, server=self._client.server)}`, or "
             f"with --name {device} where that is only its name on the server"
         )
 
