@@ -10,7 +10,7 @@ from uuid import UUID
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from contract import credentials
+from contract import commands, credentials
 from contract.audits import Audit, AuditReport
 from contract.devices import DeviceDescription
 from contract.errors import (
@@ -226,11 +226,20 @@ class TableClient:
         """Let a dead or cancelled job wait again, with all its attempts before it."""
         return self._call("POST", f"/jobs/{job}/retry", JobReport)
 
-    def jobs(self, device: str | None = None, state: JobState | None = None) -> list[JobReport]:
-        """The newest jobs, newest first: all, or those of a device or in a state."""
-        query = {"device": device, "state": state}
-        params = {name: value for name, value in query.items() if value is not None}
-        return self._parse(self._send("GET", "/jobs", params=params), TypeAdapter(list[JobReport]))
+    def jobs(
+        self,
+        device: str | None = None,
+        state: JobState | None = None,
+        *,
+        before: UUID | None = None,
+    ) -> list[JobReport]:
+        """The newest 100 jobs, newest first: all, or those of a device or in a state.
+
+        With `before`, the id of a job: of those that come after it in this order.
+        """
+        query = {"device": device, "state": state, "before": str(before) if before else None}
+        response = self._send("GET", "/jobs", params=_given(query))
+        return self._parse(response, TypeAdapter(list[JobReport]))
 
     def announce(self, agent: UUID, description: AgentDescription) -> AgentReport:
         """Register an agent with its units; told again it is the heartbeat."""
@@ -309,7 +318,7 @@ class TableClient:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ServerUnreachable(
                 f"no answer from {self.server} ({error}); start the server with "
-                f"`python -m server`, or name another with --server or {SERVER_VARIABLE}"
+                f"`{commands.server()}`, or name another with --server or {SERVER_VARIABLE}"
             ) from error
         if response.is_error:
             raise self._refusal(response)

@@ -4,13 +4,14 @@ import os
 import re
 from pathlib import Path
 
+from contract import commands
 from contract.errors import PhonebookError
 
 TOKEN_VARIABLE = "PHONEBOOK_TOKEN"
 TOKEN_FILE_VARIABLE = "PHONEBOOK_TOKEN_FILE"
 HOW_TO_SET = (
     f"set {TOKEN_VARIABLE}, or {TOKEN_FILE_VARIABLE} to a file that holds it; the server's keeper "
-    "makes one with `python -m server.tokens create --name NAME --role agent`"
+    f"makes one with `{commands.create_token(role='agent')}`"
 )
 _BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, ConfigDict, Field
 
+from contract import commands
 from contract.audits import AuditSummary, Snapshot
 from contract.devices import DeviceDescription, DeviceName
 from contract.errors import IncompleteTable, listing
@@ -76,12 +77,11 @@ class LatencyTable(Value):
         """
         missing = [operator.key for operator in self.missing_of(operators)]
         if missing:
-            space = ("--space", self.space) if self.space else ()
-            command = " ".join(("--device", self.device, *space, *self.runtime.options))
+            command = commands.profile(self.device, space=self.space, runtime=self.runtime)
             remedy = (
                 "only its source could have them"
                 if self.origin == "imported"
-                else f"run `python -m device_agent.run {command}` to measure them"
+                else f"run `{command}` to measure them"
             )
             raise IncompleteTable(
                 f"no timing on {self.device} under {self.runtime.key} for {listing(missing)}; "

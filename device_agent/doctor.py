@@ -11,6 +11,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.table import Table
 
+from contract import commands
 from contract.blocks import MBConv
 from contract.cli import command_line, main
 from contract.devices import THERMAL, Conditions
@@ -63,7 +64,7 @@ def run(
     bad = [finding.what for finding in findings if finding.state == "bad"]
     if bad:
         raise DeviceFailed(f"{device}: not fit yet: {', '.join(bad)}; what to do stands above")
-    screen.console.print(f"{device} is fit: python -m device_agent.run --device {device}")
+    screen.console.print(f"{device} is fit: {commands.profile(device)}")
 
 
 def diagnose(

@@ -70,10 +70,7 @@ def listing(journal: Journal, server: str, session: UUID | None = None) -> Itera
             )
             for each in held
         ]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        for row in rows:
-            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            yield "  ".join(cells).rstrip()
+        yield from screen.columns(rows)
     else:
         yield f"the outbox holds nothing for {server}"
     for of, reason, count in journal.reasons(server):

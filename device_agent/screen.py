@@ -1,7 +1,7 @@
 """What a person sees while the agent works, and at the end."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Self
 
@@ -38,6 +38,14 @@ def say(line: str) -> None:
     console.print(
         f"{datetime.now():%Y-%m-%d %H:%M:%S} {line}", markup=False, highlight=False, soft_wrap=True
     )
+
+
+def columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """A line for each row, with its cells below those of the row before."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
 
 
 class Steps:

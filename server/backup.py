@@ -13,11 +13,12 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from sqlalchemy import URL, delete, inspect
 
+from contract import commands
 from contract.cli import command_line, main
 from contract.errors import PhonebookError
 from server.database.engine import BUSY_TIMEOUT_MS, open_database, shown, writing
 from server.database.records import SignInRecord, TokenRecord
-from server.database.schema import UPGRADE_COMMAND, explained, is_at_head, require_file
+from server.database.schema import explained, is_at_head, require_file
 from server.settings import read_settings
 from server.store import tokens
 
@@ -86,7 +87,10 @@ def restore(
     with explained(engine):
         newest = is_at_head(engine)
     engine.dispose()
-    _say(f"{from_} is in {shown(url)}" + ("" if newest else f"; now run `{UPGRADE_COMMAND}`"))
+    _say(
+        f"{from_} is in {shown(url)}"
+        + ("" if newest else f"; now run `{commands.upgrade_schema()}`")
+    )
     if revoked:
         _say(
             f"its tokens ({revoked}) were revoked, as some may have been since it was made; make "

@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from contract import commands
 from contract.cli import command_line, main
 from contract.errors import PhonebookError
 from server.database.engine import open_database, reading, writing
@@ -24,7 +25,6 @@ from server.settings import read_settings
 from server.spans import span
 from server.store import tokens
 
-CREATE_COMMAND = "python -m server.tokens create --name NAME --role agent"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 Name = Annotated[str, Parameter(help="Whose it is: letters, digits, dots, dashes.")]
@@ -51,8 +51,9 @@ def require_one(engine: Engine, why: str) -> None:
     with reading(engine)() as session:
         if not tokens.any_live(session, datetime.now(UTC)):
             raise PhonebookError(
-                f"{why}, and there is no token that works; make one with `{CREATE_COMMAND}` and "
-                "the same database, or listen on 127.0.0.1 without PHONEBOOK_PROXIES"
+                f"{why}, and there is no token that works; make one with "
+                f"`{commands.create_token(role='agent')}` and the same database, or "
+                "listen on 127.0.0.1 without PHONEBOOK_PROXIES"
             )
 
 

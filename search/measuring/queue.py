@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
+from contract import commands
 from contract.client import TableClient
 from contract.errors import DeviceFailed, PhonebookError, is_passing
 from contract.jobs import LEASE, Job, JobReport
@@ -60,7 +61,7 @@ def file_and_wait(
     except KeyboardInterrupt:
         console.print(
             f"job {job.id} stays filed: an agent will do it all the same; "
-            f"`curl -X POST {client.server}/jobs/{job.id}/cancel` calls it off"
+            f"`{commands.cancel_job(job.id, server=client.server)}` calls it off"
         )
         raise
     if report.state == "dead":
@@ -113,7 +114,7 @@ class _Waiting:
             return f"the agents that serve {device} have other jobs before this one"
         return (
             f"no agent serves {device} now; start one on the computer that has it: "
-            f"`python -m device_agent.serve --device {device} --server {self._client.server}`, or "
+            f"`{commands.serve(device, server=self._client.server)}`, or "
             f"with --name {device} where that is only its name on the server"
         )
 

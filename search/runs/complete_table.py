@@ -5,6 +5,7 @@ from uuid import uuid4
 
 from rich.console import Console
 
+from contract import commands
 from contract.client import table_client
 from contract.errors import IncompleteTable, PhonebookError, RequestRefused
 from contract.jobs import Job, Profile
@@ -43,9 +44,10 @@ def complete_table(
         table = fetch(server, target=target, space=space, offline=offline, console=warnings)
     except RequestRefused as refusal:
         if profile_missing and refusal.status == HTTPStatus.NOT_FOUND:
+            device = target.partition("@")[0]
             raise PhonebookError(
                 f"{refusal}. --profile-missing needs to know the runtime: measure {target} once "
-                f"with `python -m device_agent.run --device {target} --space {space.name}`, or "
+                f"with `{commands.profile(device, space=space.name)}`, or "
                 "write the whole runtime after an @, as in "
                 f"{target}@xnnpack-float32-t1-contiguous-et1.5.1-native-any-in_situ"
             ) from refusal

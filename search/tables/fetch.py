@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
+from contract import commands
 from contract.client import TableClient, table_client
 from contract.errors import (
     IncompleteTable,
@@ -73,7 +74,7 @@ def _check_known(client: TableClient, space: SearchSpace, device: str) -> None:
             raise
         raise IncompleteTable(
             f"{client.server} knows no space {space.name}, so nothing of it was measured; run "
-            f"`python -m device_agent.run --device {device} --space FILE` with its file",
+            f"`{commands.profile(device, space='FILE')}` with its file",
             missing=[operator.key for operator in space.operators],
         ) from refusal
     if known.content_hash != space.content_hash:

@@ -3,9 +3,10 @@
 from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from contract import commands
 from contract.problems import Problem
 from server.database.engine import takes_writes
-from server.database.schema import UPGRADE_COMMAND, is_at_head
+from server.database.schema import is_at_head
 from server.errors import NotReady
 from server.http.access import needs
 from server.http.dependencies import TheDatabase
@@ -25,7 +26,7 @@ async def ready(database: TheDatabase) -> dict[str, str]:
     """The database answers too, takes writes, and has the schema that this version needs."""
     if not await database.glance(is_at_head):
         raise NotReady(
-            f"the database has another schema than this server; run `{UPGRADE_COMMAND}`"
+            f"the database has another schema than this server; run `{commands.upgrade_schema()}`"
         )
     if not await database.glance(takes_writes):
         raise NotReady("the database can only be read now")

@@ -13,10 +13,9 @@ from alembic.util import CommandError
 from sqlalchemy import URL, Engine
 from sqlalchemy.exc import DBAPIError
 
+from contract import commands
 from contract.errors import PhonebookError
 from server.database.engine import migrating, shown
-
-UPGRADE_COMMAND = "python -m server.schema upgrade"
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
@@ -65,7 +64,7 @@ def require_head(engine: Engine) -> None:
         if not is_at_head(engine):
             raise PhonebookError(
                 f"{shown(engine.url)} has another schema than this version of Phonebook; "
-                f"run `{UPGRADE_COMMAND}` with the same database"
+                f"run `{commands.upgrade_schema()}` with the same database"
             )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from contract import commands
 from server.database.engine import FileReplaced
 from server.database.transactions import Database
 from server.errors import Forbidden, Refusal, TooManyRequests, Unauthenticated
@@ -70,7 +71,7 @@ class Needs:
             raise _token_needed(self.role)
         raise Forbidden(
             f"token {caller.name} has the role {caller.role}, and this needs {self.role}; "
-            f"`python -m server.tokens create --name NAME --role {self.role}` makes one that may"
+            f"`{commands.create_token(role=self.role)}` makes one that may"
         )
 
 
@@ -201,7 +202,7 @@ def _caller_of(holder: Holder) -> Caller:
 def _token_needed(role: Role) -> Unauthenticated:
     return Unauthenticated(
         f"this needs a token with the role {role} or a greater one: sign in with it in a browser, "
-        "or send it as `Authorization: Bearer TOKEN`. The server's keeper makes one with `python "
-        f"-m server.tokens create --name NAME --role {role}`. Once there is a token, nobody does "
+        "or send it as `Authorization: Bearer TOKEN`. The server's keeper makes one with "
+        f"`{commands.create_token(role=role)}`. Once there is a token, nobody does "
         "without one, not even at the server's own computer"
     )

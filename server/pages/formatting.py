@@ -1,10 +1,7 @@
-"""Numbers, times, tables and jobs as a person reads them; the templates' filters."""
-
-from datetime import UTC, datetime
+"""Numbers, times and tables as a person reads them; the templates' filters."""
 
 from contract.devices import Conditions
 from contract.estimates import Estimate
-from contract.jobs import AuditTable, JobReport, Profile, Work
 from contract.runtime import Runtime
 from contract.searches import SearchReport, SearchSummary
 from contract.slots import Slot
@@ -65,35 +62,6 @@ def conditions_words(conditions: Conditions) -> str:
     return ", ".join(parts) or "no readings"
 
 
-def work_words(work: Work) -> str:
-    """`profile fbnet-224, standard effort`."""
-    if isinstance(work, Profile):
-        anew = ", every operator anew" if work.again else ""
-        return f"profile {work.space}, {work.effort} effort{anew}"
-    if isinstance(work, AuditTable):
-        return (
-            f"audit {work.space} with {work.networks} networks of seed {work.seed}, "
-            f"{work.effort} effort"
-        )
-    return f"measure a network of {work.space}"
-
-
-def state_words(report: JobReport) -> str:
-    """`being worked on, attempt 2`."""
-    attempts = "1 attempt" if report.attempts == 1 else f"{report.attempts} attempts"
-    match report.state:
-        case "waiting":
-            return f"waiting, after {attempts}" if report.attempts else "waiting"
-        case "leased":
-            return f"being worked on, attempt {report.attempts}"
-        case "done":
-            return "done"
-        case "dead":
-            return f"dead: given up after {attempts}"
-        case "cancelled":
-            return "cancelled"
-
-
 def search_title(search: SearchSummary | SearchReport) -> str:
     """What a run is called: its target, seed and the beginning of its id."""
     plan = search.plan if isinstance(search, SearchSummary) else search.run.plan
@@ -151,21 +119,6 @@ def signed_percent(fraction: float) -> str:
 
 def gibibytes(count: int) -> str:
     return f"{count / 2**30:.1f} GiB"
-
-
-def age(moment: datetime) -> str:
-    """`3 hours ago`, in the largest unit that fits."""
-    seconds = (datetime.now(UTC) - moment).total_seconds()
-    for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
-        if seconds >= length:
-            count = int(seconds // length)
-            return f"{count} {unit}{'s' if count > 1 else ''} ago"
-    return "just now"
-
-
-def stamp(moment: datetime) -> str:
-    """`2026-01-31 23:59 UTC`."""
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def duration(us: float) -> str:

@@ -1,11 +1,15 @@
 """The templates, and what they know everywhere."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastapi import Request
 from fastapi.templating import Jinja2Templates
+from jinja2 import pass_context
+from jinja2.runtime import Context
 
+from contract import commands, job_words, times
 from server.pages import formatting, links
 from server.pages.assets import PLOTLY_PATH
 from server.roles import NOBODY
@@ -38,7 +42,17 @@ NAVIGATION = (
 
 
 def _who(request: Request) -> dict[str, Any]:
-    return {"who": getattr(request.state, "caller", NOBODY), "here": links.here(request)}
+    return {
+        "who": getattr(request.state, "caller", NOBODY),
+        "here": links.here(request),
+        "now": request.app.state.clock(),
+    }
+
+
+@pass_context
+def _age(context: Context, moment: datetime) -> str:
+    """How long ago, by the application's clock."""
+    return times.age(moment, context["now"])
 
 
 _HERE = Path(__file__).parent
@@ -54,10 +68,10 @@ TEMPLATES.env.filters |= {
     "microseconds": formatting.microseconds,
     "gibibytes": formatting.gibibytes,
     "counted": formatting.counted,
-    "age": formatting.age,
-    "work_words": formatting.work_words,
-    "state_words": formatting.state_words,
-    "stamp": formatting.stamp,
+    "age": _age,
+    "work_words": job_words.work_words,
+    "state_words": job_words.state_words,
+    "stamp": times.stamp,
     "duration": formatting.duration,
     "place": formatting.place,
     "slot_words": formatting.slot_words,
@@ -66,4 +80,8 @@ TEMPLATES.env.filters |= {
     "operator_url": links.operator_of,
     "step_url": links.step_of,
 }
-TEMPLATES.env.globals |= {"plotly_path": PLOTLY_PATH, "navigation": NAVIGATION}
+TEMPLATES.env.globals |= {
+    "plotly_path": PLOTLY_PATH,
+    "navigation": NAVIGATION,
+    "commands": commands,
+}

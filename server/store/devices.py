@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, select, true, update
 from sqlalchemy.orm import Session
 
+from contract import commands
 from contract.devices import DeviceDescription
 from contract.problems import NO_DEVICE
 from contract.runtime import Runtime
@@ -118,9 +119,7 @@ def count_change(session: Session, name: str) -> int:
 
 def nothing_measured(name: str) -> NotFound:
     """The refusal for a device that is known but has no table."""
-    return NotFound(
-        f"nothing was measured on {name} yet; run `python -m device_agent.run --device {name}`"
-    )
+    return NotFound(f"nothing was measured on {name} yet; run `{commands.profile(name)}`")
 
 
 def names(session: Session) -> Sequence[str]:

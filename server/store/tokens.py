@@ -19,6 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from contract import commands
 from contract.errors import PhonebookError, near
 from server.database.records import SignInRecord, TokenRecord
 from server.database.upserts import insert_once
@@ -66,7 +67,7 @@ def create(session: Session, name: str, role: Role, *, lasts: timedelta | None =
     if not (_insert(session, name, content) or _replace(session, name, content, ended)):
         raise PhonebookError(
             f"there is a token {name} already; give another --name, or revoke that one with "
-            f"`python -m server.tokens revoke {name}`"
+            f"`{commands.revoke_token(name)}`"
         )
     note(session, NOBODY, "made the token", name, now, detail=role)
     return token
@@ -96,14 +97,14 @@ def check(found: Holder | None, now: datetime) -> Holder:
     if found is None:
         raise Unauthenticated(
             "this token is unknown or revoked; "
-            "`python -m server.tokens create --name NAME --role ROLE` makes another"
+            f"`{commands.create_token(role='ROLE')}` makes another"
         )
     if found.expires_at is not None and found.expires_at <= now:
         raise Unauthenticated(
             f"token {found.name} has expired, at {found.expires_at:%Y-%m-%d %H:%M} UTC; the "
             "server's keeper makes another of that name, which goes on with all that this one "
-            f"made: `python -m server.tokens create --name {found.name} --role {found.role} "
-            "--expires 90d`"
+            "made: "
+            f"`{commands.create_token(name=found.name, role=found.role, expires='90d')}`"
         )
     return found
 

@@ -265,7 +265,7 @@ def test_an_unplugged_phone_is_lost_and_a_dead_job_says_why(page: Page) -> None:
     expect(row).to_contain_text("too hot")
     dead = page.locator("section", has=page.get_by_role("heading", name="Dead jobs"))
     expect(dead).to_contain_text("too hot")
-    expect(dead.locator("pre")).to_contain_text("/retry")
+    expect(dead.locator("pre")).to_contain_text("python -m device_agent.jobs retry ")
 
 
 def test_the_queue_is_filtered_in_the_address(page: Page) -> None:

@@ -7,10 +7,10 @@ from sqlalchemy.orm import Session as DbSession
 
 from contract.spaces import DEFAULT_SPACE
 from contract.tables import LatencyTable
+from contract.times import stamp
 from server.pages.charts import Chart
 from server.pages.compare.charts import pairs_chart
 from server.pages.compare.comparison import TwoTables, compare_tables
-from server.pages.formatting import stamp
 from server.store.snapshots import find_snapshot, snapshots
 from server.store.spaces import known_spaces
 from server.store.table_keys import SNAPSHOT, TableKey, common_spaces, read_at, rows_by_table

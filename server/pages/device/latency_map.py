@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
 
 from contract.operators import Operator
@@ -116,6 +116,7 @@ def latency_map(
     grid: Grid,
     mode: Mode,
     *,
+    now: datetime,
     against: LatencyTable | None = None,
 ) -> LatencyMap:
     """The table's figures of that mode, or its latencies as a ratio to those of another table."""
@@ -130,7 +131,7 @@ def latency_map(
         if row is None:
             return MapCell(cell=cell, value=None, text=cell.text, link=link)
         value = (
-            _value(mode, row, operators[cell.operator])
+            _value(mode, row, operators[cell.operator], now)
             if others is None
             else row.latency_us / others[row.operator]
             if row.operator in others
@@ -150,7 +151,7 @@ def latency_map(
     )
 
 
-def _value(mode: Mode, row: Row, operator: Operator) -> float:
+def _value(mode: Mode, row: Row, operator: Operator, now: datetime) -> float:
     match mode:
         case "latency":
             return row.latency_us
@@ -159,7 +160,7 @@ def _value(mode: Mode, row: Row, operator: Operator) -> float:
         case "noise":
             return row.half_width
         case "age":
-            return (datetime.now(UTC) - row.measured_at).total_seconds() / 86_400
+            return (now - row.measured_at).total_seconds() / 86_400
         case "ns_per_mmac":
             return row.latency_us * 1000 / (operator.macs() / 1e6)
 

@@ -6,7 +6,7 @@ from fastapi import Request, Response
 from sqlalchemy.orm import Session as DbSession
 
 from contract.sessions import Origin
-from server.http.dependencies import reads
+from server.http.dependencies import Now, reads
 from server.pages.device.latency_map import Mode
 from server.pages.device.view import device_view
 from server.pages.rendering import page_router, render
@@ -20,6 +20,7 @@ def device_page(
     request: Request,
     device: str,
     session: DbSession,
+    now: Now,
     runtime: str = "",
     space: str = "",
     origin: Origin | Literal[""] = "",
@@ -30,6 +31,7 @@ def device_page(
     view = device_view(
         session,
         device,
+        now,
         runtime=runtime,
         space=space,
         origin=origin or None,

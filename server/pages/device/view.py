@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import get_args
 from urllib.parse import urlencode
 
@@ -12,12 +13,13 @@ from contract.estimates import Grade
 from contract.sessions import Origin, Session
 from contract.spaces import SearchSpace
 from contract.tables import Device, LatencyTable, RuntimeSummary
+from contract.times import age
 from server.errors import Unprocessable
 from server.pages.charts import Chart
 from server.pages.device.charts import dearest_chart, stages_chart, work_chart
 from server.pages.device.grid import Grid, grid
 from server.pages.device.latency_map import LatencyMap, Mode, latency_map
-from server.pages.formatting import age, counted, runtime_words
+from server.pages.formatting import counted, runtime_words
 from server.store.devices import device
 from server.store.lookup import ask, find_summary, parse_runtime, read
 from server.store.measurements import find_session
@@ -82,6 +84,7 @@ class DeviceView:
 def device_view(
     session: DbSession,
     name: str,
+    now: datetime,
     *,
     runtime: str = "",
     space: str = "",
@@ -125,12 +128,13 @@ def device_view(
                 wanted,
                 laid_out,
                 mode,
+                now=now,
                 against=_other_table(session, table, against) if against else None,
             ),
             newest_session=find_session(session, newest.session) if newest else None,
             sessions=len({row.session for row in table.entries}),
             other_spaces=tuple(each for each in known.names if each not in profiled),
-            others=_others(session, table, list(everything)),
+            others=_others(session, table, list(everything), now),
         ),
     )
 
@@ -141,7 +145,10 @@ def _usual_space(summary: RuntimeSummary) -> str:
 
 
 def _others(
-    session: DbSession, table: LatencyTable, everything: Sequence[tuple[str, str, Origin]]
+    session: DbSession,
+    table: LatencyTable,
+    everything: Sequence[tuple[str, str, Origin]],
+    now: datetime,
 ) -> tuple[tuple[str, str], ...]:
     """Other tables, and this one as it was: what it may be compared with."""
     this = (table.device, table.runtime.key, table.origin)
@@ -155,7 +162,7 @@ def _others(
         if (other := (device, runtime, origin)) != this
     ]
     past = [
-        (each.snapshot, f"this table {age(each.made_at)}, {counted(each.rows, 'row')}")
+        (each.snapshot, f"this table {age(each.made_at, now)}, {counted(each.rows, 'row')}")
         for each in snapshots(
             session,
             table.device,

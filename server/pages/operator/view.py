@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session as DbSession
 
+from contract import commands
 from contract.operators import Operator
 from contract.sessions import Origin
 from contract.tables import Device, RuntimeSummary
@@ -72,8 +73,8 @@ class OperatorView:
     def command(self) -> str:
         """What measures the operator again: it does so with its whole space."""
         space = self.timings[0].space if self.timings else self.spaces[0]
-        options = " ".join(("--space", space, *self.summary.runtime.options, "--again"))
-        return f"python -m device_agent.run --device {self.device.name} {options}"
+        runtime = self.summary.runtime
+        return commands.profile(self.device.name, space=space, runtime=runtime, again=True)
 
 
 def operator_view(

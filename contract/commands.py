@@ -1,0 +1,78 @@
+"""The command lines that messages and pages tell people to run."""
+
+import shlex
+from uuid import UUID
+
+from contract.runtime import Runtime
+
+
+def profile(
+    device: str,
+    *,
+    space: str | None = None,
+    runtime: Runtime | None = None,
+    again: bool = False,
+) -> str:
+    """Measures what the device's table lacks of the space; with `again`, all of it."""
+    words = _table(device, space, runtime)
+    return _line("device_agent.run", *words, *(("--again",) if again else ()))
+
+
+def audit(device: str, *, space: str | None = None, runtime: Runtime | None = None) -> str:
+    return _line("device_agent.audit", *_table(device, space, runtime))
+
+
+def serve(device: str | None = None, *, server: str | None = None) -> str:
+    return _line("device_agent.serve", *_given("--device", device), *_given("--server", server))
+
+
+def cancel_job(job: UUID, *, server: str) -> str:
+    return _line("device_agent.jobs", "cancel", str(job), "--server", server)
+
+
+def retry_job(job: UUID, *, server: str) -> str:
+    return _line("device_agent.jobs", "retry", str(job), "--server", server)
+
+
+def search(*devices: str, options: tuple[str, ...] = ()) -> str:
+    named = (word for device in devices for word in ("--device", device))
+    return _line("search.run", *named, *options)
+
+
+def predict(device: str, *, network: str, measure: str) -> str:
+    words = ("--device", device, "--network", network, "--measure", measure)
+    return _line("search.predict", *words)
+
+
+def server() -> str:
+    return _line("server")
+
+
+def create_token(*, role: str, name: str = "NAME", expires: str | None = None) -> str:
+    words = ("--name", name, "--role", role, *_given("--expires", expires))
+    return _line("server.tokens", "create", *words)
+
+
+def revoke_token(name: str) -> str:
+    return _line("server.tokens", "revoke", name)
+
+
+def drop_old_samples() -> str:
+    return _line("server.retention")
+
+
+def upgrade_schema() -> str:
+    return _line("server.schema", "upgrade")
+
+
+def _table(device: str, space: str | None, runtime: Runtime | None) -> tuple[str, ...]:
+    options = runtime.options if runtime else ()
+    return ("--device", device, *_given("--space", space), *options)
+
+
+def _given(option: str, value: str | None) -> tuple[str, ...]:
+    return () if value is None else (option, value)
+
+
+def _line(module: str, *words: str) -> str:
+    return shlex.join(("python", "-m", module, *words))
