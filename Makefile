@@ -9,6 +9,7 @@ demo: .venv/.ready
 
 # What measures on this computer waits until nothing else is at work here: it runs by itself.
 ALONE := tests/e2e/test_main_job.py tests/e2e/test_many_agents.py tests/e2e/test_no_loss.py \
+	tests/e2e/test_own_space.py \
 	tests/server/test_many_writers.py
 test: .venv/.ready
 	$(BIN)/ruff check .
