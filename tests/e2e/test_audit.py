@@ -135,7 +135,7 @@ def test_sessions_of_different_runtimes_are_not_compared(station: Station) -> No
 
 
 def test_the_command_compares_two_sessions(world: World, station: Station) -> None:
-    second, first = station.client.sessions(NAME)
+    *_, second, first = station.client.sessions(NAME)
     done = world.run("device_agent.compare", str(first.id), str(second.id), "--json")
     assert done.code == 0, done.errors
     assert json.loads(done.output)["rows"] == len(SPACE.operators)
