@@ -145,7 +145,8 @@ class Connection:
             f"{request.method} {request.url} answered something that is not Phonebook's "
             f"({what}); {advice}",
             status=status,
-            passes=self._is_phonebook,
+            # That a body is too large is a proxy's own answer, whoever is behind it.
+            passes=self._is_phonebook and status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         )
 
 
