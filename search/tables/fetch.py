@@ -29,6 +29,7 @@ def fetch(
     space: SearchSpace,
     offline: bool = False,
     console: Console | None = None,
+    answered_before: bool = False,
 ) -> LatencyTable:
     """The target's rows of `space`.
 
@@ -38,7 +39,8 @@ def fetch(
     is written out.
 
     Every table is kept on this computer. `offline` takes the kept one, without asking the server,
-    and says so on `console`, by default standard error.
+    and says so on `console`, by default standard error. `answered_before` says that the server
+    has answered this program already.
 
     Raises:
         PhonebookError: no such device, no runtime or several with these parts, the server
@@ -51,7 +53,7 @@ def fetch(
         return kept.table
     device, at, parts = target.partition("@")
     try:
-        with table_client(server) as client:
+        with table_client(server, answered_before=answered_before) as client:
             if not ships(space):
                 _check_known(client, space, device)
             runtime = _runtime(client, device, parts) if at else None
