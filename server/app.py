@@ -24,7 +24,7 @@ from server.http.token_uses import TokenUses
 from server.pages.fleet.events import Listeners
 from server.pages.refusals import refusal_page
 from server.pages.routers import AFTER_THE_API, BEFORE_THE_API
-from server.settings import Settings
+from server.settings import Settings, read_settings
 from server.store.history import Histories
 from server.store.versions import Versions
 from server.tokens import require_one
@@ -88,7 +88,7 @@ def app_from_env() -> FastAPI:
         PhonebookError: there is no token yet.
     """
     logs.configure()
-    settings = Settings()
+    settings = read_settings()
     engine = open_database(settings.database_url)
     require_one(engine, "a server under uvicorn can be reached by others")
     return create_app(engine, settings)

@@ -1,5 +1,7 @@
 """Everything the server reads from its environment, once."""
 
+import os
+import sys
 from ipaddress import ip_network
 from typing import Annotated
 
@@ -9,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from contract.errors import PhonebookError
 
 PREFIX = "PHONEBOOK_"
+DEFAULT_PORT = 8420
 
 
 class Settings(BaseSettings):
@@ -18,7 +21,7 @@ class Settings(BaseSettings):
 
     database_url: str = "sqlite:///phonebook.db"
     host: str = "127.0.0.1"
-    port: int = Field(default=8420, ge=0, le=65_535)  # 0: any free one
+    port: int = Field(default=DEFAULT_PORT, ge=0, le=65_535)  # 0: any free one
     max_body_bytes: int = Field(default=4 * 2**20, ge=1)
     open_reads: bool = False  # whether anybody who reaches the server may read
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()  # further names of this computer
@@ -59,10 +62,16 @@ def read_settings(**given: str | int | None) -> Settings:
     Raises:
         PhonebookError: a setting is wrong; the message tells all of them.
     """
-    try:
-        return Settings.model_validate(
-            {name: value for name, value in given.items() if value is not None}
+    told = {name: value for name, value in given.items() if value is not None}
+    of_kubernetes = os.environ.get(f"{PREFIX}PORT", "")
+    if of_kubernetes.startswith("tcp://"):
+        sys.stderr.write(
+            f"{PREFIX}PORT={of_kubernetes} is ignored: Kubernetes sets it for a service by the "
+            "name phonebook; `enableServiceLinks: false` in the pod's spec leaves it out\n"
         )
+        told.setdefault("port", DEFAULT_PORT)
+    try:
+        return Settings.model_validate(told)
     except ValidationError as error:
         wrong = []
         for one in error.errors():
