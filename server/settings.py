@@ -1,6 +1,7 @@
 """Everything the server reads from its environment, once."""
 
 import os
+import re
 import sys
 from ipaddress import ip_network
 from typing import Annotated
@@ -12,6 +13,7 @@ from contract.errors import PhonebookError
 
 PREFIX = "PHONEBOOK_"
 DEFAULT_PORT = 8420
+_ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 
 class Settings(BaseSettings):
@@ -27,6 +29,7 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()  # further names of this computer
     local_access: bool = True  # whether somebody here may do without a token before there is one
     proxies: Annotated[tuple[str, ...], NoDecode] = ()  # addresses and networks of trusted ones
+    root_path: str = ""  # below which a proxy shows the server, as /phonebook
     rate: float = Field(default=100, ge=0, le=1e6)  # writes a second of one sender; 0: no limit
 
     @field_validator("allowed_hosts", "proxies", mode="before")
@@ -48,6 +51,14 @@ class Settings(BaseSettings):
                     "from, as 127.0.0.1 or 172.18.0.0/16"
                 ) from error
         return proxies
+
+    @field_validator("root_path")
+    @classmethod
+    def _is_path(cls, path: str) -> str:
+        bare = path.rstrip("/")
+        if not _ROOT_PATH.fullmatch(bare):
+            raise ValueError(f"{path!r} is no path of a proxy; give one as /phonebook")
+        return bare
 
     @property
     def spares_tokens(self) -> bool:

@@ -4,12 +4,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fastapi import Request
+from fastapi import Request, Response
 from fastapi.templating import Jinja2Templates
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
 from contract import commands, job_words, times
+from server.http.sub_path import linked_from_outside
 from server.pages import formatting, links
 from server.pages.assets import PLOTLY_PATH
 from server.roles import NOBODY
@@ -55,11 +56,27 @@ def _age(context: Context, moment: datetime) -> str:
     return times.age(moment, context["now"])
 
 
+class Pages(Jinja2Templates):
+    """Templates name this server's paths from its root; a browser may have to ask for them below
+    a path of a proxy."""
+
+    def TemplateResponse(  # noqa: N802  # Starlette's name
+        self, request: Request, *args: Any, **kwargs: Any
+    ) -> Response:
+        """The page."""
+        answer = super().TemplateResponse(request, *args, **kwargs)
+        root_path: str = request.app.state.root_path
+        if root_path:
+            answer.body = linked_from_outside(bytes(answer.body).decode(), root_path).encode()
+            answer.headers["content-length"] = str(len(answer.body))
+        return answer
+
+
 _HERE = Path(__file__).parent
 
 # What pages share is named by its file, what is one page's alone by that page too:
 # `device/device.html`.
-TEMPLATES = Jinja2Templates([_HERE / "templates", _HERE], context_processors=[_who])
+TEMPLATES = Pages([_HERE / "templates", _HERE], context_processors=[_who])
 TEMPLATES.env.filters |= {
     "runtime_words": formatting.runtime_words,
     "conditions_words": formatting.conditions_words,
