@@ -1,10 +1,12 @@
 """The templates, and what they know everywhere."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fastapi import Request, Response
+from fastapi import Request
+from fastapi.responses import HTMLResponse
 from fastapi.templating import Jinja2Templates
 from jinja2 import pass_context
 from jinja2.runtime import Context
@@ -56,27 +58,11 @@ def _age(context: Context, moment: datetime) -> str:
     return times.age(moment, context["now"])
 
 
-class Pages(Jinja2Templates):
-    """Templates name this server's paths from its root; a browser may have to ask for them below
-    a path of a proxy."""
-
-    def TemplateResponse(  # noqa: N802  # Starlette's name
-        self, request: Request, *args: Any, **kwargs: Any
-    ) -> Response:
-        """The page."""
-        answer = super().TemplateResponse(request, *args, **kwargs)
-        root_path: str = request.app.state.root_path
-        if root_path:
-            answer.body = linked_from_outside(bytes(answer.body).decode(), root_path).encode()
-            answer.headers["content-length"] = str(len(answer.body))
-        return answer
-
-
 _HERE = Path(__file__).parent
 
 # What pages share is named by its file, what is one page's alone by that page too:
 # `device/device.html`.
-TEMPLATES = Pages([_HERE / "templates", _HERE], context_processors=[_who])
+TEMPLATES = Jinja2Templates([_HERE / "templates", _HERE], context_processors=[_who])
 TEMPLATES.env.filters |= {
     "runtime_words": formatting.runtime_words,
     "conditions_words": formatting.conditions_words,
@@ -102,3 +88,21 @@ TEMPLATES.env.globals |= {
     "navigation": NAVIGATION,
     "commands": commands,
 }
+
+
+def page(
+    request: Request,
+    template: str,
+    context: dict[str, Any],
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> HTMLResponse:
+    """The template's page. Templates name this server's paths from its root; a browser may have
+    to ask for them below a path of a proxy."""
+    answer = TEMPLATES.TemplateResponse(request, template, context, status, headers)
+    root_path: str = request.app.state.root_path
+    if root_path:
+        answer.body = linked_from_outside(bytes(answer.body).decode(), root_path).encode()
+        answer.headers["content-length"] = str(len(answer.body))
+    return answer

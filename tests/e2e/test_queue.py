@@ -77,9 +77,15 @@ def completed(world: World, name: str, said: io.StringIO) -> Complete:
     )
 
     def run(runtime: str = "", *, profile_missing: bool) -> object:
-        asked = {"target": f"{name}{runtime}", "space": SPACE, "context": context}
-        found = find_table(world.server, **asked, profile_missing=profile_missing)
-        return complete_table(world.server, found, **asked)
+        target = f"{name}{runtime}"
+        found = find_table(
+            world.server,
+            target=target,
+            space=SPACE,
+            context=context,
+            profile_missing=profile_missing,
+        )
+        return complete_table(world.server, found, target=target, space=SPACE, context=context)
 
     return run
 
