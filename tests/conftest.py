@@ -1,5 +1,6 @@
 """What tests of several packages share."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--kills", type=int, default=5, help="how often the no-loss tests kill something"
     )
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C work in the programs that tests start: a script that runs the tests in the
+    background has it ignored, also by them."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

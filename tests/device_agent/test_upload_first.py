@@ -8,11 +8,16 @@ import httpx
 import pytest
 
 from contract.client import table_client
+from contract.errors import ClocksDiffer
+from contract.spaces import space
 from device_agent.measuring.journal import Journal
+from device_agent.measuring.profile import profile
+from device_agent.measuring.station import Station
 from device_agent.measuring.upload import send
+from device_agent.programs.cache import ProgramCache
 from tests.device_agent.results import OPERATORS, SESSION, TIMINGS, keys, measured, timings_of
 from tests.device_agent.servers import Answer, before, new_token, serving, stored_operators
-from tests.fakes import DESCRIPTION, fake_session
+from tests.fakes import DESCRIPTION, FakeDevice, fake_export, fake_session
 from tests.server.making import an_audit
 
 
@@ -144,3 +149,30 @@ def test_a_database_replaced_by_an_older_copy_gets_what_it_lost(
         sent = send(empty, client)
         assert (sent.accepted, sent.kept) == (28, ())
     assert stored_operators(database) == keys([*TIMINGS, *timings_of(later, range(20))])
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=3), -timedelta(days=3)], ids=["ahead", "behind"])
+def test_clocks_that_differ_are_told_before_anything_is_measured(
+    empty: Journal, database: Path, tmp_path: Path, ahead: timedelta
+) -> None:
+    def clock() -> datetime:
+        return datetime.now(UTC) - ahead
+
+    small = space("fbnet-32-0.35")
+    device = FakeDevice({operator.key: 10.0 for operator in small.operators})
+    device.origin = "measured"
+    with serving(database, clock=clock) as address, table_client(address) as client:
+        station = Station(
+            device=device,
+            name="bench",
+            client=client,
+            journal=empty,
+            cache=ProgramCache(tmp_path),
+            exporter=fake_export,
+            effort="quick",
+        )
+        with pytest.raises(ClocksDiffer) as differ:
+            profile(station, small)
+    assert f"here it is {datetime.now(UTC):%Y-%m-%d}" in str(differ.value)
+    assert f"and by {address} {clock():%Y-%m-%d}" in str(differ.value)
+    assert device.visits == []
