@@ -49,9 +49,9 @@ def main(app: App) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(PIPE_CLOSED)
     except OSError as error:
-        if error.errno not in _OF_FILES or error.filename is None:
+        if error.errno not in _OF_FILES:
             raise
-        told = cannot_write(error, error.filename)
+        told = cannot_write(error, error.filename or "a file of this command")
         print(f"error: {told}", file=sys.stderr)  # noqa: T201  # as above
         sys.exit(USAGE)
     except KeyboardInterrupt:

@@ -1,11 +1,16 @@
 """Files that are there as a whole or not at all."""
 
+import errno
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from contract.errors import PhonebookError
 from contract.values import Value
+
+LEAST_FREE_BYTES = 64 * 1024
 
 
 @contextmanager
@@ -16,13 +21,36 @@ def whole_file(path: Path) -> Iterator[Path]:
         PhonebookError: it cannot be written; what was there before stays.
     """
     partial = path.with_name(f"{path.name}.partial")
+    with writing(path):
+        try:
+            yield partial
+            partial.replace(path)
+        except Exception as error:
+            has_room = _has_room(path)
+            partial.unlink(missing_ok=True)
+            if not has_room:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+            raise
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """
+    Raises:
+        PhonebookError: what is done within cannot write to that path.
+    """
     try:
-        yield partial
-        partial.replace(path)
+        yield
     except OSError as error:
         raise PhonebookError(
-            f"cannot write {path} ({error.strerror}); make room there, or name another --out"
+            f"cannot write {path} ({error.strerror or error}); make room there, or name another "
+            "--out"
         ) from error
+
+
+def _has_room(path: Path) -> bool:
+    """Libraries that write files have words of their own for a disk that is full."""
+    return shutil.disk_usage(path.parent).free >= LEAST_FREE_BYTES
 
 
 def write_document(path: Path, value: Value) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from contract.errors import PhonebookError
 from search.dnas.figures import EpochResult
+from search.files import writing
 from search.training.figures import FinalEpoch
 
 
@@ -43,7 +44,7 @@ class Metrics:
             else {"phase": "search", **asdict(epoch)}
         )
         # Closed after each line: whatever ends the run, the epochs so far are on disk.
-        with self.path.open("a", encoding="utf-8") as file:
+        with writing(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         if self._board is not None:
             for name, value in line.items():

@@ -11,6 +11,7 @@ from contract.spaces import SearchSpace
 from contract.tables import LatencyTable
 from search.console import difference_percent, people_us
 from search.dnas.figures import EpochResult
+from search.files import writing
 from search.runs import charts
 from search.runs.versions import versions
 
@@ -67,7 +68,8 @@ def write_report(
         area_height=charts.AREA_HEIGHT,
         versions=versions(),
     )
-    path.write_text(page, encoding="utf-8")
+    with writing(path):
+        path.write_text(page, encoding="utf-8")
 
 
 def network_parts(

@@ -14,6 +14,7 @@ from contract.results import SearchResult
 from contract.spaces import space
 from search import run
 from tests.search.conftest import Serve, TableServer
+from tests.small_disk import on_small_disk
 from tests.tables import table_of
 
 SMALL = space("fbnet-32-0.35")
@@ -154,6 +155,23 @@ def test_several_devices_are_refused_together_before_an_agent_completes_ones_tab
     arguments += ["--data", str(idx_folder), "--out", str(tmp_path / "run"), "--profile-missing"]
     with pytest.raises(PhonebookError, match=r"/lut/b.* --profile-missing needs to know"):
         run.app(arguments)
+
+
+@pytest.mark.parametrize("size", ["4k", "64k", "600k", "2m"])
+def test_a_disk_that_fills_up_is_told_in_one_line(
+    tmp_path: Path, idx_folder: Path, serve: Serve, size: str
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    arguments = ["--device", "test-phone", "--space", SMALL.name, "--server", serve(TABLE)]
+    arguments += ["--data", str(idx_folder), "--out", str(disk / "run"), "--measure", "no"]
+    arguments += ["--epochs", "1", "--warmup-share", "0", "--batch-size", "32", "--paths", "1"]
+    arguments += ["--final.epochs", "1", "--weight-lr", "0.01", "--threads", "1"]
+    command = [sys.executable, "-m", "search.run", *arguments]
+    done = on_small_disk(disk, command, size=size)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert done.stderr.startswith("error: ")
+    assert str(disk / "run") in done.stderr
 
 
 @pytest.mark.parametrize(
