@@ -84,6 +84,15 @@ def test_a_server_that_stays_away_leaves_everything_in_the_outbox(journal: Journ
     assert send(journal, client(Server([]))).accepted == len(TIMINGS)
 
 
+def test_waiting_is_one_sentence_on_the_screen(
+    journal: Journal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ServerUnreachable):
+        send(journal, client(Server([503] * 100)), patience_s=3)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(f"{SERVER}: no; trying again for 3 s")
+
+
 def test_a_server_that_is_asked_too_often_gets_everything_in_the_end(journal: Journal) -> None:
     assert send(journal, client(Server([429] * 30))).accepted == len(TIMINGS)
 
