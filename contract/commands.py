@@ -26,6 +26,10 @@ def serve(device: str | None = None, *, server: str | None = None) -> str:
     return _line("device_agent.serve", *_given("--device", device), *_given("--server", server))
 
 
+def send_outbox() -> str:
+    return _line("device_agent.outbox")
+
+
 def cancel_job(job: UUID, *, server: str) -> str:
     return _line("device_agent.jobs", "cancel", str(job), "--server", server)
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from contract import commands
 from contract.cli import command_line, main
 from contract.derivation import ESTIMATOR
 from contract.errors import PhonebookError
@@ -71,7 +72,13 @@ def _report(done: list[Reestimate]) -> None:
             f"{len(before):,} of the sessions have no visits: their samples were corrected before "
             "they were sent"
         )
-    kept = sum(each.kept for each in done)
+    waiting = [each for each in done if each.is_waiting]
+    if waiting:
+        _say(
+            f"{len(waiting):,} of the sessions are left as they are: some of their visits are "
+            f"still with their agents; there, `{commands.send_outbox()}` sends them"
+        )
+    kept = sum(each.kept for each in done if not each.is_waiting)
     if kept:
         _say(f"{kept:,} timings keep their figures, since their samples were dropped")
 

@@ -149,8 +149,8 @@ class TimingRecord(Base):
     """The full history: raw samples by round, or the failure, of one operator in one session.
 
     `drift` has a factor for each sample, or is null where no probe ran. `figures` is the estimate
-    that the samples gave when they came; null of a failure, and of what versions before 0.2
-    stored. Old samples may be dropped: then `samples_digest` knows them again.
+    that the samples gave; null of a failure, and of what versions before 0.2 stored. Old samples
+    may be dropped, or made anew of the visits: `samples_digest` knows those that were posted.
     """
 
     __tablename__ = "timings"

@@ -382,10 +382,8 @@ def _bring_up_to_date(
 def _repeated(record: TimingRecord, session_id: UUID, new: Timing) -> StoredTiming:
     """That id is stored: fine if it is this very timing, a conflict otherwise."""
     expected = _content(session_id, new)
-    if record.samples_digest is not None and record.samples_digest == samples_digest(
-        expected["rounds_us"], expected["drift"]
-    ):
-        expected |= {"rounds_us": None, "drift": None}  # these very ones were dropped
+    if record.samples_digest == samples_digest(expected["rounds_us"], expected["drift"]):
+        del expected["rounds_us"], expected["drift"]  # these very ones were posted
     if any(getattr(record, field) != value for field, value in expected.items()):
         raise Conflict(f"timing {new.id} is stored with other content; give this one a new id")
     return _stored(record)

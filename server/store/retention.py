@@ -48,6 +48,7 @@ def old_samples(
                     TimingRecord.rounds_us,
                     TimingRecord.drift,
                     TimingRecord.figures,
+                    TimingRecord.samples_digest,
                 )
                 .where(*_has_samples(before), *(() if last is None else (TimingRecord.id > last,)))
                 .order_by(TimingRecord.id)
@@ -64,9 +65,9 @@ def old_samples(
                     if figures
                     else _figures(rounds_us or (), drift or ())
                 ),
-                digest=samples_digest(rounds_us, drift),
+                digest=digest or samples_digest(rounds_us, drift),
             )
-            for id, rounds_us, drift, figures in found
+            for id, rounds_us, drift, figures, digest in found
         )
 
 
@@ -96,7 +97,7 @@ def drop_samples(session: DbSession, batch: Sequence[OldSamples]) -> int:
 def samples_digest(
     rounds_us: Sequence[Sequence[float]] | None, drift: Sequence[Sequence[float]] | None
 ) -> str:
-    """By which a repeated post of samples that were dropped is known again."""
+    """By which a repeated post of samples is known again, once they were dropped or made anew."""
     return sha256(json.dumps([rounds_us, drift]).encode()).hexdigest()
 
 
