@@ -32,6 +32,7 @@ from device_agent.programs.cache import ProgramCache, export_to_pte
 from device_agent.programs.program import Program
 from device_agent.runner.build import native_runner
 from tests.adbd import Adbd
+from tests.conftest import one_at_a_time
 from tests.device_agent.fake_app import FakeApp
 from tests.device_agent.phones import QUICK, FakeS8, Opens, fake_bundle
 from tests.usbmux import Cabled, FakeUsbmuxd
@@ -81,8 +82,9 @@ class Programs:
 
 
 @pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
-    folder = tmp_path_factory.mktemp("programs")
+def programs(common_folder: Path) -> Programs:
+    folder = common_folder / "programs-of-tests"
+    folder.mkdir(exist_ok=True)
     cache = ProgramCache(folder)
     networks = {
         dtype: Program(content=NETWORK, dtype=dtype, memory_format="contiguous")
@@ -100,7 +102,8 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
         for memory_format in MEMORY_FORMATS
     }
     wanted = [*networks.values(), *quantised.values(), *chain(*operators.values())]
-    failed = [done.error for done in cache.export(wanted, export_with_oddities) if done.error]
+    with one_at_a_time(folder):
+        failed = [done.error for done in cache.export(wanted, export_with_oddities) if done.error]
     assert failed == []
     return Programs(
         operators={key: [cache.file(program) for program in operators[key]] for key in operators},

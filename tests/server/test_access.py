@@ -82,6 +82,7 @@ def detail(answer: httpx2.Response, status: int) -> str:
     return Problem.model_validate_json(answer.text).detail
 
 
+@pytest.mark.one_database
 def test_every_route_demands_a_role_or_is_open_on_purpose(engine: Engine) -> None:
     for route in iter_route_contexts(create_app(engine, Settings()).routes):
         original = route.original_route
@@ -135,6 +136,7 @@ def test_a_token_has_the_rights_of_its_role(
         assert f"token me has the role {role}, and this needs admin" in detail(answer, 403)
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("path", ["/devices", "/lut/phone", "/sessions?device=phone", "/"])
 def test_nobody_in_particular_reads_nothing_from_a_shared_server(
     lab: TestClient, path: str
@@ -145,6 +147,7 @@ def test_nobody_in_particular_reads_nothing_from_a_shared_server(
     assert "python -m server.tokens create" in answer.text
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/static/phonebook.css", "/docs"])
 def test_what_tells_nothing_measured_is_open(lab: TestClient, path: str) -> None:
     assert lab.get(path).status_code == 200
@@ -273,6 +276,7 @@ def test_the_name_of_an_expired_token_may_be_given_again(engine: Engine) -> None
         make(engine, "lab", "agent")
 
 
+@pytest.mark.one_database
 def test_there_is_no_token_in_a_query(engine: Engine, lab: TestClient) -> None:
     token = make(engine, "lab", "agent")["Authorization"].removeprefix("Bearer ")
     assert lab.get(f"/devices?token={token}&access_token={token}").status_code == 401

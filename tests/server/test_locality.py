@@ -13,6 +13,8 @@ from server.store import tokens
 from tests.server.conftest import local_client
 from tests.server.test_access import detail, make, put_phone, shared
 
+pytestmark = pytest.mark.one_database
+
 
 def test_the_first_token_ends_what_may_be_done_without_one(
     engine: Engine, client: TestClient

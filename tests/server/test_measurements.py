@@ -130,6 +130,7 @@ def test_a_skip_is_never_measured(agent: Agent) -> None:
     assert "0 us by definition" in answer.json()["detail"]
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     ("sample", "reason"),
     [
@@ -149,6 +150,7 @@ def test_a_sample_that_is_no_duration_is_named(agent: Agent, sample: str, reason
     assert reason in answer.json()["detail"]
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("sample", ["1e308", "1e-9"])
 def test_samples_without_an_estimate_are_refused(agent: Agent, sample: str) -> None:
     timing = a_timing()
@@ -160,6 +162,7 @@ def test_samples_without_an_estimate_are_refused(agent: Agent, sample: str) -> N
     assert "no durations in us" in answer.json()["detail"]
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("moment", [datetime(1970, 1, 1, tzinfo=UTC), NOON + timedelta(36500)])
 def test_a_clock_that_is_wrong_is_refused(agent: Agent, moment: datetime) -> None:
     timing = a_timing().evolve(measured_at=moment)
@@ -235,6 +238,7 @@ def test_drift_of_another_shape_is_refused(agent: Agent) -> None:
     assert "a drift factor for each sample, or none" in answer.json()["detail"]
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("field", ["started_at", "ended_at"])
 def test_a_session_of_a_wrong_clock_is_refused(agent: Agent, field: str) -> None:
     agent.register()

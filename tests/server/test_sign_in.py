@@ -125,6 +125,7 @@ FOREIGN = [
 ]
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("headers", FOREIGN)
 def test_a_page_of_another_origin_writes_nothing_with_the_cookie(
     engine: Engine, visitor: Browser, headers: dict[str, str]
@@ -134,6 +135,7 @@ def test_a_page_of_another_origin_writes_nothing_with_the_cookie(
     assert visitor.client.get("/devices").json() == []
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("headers", FOREIGN)
 def test_a_page_of_another_origin_signs_nobody_in_or_out(
     engine: Engine, visitor: Browser, headers: dict[str, str]
@@ -151,6 +153,7 @@ def test_a_page_of_another_origin_signs_nobody_in_or_out(
     assert visitor.page().status_code == 200
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("token", ["", "pb_wrong", "\u20ac", "x" * 10_000])
 def test_a_token_that_does_not_work_gets_the_form_again(visitor: Browser, token: str) -> None:
     answer = visitor.sign_in(token, "/history")
@@ -161,6 +164,7 @@ def test_a_token_that_does_not_work_gets_the_form_again(visitor: Browser, token:
     assert "set-cookie" not in answer.headers
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     "body", [b"", b"token", b"token=%ff%fe&next=%00", b"&" * 50, b"token=a&" * 50, b"\xff\xfe"]
 )
@@ -190,6 +194,7 @@ ELSEWHERE = [
 ]
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("then", ELSEWHERE)
 def test_the_form_never_leads_to_another_server(
     engine: Engine, visitor: Browser, then: str
@@ -199,6 +204,7 @@ def test_the_form_never_leads_to_another_server(
     assert visitor.sign_in(token_of(engine), then).headers["location"] == "/"
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("path", ["/lut/a%20b", "/devices/%C3%A9?x=1&y=%2F"])
 def test_the_form_leads_back_to_any_path(engine: Engine, visitor: Browser, path: str) -> None:
     found = re.search(r'name="next" value="([^"]*)"', visitor.page(path).text)
