@@ -26,8 +26,8 @@ def serve(device: str | None = None, *, server: str | None = None) -> str:
     return _line("device_agent.serve", *_given("--device", device), *_given("--server", server))
 
 
-def cancel_job(job: UUID, *, server: str) -> str:
-    return _line("device_agent.jobs", "cancel", str(job), "--server", server)
+def cancel_job(job: UUID, *, server: str | None = None) -> str:
+    return _line("device_agent.jobs", "cancel", str(job), *_given("--server", server))
 
 
 def retry_job(job: UUID, *, server: str) -> str:
@@ -55,6 +55,18 @@ def create_token(*, role: str, name: str = "NAME", expires: str | None = None) -
 
 def revoke_token(name: str) -> str:
     return _line("server.tokens", "revoke", name)
+
+
+def set_default_runtime(device: str, runtime: Runtime) -> str:
+    return _line("server.devices", "default-runtime", device, runtime.key)
+
+
+def bring_back_device(device: str, *, reason: str = "WHY") -> str:
+    return _line("server.devices", "bring-back", device, "--reason", reason)
+
+
+def annotate_session(session: UUID, *, text: str = "TEXT") -> str:
+    return _line("server.sessions", "annotate", str(session), "--note", text)
 
 
 def drop_old_samples() -> str:

@@ -1,11 +1,12 @@
 """ORM classes: every table that the database has, and the names of their constraints."""
 
 from server.database.records.base import Base, UtcDateTime
-from server.database.records.devices import DeviceRecord, SpaceRecord
+from server.database.records.devices import DeviceRecord, FormerNameRecord, SpaceRecord
 from server.database.records.fleet import AgentRecord, JobRecord, UnitRecord
 from server.database.records.measurements import (
     AuditRecord,
     LayoutRecord,
+    NoteRecord,
     SessionRecord,
     TimingRecord,
     VisitRecord,
@@ -28,8 +29,10 @@ __all__ = [
     "DeedRecord",
     "DeviceRecord",
     "FailureRecord",
+    "FormerNameRecord",
     "JobRecord",
     "LayoutRecord",
+    "NoteRecord",
     "RowRecord",
     "RowVersion",
     "SearchEpochRecord",

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, String, Text
+from sqlalchemy import BigInteger, ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from server.database.records.base import Base
@@ -12,7 +12,7 @@ class DeviceRecord(Base):
     """A device.
 
     `default_runtime` is the key of the table served when none is asked for; `revision` counts
-    the changes to all of the device's tables.
+    the changes to all of the device's tables. Since `retired_at` it takes no jobs.
     """
 
     __tablename__ = "devices"
@@ -26,6 +26,17 @@ class DeviceRecord(Base):
     registered_at: Mapped[datetime]
     default_runtime: Mapped[str | None] = mapped_column(String(255))
     revision: Mapped[int]
+    retired_at: Mapped[datetime | None]
+
+
+class FormerNameRecord(Base):
+    """What a device was called until `until`: whoever uses that name is told the present one."""
+
+    __tablename__ = "former_names"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    device: Mapped[str] = mapped_column(ForeignKey("devices.name"), index=True)
+    until: Mapped[datetime]
 
 
 class SpaceRecord(Base):

@@ -27,7 +27,7 @@ class UnitRecord(Base):
     """One phone, and the agent that had it last.
 
     Its device need not be registered yet: an agent announces its phones before it measures.
-    `lost_at` is null while the agent has it.
+    `lost_at` is null while the agent has it. Since `retired_at` it gets no jobs, whoever has it.
     """
 
     __tablename__ = "units"
@@ -36,6 +36,7 @@ class UnitRecord(Base):
     serial: Mapped[str] = mapped_column(String(100), primary_key=True)
     agent: Mapped[UUID] = mapped_column(ForeignKey("agents.id"), index=True)
     lost_at: Mapped[datetime | None]
+    retired_at: Mapped[datetime | None]
 
 
 class JobRecord(Base):

@@ -49,6 +49,18 @@ class SessionRecord(Base):
     derivation: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
+class NoteRecord(Base):
+    """What somebody wrote down about a session; `who` is a token's name, as in the deeds."""
+
+    __tablename__ = "notes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    session: Mapped[UUID] = mapped_column(ForeignKey("sessions.id"), index=True)
+    at: Mapped[datetime]
+    who: Mapped[str | None] = mapped_column(String(64))
+    text: Mapped[str] = mapped_column(Text)
+
+
 class LayoutRecord(Base):
     """A program of a session: `content` is its `contract.visits.Layout` as JSON."""
 

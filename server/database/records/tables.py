@@ -74,7 +74,11 @@ class RowVersion(Base):
 
 
 class SnapshotRecord(Base):
-    """What a snapshot's id stands for: a table, whole or of a space, at a revision."""
+    """What a snapshot's id stands for: a table, whole or of a space, at a revision.
+
+    `device_then` is what the table itself calls its device, where that has another name now: the
+    id is a hash over it.
+    """
 
     __tablename__ = "snapshots"
     __table_args__ = (Index("ix_snapshots_table", "device", "runtime", "origin", "revision"),)
@@ -88,3 +92,4 @@ class SnapshotRecord(Base):
     rows: Mapped[int]
     session: Mapped[UUID]  # whose timing, or whose withdrawal, made it
     made_at: Mapped[datetime]
+    device_then: Mapped[str | None] = mapped_column(String(64))
