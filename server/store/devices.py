@@ -118,16 +118,19 @@ def device_to_write(session: Session, name: str) -> DeviceRecord:
     Raises:
         NotFound: no such device; the message lists near names.
     """
-    record = _held(session, name)
-    if record is None:  # or it was given another name just now
-        record = _held(session, present_name(session, name))
-    return record or find_device(session, name)
+    called = name
+    while (record := _held(session, called)) is None:
+        present = present_name(session, name)
+        if present == called:
+            return find_device(session, name)
+        called = present  # which may be another already, once its lock is free
+    return record
 
 
 def present_name(session: Session, name: str) -> str:
     """What the device is called now that is or was called that."""
-    former = session.get(FormerNameRecord, name)
-    return name if former is None else former.device
+    former = select(FormerNameRecord.device).where(FormerNameRecord.name == name)
+    return session.scalar(former) or name
 
 
 def check_name(session: Session, name: str) -> None:

@@ -1,9 +1,11 @@
 """A device renamed: all that is its goes with it, and its old name leads to it."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from hashlib import sha256
+from itertools import pairwise
 from typing import Any
-from uuid import uuid4
 
 import httpx2
 import pytest
@@ -12,6 +14,7 @@ from sqlalchemy import Engine
 
 from contract.problems import RENAMED
 from contract.searches import Elsewhere
+from contract.sessions import Session
 from tests.server.conftest import JSON, Agent
 from tests.server.fleet import Fleet, a_job, an_agent
 from tests.server.making import (
@@ -26,7 +29,6 @@ from tests.server.making import (
     an_audit,
 )
 from tests.server.test_access import make, shared
-
 
 RENAME = ("/devices/phone/name", {"name": "pixel-8", "reason": "two kinds of phone had it"})
 
@@ -318,4 +320,33 @@ def test_the_history_goes_on(client: TestClient, agent: Agent) -> None:
     query = {"table": f"pixel-8/{RUNTIME.key}/measured", "chart": "calm"}
     rows = client.get("/history", params=query).json()["rows"]
     assert [row["unit"] for row in rows] == ["pixel-8"] * 3
-    assert client.post(f"/sessions/{uuid4()}/notes", json={"text": "x"}).status_code == 404
+
+
+def test_nothing_is_lost_that_comes_while_it_is_renamed(engine: Engine, address: str) -> None:
+    sessions = [a_session() for _ in range(12)]
+    late: list[str] = []
+
+    def post(session: Session) -> None:
+        with httpx2.Client(base_url=address, headers=JSON) as client:
+            ends_at = time.monotonic() + 20
+            for path, body in (
+                ("/sessions", session.model_dump_json()),
+                (f"/sessions/{session.id}/timings", a_timing().model_dump_json()),
+            ):
+                answer = client.post(path, content=body)
+                while answer.status_code == 503 and time.monotonic() < ends_at:
+                    answer = client.post(path, content=body)
+                if answer.status_code not in (200, 201):
+                    late.append(f"{answer.status_code} {answer.text}")
+
+    with httpx2.Client(base_url=address) as client, ThreadPoolExecutor(6) as posting:
+        client.put("/devices/phone", content=PHONE.model_dump_json(), headers=JSON)
+        posts = [posting.submit(post, each) for each in sessions]
+        names = ["phone", *(f"phone-{number}" for number in range(6))]
+        for name, to in pairwise(names):
+            renamed(client, name, to)
+        wait(posts)
+        assert late == []
+        found = client.get("/sessions", params={"device": names[-1]}).json()
+        assert {each["id"] for each in found} == {str(each.id) for each in sessions}
+        assert len(client.get(f"/lut/{names[-1]}").json()["entries"]) == 1
