@@ -77,6 +77,12 @@ def upgrade_schema() -> str:
     return _line("server.schema", "upgrade")
 
 
+def install(*extras: str) -> str:
+    """Installs this checkout: Phonebook is on no public index, where `phonebook` is another's."""
+    checkout = f".[{','.join(extras)}]" if extras else "."
+    return _line("pip", "install", "-c", "constraints.txt", "-e", checkout)
+
+
 def _table(device: str, space: str | None, runtime: Runtime | None) -> tuple[str, ...]:
     options = runtime.options if runtime else ()
     return ("--device", device, *_given("--space", space), *options)
