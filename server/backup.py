@@ -19,6 +19,7 @@ from contract.errors import PhonebookError
 from server.database.engine import BUSY_TIMEOUT_MS, open_database, shown, writing
 from server.database.records import SignInRecord, TokenRecord
 from server.database.schema import explained, is_at_head, require_file
+from server.http.clock import utc_now
 from server.settings import read_settings
 from server.store import tokens
 
@@ -109,7 +110,7 @@ def _shut_out(url: URL, *, keep_tokens: bool) -> int:
             if SignInRecord.__tablename__ in tables:
                 session.execute(delete(SignInRecord))
             if TokenRecord.__tablename__ in tables and not keep_tokens:
-                revoked = tokens.revoke_all(session)
+                revoked = tokens.revoke_all(session, utc_now())
     engine.dispose()
     return revoked
 

@@ -10,6 +10,7 @@ from contract.devices import NewName
 from contract.errors import PhonebookError
 from contract.runtime import runtime_of
 from contract.times import stamp
+from server.http.clock import utc_now
 from server.keeper import (
     KEEPER,
     DatabaseUrl,
@@ -18,7 +19,6 @@ from server.keeper import (
     given_reason,
     kept_database,
     say,
-    utc_now,
 )
 
 Name = Annotated[str, Parameter(help="The device's name.")]

@@ -1,7 +1,6 @@
 """`python -m server.estimates`: make the rows of measured sessions anew by today's estimator."""
 
 import sys
-from datetime import UTC, datetime
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -12,6 +11,7 @@ from contract.errors import PhonebookError
 from server.database.engine import open_database, reading, writing
 from server.database.schema import explained, require_head
 from server.errors import Refusal
+from server.http.clock import utc_now
 from server.roles import Caller
 from server.settings import read_settings
 from server.store.reestimates import Reestimate, estimate_again, sessions_to_estimate
@@ -52,7 +52,7 @@ def run(
             done: list[Reestimate] = []
             for number, each in enumerate(found, start=1):
                 with writing(engine).begin() as session:
-                    done.append(estimate_again(session, each, KEEPER, datetime.now(UTC)))
+                    done.append(estimate_again(session, each, KEEPER, utc_now()))
                 _progress(f"{number:,} of {len(found):,} sessions")
             _report(done)
     except Refusal as refusal:

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -57,11 +56,6 @@ def changing(database_url: str | None) -> Iterator["Session"]:
 
     with kept_database(database_url) as engine, writing(engine).begin() as session:
         yield session
-
-
-def utc_now() -> datetime:
-    """The time of what a command does."""
-    return datetime.now(UTC)
 
 
 def given_reason(reason: str) -> str:

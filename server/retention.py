@@ -1,7 +1,7 @@
 """`python -m server.retention --older-than 90d`: drop the raw samples of old timings."""
 
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from contract.cli import command_line, main
 from server.database.engine import open_database, reading, shown, writing
 from server.database.schema import explained, require_head
+from server.http.clock import utc_now
 from server.settings import read_settings
 from server.spans import span
 from server.store.agents import count_away, forget_away
@@ -37,7 +38,7 @@ def run(
 
     Agents that were not heard of for so long are forgotten too, with their units.
     """
-    before = datetime.now(UTC) - span("--older-than", older_than)
+    before = utc_now() - span("--older-than", older_than)
     engine = open_database(read_settings(database_url=database_url).database_url)
     require_head(engine)
     with explained(engine):
@@ -58,7 +59,7 @@ def _keep(engine: Engine, before: datetime, *, dry_run: bool) -> None:
         dropped = kept = 0
         for batch in old_samples(reading(engine), before):
             with writing(engine).begin() as session:
-                dropped += drop_samples(session, batch)
+                dropped += drop_samples(session, batch, utc_now())
             kept += sum(old.figures is None for old in batch)
             _progress(f"{dropped:,} of {count:,}")
         _say(f"dropped the raw samples of {dropped:,} {timings}; their figures stay")

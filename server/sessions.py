@@ -7,7 +7,8 @@ from cyclopts import Parameter
 
 from contract.cli import command_line, main
 from contract.errors import PhonebookError
-from server.keeper import KEEPER, DatabaseUrl, changing, given_reason, say, utc_now
+from server.http.clock import utc_now
+from server.keeper import KEEPER, DatabaseUrl, changing, given_reason, say
 
 Id = Annotated[UUID, Parameter(help="The session's id.")]
 Why = Annotated[str, Parameter(help="Kept with the session, for whoever wonders.")]

@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 from uuid import uuid4
@@ -20,6 +20,7 @@ from contract.errors import PhonebookError
 from server.database.engine import open_database, reading, writing
 from server.database.schema import explained, prepare
 from server.errors import Unauthenticated
+from server.http.clock import utc_now
 from server.roles import Role
 from server.settings import read_settings
 from server.spans import span
@@ -49,7 +50,7 @@ def require_one(engine: Engine, why: str) -> None:
         PhonebookError: no token works; the message tells the command that makes one.
     """
     with reading(engine)() as session:
-        if not tokens.any_live(session, datetime.now(UTC)):
+        if not tokens.any_live(session, utc_now()):
             raise PhonebookError(
                 f"{why}, and there is no token that works; make one with "
                 f"`{commands.create_token(role='agent')}` and the same database, or "
@@ -73,7 +74,7 @@ def create(
     if lasts == timedelta(0):
         raise PhonebookError(f"--expires: {expires} is over at once; give at least 1h")
     with _database(database_url) as session:
-        token = tokens.create(session, name, role, lasts=lasts)
+        token = tokens.create(session, name, role, utc_now(), lasts=lasts)
     sys.stdout.write(f"{token}\n")
 
 
@@ -103,7 +104,7 @@ def list_all(*, database_url: DatabaseUrl = None) -> None:
 def revoke(name: str, /, *, database_url: DatabaseUrl = None) -> None:
     """Refuse the token of that name from now on."""
     with _database(database_url) as session:
-        tokens.revoke(session, name)
+        tokens.revoke(session, name, utc_now())
     sys.stderr.write(f"token {name} is revoked\n")
 
 
@@ -124,7 +125,7 @@ def ensure(
         if _holds(session, file, name, role):
             sys.stderr.write(f"token {name} ({role}) is in {file}\n")
             return
-        _write(file, tokens.renew(session, name, role))
+        _write(file, tokens.renew(session, name, role, utc_now()))
     sys.stderr.write(f"token {name} ({role}) was made and is in {file}\n")
 
 
@@ -156,7 +157,7 @@ def _holds(session: Session, file: Path, name: str, role: Role) -> bool:
         raise PhonebookError(f"--file: cannot read {file}: {error}") from error
     found = tokens.find(session.connection(), held)
     try:
-        holder = tokens.check(found, datetime.now(UTC))
+        holder = tokens.check(found, utc_now())
     except Unauthenticated:
         return False
     if (holder.name, holder.role) != (name, role):
