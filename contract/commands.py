@@ -26,6 +26,19 @@ def serve(device: str | None = None, *, server: str | None = None) -> str:
     return _line("device_agent.serve", *_given("--device", device), *_given("--server", server))
 
 
+def send_outbox(*, server: str) -> str:
+    return _line("device_agent.outbox", "--server", server)
+
+
+def examine(device: str) -> str:
+    return _line("device_agent.doctor", "--device", device)
+
+
+def adopt_runner() -> str:
+    """Takes a runner for phones that was built with the Android NDK."""
+    return _line("device_agent.bundle", "--runner", "PATH")
+
+
 def cancel_job(job: UUID, *, server: str | None = None) -> str:
     return _line("device_agent.jobs", "cancel", str(job), *_given("--server", server))
 
