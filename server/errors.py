@@ -91,7 +91,8 @@ class Renamed(NotFound):
 
     def __init__(self, was: str, name: str, until: datetime) -> None:
         super().__init__(
-            f"device {was} is called {name} now, since {stamp(until)}; use that name",
+            f"device {was} is called {name} now, since {stamp(until)}; use that name, which an "
+            f"agent takes with --name {name}",
             near=[name],
             type=RENAMED,
         )

@@ -107,6 +107,14 @@ def test_anothers_job_is_neither_cancelled_nor_retried_but_may_be_worked_on(lab:
     assert lab.boss.fleet.retry(job).status_code == 200
     assert lab.boss.fleet.cancel(job).status_code == 200
     assert lab.x.fleet.retry(job).status_code == 200
+    assert lab.x.fleet.retry(job).status_code == 200, "it waits already"
+    deeds = lab.y.client.get("/deeds", params={"subject": str(job)}).json()
+    assert [(each["who"], each["what"]) for each in deeds] == [
+        ("x", "retried the job"),
+        ("boss", "cancelled the job"),
+        ("boss", "retried the job"),
+        ("x", "filed the job"),
+    ]
 
 
 def test_anothers_session_takes_no_timings(lab: Lab) -> None:
