@@ -1,18 +1,27 @@
 """A device renamed while an agent measures it, by the agent's own code against a server."""
 
+from contextlib import AbstractContextManager
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
 
+from contract.client import table_client
 from contract.errors import DeviceFailed, RequestRefused
+from contract.jobs import Job
 from contract.places import HOME_VARIABLE
+from contract.stopping import Stop
+from device_agent.measuring.journal import Journal
 from device_agent.measuring.profile import profile
+from device_agent.measuring.station import Station
 from device_agent.screen import console
+from device_agent.serving.agent import Agent, Unit
+from device_agent.supervisor import Supervisor
 from tests.device_agent.servers import serving
 from tests.e2e.serving import DEVICE
 from tests.e2e.test_leftovers import SPACE, US, station_of
-from tests.fakes import FakeDevice
+from tests.fakes import DESCRIPTION, FakeDevice
 
 
 @pytest.fixture(autouse=True)
@@ -63,3 +72,37 @@ def test_what_is_renamed_in_the_midst_of_measuring_is_stored(tmp_path: Path) -> 
         with station_of(address, tmp_path, FakeDevice(US, renamed_meanwhile)) as station:
             profile(station, SPACE)
             assert station.client.table("pixel-8", space=SPACE.name).complete
+
+
+def test_an_agent_that_serves_ends_with_the_words_to_start_it_again(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path / "server.db") as address,
+        table_client(address) as client,
+        Journal(tmp_path / "journal.db") as journal,
+    ):
+        client.register(DEVICE, DESCRIPTION)
+        looked = 0
+
+        def units() -> tuple[Unit, ...]:
+            nonlocal looked
+            looked += 1
+            if looked == 4:  # it serves for a while
+                rename(address)
+            return (Unit(kind="host", device=DEVICE, serial="bench-1"),)
+
+        agent = Agent(
+            uuid4(),
+            units=units,
+            open_station=no_job,
+            client=client,
+            journal=journal,
+            stop=Stop(),
+            poll_s=0.1,
+        )
+        with pytest.raises(RequestRefused, match="start the agent again with `--name pixel-8`"):
+            agent.serve()
+        assert looked >= 4
+
+
+def no_job(job: Job, unit: Unit, supervisor: Supervisor) -> AbstractContextManager[Station]:
+    raise AssertionError(f"nobody has filed {job.id}")
