@@ -23,6 +23,13 @@ class DeviceDescription(Value):
     os: str = Field(min_length=1, max_length=200)
 
 
+class NewName(Value):
+    """What a device is to be called from now on, and why."""
+
+    name: DeviceName
+    reason: str = Field(min_length=1, max_length=1000)
+
+
 class Conditions(Value):
     """The device's state before or after a session; None where it cannot be read.
 

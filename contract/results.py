@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
+from contract import commands
 from contract.devices import DeviceName
 from contract.errors import PhonebookError
 from contract.estimates import Estimate
@@ -38,7 +39,7 @@ class _ResultFile(Value):
             where = ".".join(map(str, first["loc"])) or "the file"
             raise PhonebookError(
                 f"{path} is no result of a search ({where}: {first['msg']}); "
-                "give the result.json that `python -m search.run` wrote"
+                f"give the result.json that `{commands.search()}` wrote"
             ) from error
 
 

@@ -186,8 +186,7 @@ def _list_phones() -> None:
     ]
     if not phones:
         raise DeviceFailed(
-            "no phone answers; name one to see why: "
-            "python -m device_agent.doctor --device galaxys8, or iphonex"
+            f"no phone answers; name one to see why: `{commands.examine('galaxys8')}`, or iphonex"
         )
     table = Table("serial", "--device")
     for serial, name in phones:

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Annotated
 from uuid import UUID, uuid4
 
@@ -19,6 +18,7 @@ from contract.operators import Operator
 from contract.runtime import RuntimeRequest
 from contract.sessions import Effort, Session
 from contract.spaces import SearchSpace, ships
+from contract.version import installed_version
 from device_agent import screen
 from device_agent.device import Device, Stores
 from device_agent.devices.registry import open_device
@@ -155,7 +155,7 @@ class Station:
             origin=self.device.origin,
             effort=self.effort,
             started_at=datetime.now(UTC),
-            agent_version=version("phonebook"),
+            agent_version=installed_version(),
             conditions=self.device.conditions(),
             unit=self.device.serial,
         )

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from platform import node
 from uuid import UUID
 
@@ -22,6 +21,7 @@ from contract.jobs import (
     UnitDescription,
 )
 from contract.stopping import Stop
+from contract.version import installed_version
 from device_agent import screen
 from device_agent.device import must_offer
 from device_agent.device_lock import lock_device
@@ -241,7 +241,7 @@ class Agent:
 def _description(units: Sequence[Unit]) -> AgentDescription:
     return AgentDescription(
         host=node() or "unknown",
-        version=version("phonebook"),
+        version=installed_version(),
         units=tuple(UnitDescription(device=each.device, serial=each.serial) for each in units),
     )
 

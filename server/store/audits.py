@@ -16,7 +16,7 @@ from server.errors import Conflict, NotFound
 from server.roles import Caller
 from server.store.clocks import check_clock
 from server.store.deeds import note
-from server.store.devices import count_change, find_device
+from server.store.devices import count_change, device_to_write
 from server.store.spaces import known_spaces
 from server.store.table_keys import TableKey
 
@@ -47,7 +47,7 @@ def add_audit(
     check_clock("started_at", new.started_at, now)
     check_clock("ended_at", new.ended_at, now)
     figures = summary(new)
-    find_device(session, new.device)
+    new = new.evolve(device=device_to_write(session, new.device).name)
     known_spaces(session).find(new.space)
     created = insert_once(
         session,
@@ -82,7 +82,7 @@ def find_audit(session: DbSession, audit_id: UUID) -> AuditReport:
     if record is None:
         raise NotFound(f"no audit {audit_id}; `GET /lut/DEVICE` names the latest one of a table")
     return AuditReport(
-        audit=Audit.model_validate(record.body),
+        audit=Audit.model_validate({**record.body, "device": record.device}),
         summary=AuditSummary.model_validate(record.summary),
     )
 

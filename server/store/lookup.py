@@ -32,6 +32,7 @@ class Asked(Value):
     space: str | None
     origin: Origin
     snapshot: str | None = None  # of the table as it was at that revision; None: as it is
+    device_then: str | None = None  # what that table calls the device, if not the same
 
 
 def ask(
@@ -79,7 +80,7 @@ def read(session: DbSession, asked: Asked) -> LatencyTable:
     missing = tuple(operator for operator in order if operator not in rows)
     return LatencyTable(
         schema_version=1,
-        device=asked.device,
+        device=asked.device_then or asked.device,
         runtime=asked.runtime,
         origin=asked.origin,
         space=asked.space,
@@ -109,7 +110,7 @@ def difference_of(
         now = ask(session, device, runtime=old.runtime.key, space=old.space, origin=origin)
     else:
         now = ask(session, device, origin=origin, snapshot=after)
-    return difference(old, read(session, now))
+    return difference(old, read(session, now)).evolve(device=device)
 
 
 def parse_runtime(key: str) -> Runtime:
@@ -166,6 +167,7 @@ def _ask_again(
         space=found.space,
         origin=origin,
         snapshot=snapshot,
+        device_then=found.device_then,
     )
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
@@ -71,9 +71,8 @@ def old_samples(
         )
 
 
-def drop_samples(session: DbSession, batch: Sequence[OldSamples]) -> int:
+def drop_samples(session: DbSession, batch: Sequence[OldSamples], now: datetime) -> int:
     """Replace samples by their figures where there are figures; how many timings that were."""
-    now = datetime.now(UTC)
     dropped = 0
     for old in batch:
         if old.figures is None:

@@ -247,6 +247,38 @@ def _name_tables(
     insert_many(session, SnapshotRecord, named)
 
 
+def name_tables_of_device(
+    session: DbSession, device: str, *, revision: int, now: datetime
+) -> None:
+    """Remember the ids of all the device's tables: whole, and of each space with rows there."""
+    spaces = known_spaces(session)
+    with_rows = session.execute(
+        select(RowRecord.runtime, RowRecord.origin).where(RowRecord.device == device).distinct()
+    )
+    for runtime, origin in with_rows.all():
+        contents = _current(session, device, runtime, origin)
+        newest = (
+            select(RowRecord.session)
+            .filter_by(device=device, runtime=runtime, origin=origin)
+            .order_by(RowRecord.measured_at.desc())
+            .limit(1)
+        )
+        source = session.scalars(newest).one()
+        wholes = [(None, sorted(contents))]
+        parts = [(each, spaces.keys(each)) for each in spaces.that_need(list(contents))]
+        named = [
+            _named(
+                *(device, runtime, origin, space, order),
+                contents,
+                revision=revision,
+                session=source,
+                now=now,
+            )
+            for space, order in [*wholes, *parts]
+        ]
+        insert_many(session, SnapshotRecord, named)
+
+
 def name_tables_of_space(session: DbSession, space: str, now: datetime) -> None:
     """Remember the ids of the tables that have rows of a space which is new to the server."""
     keys = known_spaces(session).keys(space)

@@ -10,6 +10,7 @@ from contract.sessions import Origin
 from contract.tables import LatencyTable
 from server.database.records import RowRecord
 from server.errors import Unprocessable, unknown
+from server.store.devices import check_name
 from server.store.lookup import ask, read
 from server.store.spaces import known_spaces
 
@@ -42,14 +43,16 @@ def rows_by_table(session: DbSession) -> dict[TableKey, int]:
     return {TableKey(device, runtime, origin): rows for device, runtime, origin, rows in found}
 
 
-def find_table(tables: Iterable[TableKey], address: str) -> TableKey:
+def find_table(session: DbSession, tables: Iterable[TableKey], address: str) -> TableKey:
     """The one of these tables with that address.
 
     Raises:
+        Renamed: its device is called otherwise now.
         NotFound: there is none; the message names near ones.
     """
     by_address = {table.address: table for table in tables}
     if address not in by_address:
+        check_name(session, address.partition("@")[0])
         raise unknown("table", address, list(by_address))
     return by_address[address]
 

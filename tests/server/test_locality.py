@@ -1,6 +1,7 @@
 """What a place gives: this computer without a token, other names and pages, and proxies."""
 
 import time
+from datetime import UTC, datetime
 
 import pytest
 from fastapi.testclient import TestClient
@@ -26,7 +27,7 @@ def test_the_first_token_ends_what_may_be_done_without_one(
     assert put_phone(client).status_code == 401
     assert put_phone(client, **token).status_code == 200
     with writing(engine).begin() as session:
-        tokens.revoke(session, "lab")
+        tokens.revoke(session, "lab", datetime.now(UTC))
     with local_client(engine) as restarted:  # it does not come back with the last token's end
         assert restarted.get("/devices").status_code == 401
         assert put_phone(restarted).status_code == 401

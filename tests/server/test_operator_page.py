@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from fastapi.testclient import TestClient
@@ -109,7 +109,7 @@ def test_dropped_samples_leave_the_figures_and_a_word(
     measured_daily(agent, 40, 41)
     for batch in old_samples(reading(engine), NOON + timedelta(days=30)):
         with writing(engine).begin() as session:
-            drop_samples(session, batch)
+            drop_samples(session, batch, datetime.now(UTC))
     seen = text(client, PAGE)
     assert "latency 41.0 µs" in seen
     assert "by python -m server.retention ; the figures that they gave stay" in seen

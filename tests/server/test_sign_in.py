@@ -51,14 +51,6 @@ class Browser:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    """Tokens are made by the computer's clock, so that the server's begins with it."""
-    clock = Clock()
-    clock.now = datetime.now(UTC)
-    return clock
-
-
-@pytest.fixture
 def visitor(engine: Engine, clock: Clock) -> Iterator[Browser]:
     visitor = Browser(engine, clock, rate=0)
     with visitor.client:
@@ -225,10 +217,10 @@ def test_guesses_are_slowed_down(engine: Engine, clock: Clock) -> None:
 def test_a_revoked_token_ends_its_sign_ins(engine: Engine, visitor: Browser) -> None:
     visitor.sign_in(token_of(engine))
     with writing(engine).begin() as session:
-        tokens.revoke(session, "ada")
+        tokens.revoke(session, "ada", datetime.now(UTC))
     assert visitor.page().status_code == 401
     with writing(engine).begin() as session:  # the name's next token is not for that browser
-        tokens.create(session, "ada", "agent")
+        tokens.create(session, "ada", "agent", datetime.now(UTC))
     assert visitor.page().status_code == 401
 
 
@@ -237,7 +229,7 @@ def test_a_renewed_token_ends_the_sign_ins_of_the_old_one(
 ) -> None:
     visitor.sign_in(token_of(engine))
     with writing(engine).begin() as session:
-        tokens.renew(session, "ada", "agent")
+        tokens.renew(session, "ada", "agent", datetime.now(UTC))
     assert visitor.page().status_code == 401
 
 
@@ -255,7 +247,7 @@ def test_a_sign_in_ends_after_thirty_days(engine: Engine, visitor: Browser, cloc
 
 def test_a_sign_in_ends_with_its_token(engine: Engine, visitor: Browser, clock: Clock) -> None:
     with writing(engine).begin() as session:
-        token = tokens.create(session, "ada", "agent", lasts=timedelta(days=1))
+        token = tokens.create(session, "ada", "agent", clock.now, lasts=timedelta(days=1))
     found = re.search(r"Max-Age=(\d+)", visitor.sign_in(token).headers["set-cookie"])
     assert found is not None
     assert int(found[1]) <= 86_400 + 60

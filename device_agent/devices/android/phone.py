@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from typing import Self, TypeVar
 
+from contract import commands
 from contract.devices import Conditions, DeviceDescription, Serial
 from contract.errors import DeviceFailed
 from contract.runtime import Runner, RuntimeRequest
@@ -125,7 +126,7 @@ class AndroidPhone:
                 "bad",
                 str(failed),
                 "the phone does not start the runner; one built with the Android NDK may: "
-                "python -m device_agent.bundle --runner PATH, then --runner ndk",
+                f"`{commands.adopt_runner()}`, then --runner ndk",
             )
             return
         yield Finding("loader", "ok", f"the runner starts, on {self.runtime.affinity}")

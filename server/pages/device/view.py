@@ -20,9 +20,10 @@ from server.pages.device.charts import dearest_chart, stages_chart, work_chart
 from server.pages.device.grid import Grid, grid
 from server.pages.device.latency_map import LatencyMap, Mode, latency_map
 from server.pages.formatting import counted, runtime_words
-from server.store.devices import device
+from server.store.devices import device, retired_devices
 from server.store.lookup import ask, find_summary, parse_runtime, read
 from server.store.measurements import find_session
+from server.store.notes import SessionNote, session_notes
 from server.store.row_counts import row_counts
 from server.store.snapshots import snapshots
 from server.store.spaces import known_spaces
@@ -72,13 +73,21 @@ class TableView:
 class DeviceView:
     """A device and the table that was chosen; None if it has no rows of the chosen origin.
 
-    `origins` are those of which it has rows.
+    `origins` are those of which it has rows. `retired_at` is None while it takes jobs; `notes` are
+    those on the sessions whose rows the chosen table has, oldest first.
     """
 
     device: Device
+    retired_at: datetime | None
     origin: Origin
     origins: tuple[Origin, ...]
     chosen: TableView | None
+    notes: tuple[SessionNote, ...] = ()
+
+    @property
+    def default(self) -> RuntimeSummary | None:
+        """The table that is served where no runtime is asked for."""
+        return next((each for each in self.device.runtimes if each.is_default), None)
 
 
 def device_view(
@@ -105,8 +114,11 @@ def device_view(
     )
     kind = origin or (origins[0] if origins else "measured")
     found = device(session, name, origin=kind)
+    retired_at = retired_devices(session).get(found.name)
     if not found.runtimes:
-        return DeviceView(device=found, origin=kind, origins=origins, chosen=None)
+        return DeviceView(
+            device=found, retired_at=retired_at, origin=kind, origins=origins, chosen=None
+        )
     summary = find_summary(found, runtime)
     known = known_spaces(session)
     wanted = known.find(space or _usual_space(summary))
@@ -116,6 +128,7 @@ def device_view(
     laid_out = grid(table, wanted)
     return DeviceView(
         device=found,
+        retired_at=retired_at,
         origin=kind,
         origins=origins,
         chosen=TableView(
@@ -136,6 +149,7 @@ def device_view(
             other_spaces=tuple(each for each in known.names if each not in profiled),
             others=_others(session, table, list(everything), now),
         ),
+        notes=session_notes(session, {row.session for row in table.entries}),
     )
 
 

@@ -60,7 +60,7 @@ def export_view(session: DbSession, table: str, space: str) -> ExportView | None
     rows = rows_by_table(session)
     if not rows:
         return None
-    of = find_table(rows, table) if table else next(iter(rows))
+    of = find_table(session, rows, table) if table else next(iter(rows))
     known = known_spaces(session)
     name = known.find(space).name if space else None
     query = {"runtime": of.runtime, "origin": "" if of.origin == "measured" else of.origin}

@@ -24,6 +24,7 @@ from server.store.change_points import levels
 from server.store.devices import device, nothing_measured
 from server.store.history import Step, history
 from server.store.lookup import find_summary
+from server.store.notes import SessionNote, session_notes
 from server.store.samples import MeasuredTiming, OperatorRow, rows_everywhere, timings
 from server.store.spaces import known_spaces
 
@@ -47,6 +48,7 @@ class OperatorView:
     steps: tuple[Step, ...]
     spaces: tuple[str, ...]
     charts: list[Chart]
+    notes: tuple[SessionNote, ...]  # on the sessions of the timings and points
 
     @property
     def shown_dropped(self) -> datetime | None:
@@ -134,6 +136,10 @@ def operator_view(
         steps=past.steps,
         spaces=known_spaces(session).that_need([key]),
         charts=charts,
+        notes=session_notes(
+            session,
+            {timing.session for timing in newest} | {UUID(point.session) for point in points},
+        ),
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from adb_shell.transport.base_transport import BaseTransport
 
+from contract import commands
 from contract.errors import listing
 from device_agent.devices.android.adb.connection import ACCEPT_LIMIT_S, AdbConnection
 from device_agent.devices.android.adb.errors import KeyNotAccepted, PhoneNotFound
@@ -26,8 +27,8 @@ NO_PHONE = (
     "--device host)"
 )
 NO_LIBUSB = (
-    "this computer cannot see phones on USB: pip install 'phonebook[usb]', or name a phone in "
-    "the network with --serial HOST:PORT. (This computer is --device host)"
+    f"this computer cannot see phones on USB: in the checkout run `{commands.install('usb')}`, or "
+    "name a phone in the network with --serial HOST:PORT. (This computer is --device host)"
 )
 
 
