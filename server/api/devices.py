@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session as DbSession
 from contract.devices import DeviceDescription, DeviceName
 from contract.problems import Problem
 from contract.runtime import Runtime
+from contract.sessions import Origin
 from contract.tables import Device
 from server.http.access import By, needs
 from server.http.dependencies import Now, reads, writes
@@ -37,9 +38,9 @@ def register(
 
 @router.get("/devices")
 @reads
-def list_devices(session: DbSession) -> list[Device]:
-    """Every device with a summary of its tables."""
-    return devices.devices(session)
+def list_devices(session: DbSession, origin: Origin = "measured") -> list[Device]:
+    """Every device with a summary of its tables of that origin."""
+    return devices.devices(session, origin=origin)
 
 
 @router.put(

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session as DbSession
 
 from contract.audits import Audit, AuditReport, AuditSummary, summary
 from contract.sessions import Origin
+from contract.table_keys import TableKey
 from server.database.records import AuditRecord
 from server.database.upserts import insert_once
 from server.errors import Conflict, NotFound
@@ -18,7 +19,6 @@ from server.store.clocks import check_clock
 from server.store.deeds import note
 from server.store.devices import count_change, find_device
 from server.store.spaces import known_spaces
-from server.store.table_keys import TableKey
 
 MOST_AUDITS = 50  # in the choice
 
