@@ -14,11 +14,10 @@ from contract.cli import command_line, main
 from contract.client import TableClient, default_server, table_client
 from contract.devices import Conditions, DeviceDescription
 from contract.errors import PhonebookError, near
-from contract.imports import Import
+from contract.imports import Import, ImportedTiming
 from contract.runtime import Runtime, runtime_of
 from contract.sessions import Session
 from contract.spaces import SPACE_NAMES
-from contract.timings import Timing
 from server.imports import csv_rows, hw_nas_bench, ofa, pickles
 from server.imports.operators import keys_of
 from server.imports.rows import Found, Source
@@ -185,7 +184,7 @@ def _import(
                 source=source,
             ),
             timings=tuple(
-                Timing(
+                ImportedTiming(
                     id=uuid5(session_id, row.operator.key),
                     operator=row.operator,
                     measured_at=moment,

@@ -11,7 +11,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from contract.errors import PhonebookError, RequestRefused
-from contract.imports import Import
+from contract.imports import Import, ImportedTiming
+from contract.operators import Operator
 from contract.runtime import Runtime
 from contract.sessions import Origin, Session
 from contract.spaces import SPACE_NAMES, space
@@ -368,9 +369,14 @@ def test_a_csv_of_several_runtimes_gives_the_first_alone(tmp_path: Path) -> None
     assert read.rejected[0].reason == "it is of runtime b, not a as the lines above"
 
 
+def told(operator: Operator = SPACE.stem, *, us: float = 10.0) -> ImportedTiming:
+    """What a table of others says of an operator."""
+    return ImportedTiming(**dict(a_timing(operator, us=us)))
+
+
 def an_import(**changes: Any) -> dict[str, Any]:
     session = a_session(origin="imported", source="a paper")
-    new = Import(session=session, timings=(a_timing(us=5), a_timing(SPACE.head, us=7)))
+    new = Import(session=session, timings=(told(us=5), told(SPACE.head, us=7)))
     return {**json.loads(new.model_dump_json()), **changes}
 
 
@@ -422,7 +428,7 @@ def test_several_imported_runtimes_must_be_told_apart(agent: Agent, client: Test
     runtimes = [RUNTIME, Runtime.parse(FOREIGN)]
     for runtime in runtimes:
         session = a_session(origin="imported", source="a paper", runtime=runtime)
-        new = Import(session=session, timings=(a_timing(),))
+        new = Import(session=session, timings=(told(),))
         assert agent.post("/imports", new.model_dump_json()).status_code == 201
     answer = client.get("/lut/phone?origin=imported")
     assert answer.status_code == 422
