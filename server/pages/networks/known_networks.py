@@ -103,7 +103,7 @@ def known_networks(
         found, plan = search.result, search.plan
         if found is None:
             continue
-        key = TableKey(plan.device, plan.runtime.key, "measured")
+        key = TableKey(plan.device, plan.runtime.key, plan.origin)
         id = f"search:{search.id}"
         known = KnownNetwork(
             id=id,

@@ -7,11 +7,13 @@ from uuid import UUID
 
 from contract.runtime import Runtime
 from contract.searches import SearchSummary
+from contract.sessions import Origin
+from contract.table_keys import TableKey
 from server.pages.formatting import counted
 
 
 class Terms(NamedTuple):
-    """Which runs' accuracies and latencies compare: of one space, device, runtime and data."""
+    """Which runs' accuracies and latencies compare: of one space, table and data."""
 
     space: str
     device: str
@@ -19,6 +21,7 @@ class Terms(NamedTuple):
     data: str
     classes: int
     images: int  # how they are split may depend on the seed
+    origin: Origin
 
     @classmethod
     def of(cls, search: SearchSummary) -> "Terms":
@@ -30,18 +33,20 @@ class Terms(NamedTuple):
             data.name,
             data.classes,
             data.training + data.test,
+            plan.origin,
         )
 
     @property
     def key(self) -> str:
         """As addresses name them."""
-        parts = (self.space, self.device, self.runtime.key, self.data, self.classes, self.images)
-        return "~".join(map(str, parts))
+        table = TableKey(self.device, self.runtime.key, self.origin).address
+        return "~".join(map(str, (self.space, table, self.data, self.classes, self.images)))
 
     @property
     def title(self) -> str:
+        table = TableKey(self.device, self.runtime.key, self.origin)
         return (
-            f"{self.space} on {self.device} ({self.runtime.dtype}, "
+            f"{self.space} on {table.device_and_origin} ({self.runtime.dtype}, "
             f"{counted(self.runtime.threads, 'thread')}, {self.runtime.runner} runner, "
             f"{self.runtime.protocol}), {self.data} with {self.classes} classes, "
             f"{self.images} images"
