@@ -18,6 +18,7 @@ from contract.tables import LatencyTable
 from search import compare, predict
 from search.tables.fetch import fetch
 from server.imports.__main__ import app as command
+from tests.search.conftest import write_idx_folder
 from tests.server.conftest import Agent
 from tests.server.making import RUNTIME, a_session, a_timing, an_audit
 
@@ -26,7 +27,7 @@ SPACE = space("fbnet-32")
 FOREIGN = "foreign-float32-t1-contiguous-et0-native-any-isolated"
 SOURCE = "HW-NAS-Bench as HELP has it"
 PROVENANCE = f"imported from {SOURCE}, of 2021-03-19"
-ZEROS = (SPACE.stem, SPACE.head)
+SMALL = space("fbnet-32-0.35")
 
 
 @pytest.fixture(autouse=True)
@@ -47,10 +48,13 @@ def bring_in_bench(address: str, device: str) -> None:
     bring_in(BENCH, address, device, *metric, format="hw-nas-bench")
 
 
-def bring_in_all_but_a_head(folder: Path, address: str, device: str = "fpga") -> None:
+def bring_in_all_but_a_head(
+    folder: Path, address: str, device: str = "fpga", *, of: SearchSpace = SPACE
+) -> None:
     """A whole table of the search's networks, in which stem and head take no time."""
     file = folder / f"{device}.csv"
-    us = {op.key: 0 if op in ZEROS else 10 + op.macs() / 1e5 for op in SPACE.searched_operators}
+    zeros = (of.stem, of.head)
+    us = {op.key: 0 if op in zeros else 10 + op.macs() / 1e5 for op in of.searched_operators}
     lines = [f"{key},{latency}" for key, latency in us.items()]
     file.write_text("\n".join(["operator,latency_us", *lines]) + "\n")
     bring_in(file, address, device, format="csv")
@@ -238,24 +242,28 @@ def test_a_search_by_an_imported_table_says_so_wherever_it_is_told_of(
 ) -> None:
     from search import run
 
-    bring_in_all_but_a_head(tmp_path, address)
+    bring_in_all_but_a_head(tmp_path, address, of=SMALL)
+    bring_in_all_but_a_head(tmp_path, address, "fpga2", of=SMALL)
     out = tmp_path / "run"
-    asked = ["--device", "fpga", "--space", SPACE.name, "--server", address, "--out", str(out)]
-    asked += ["--data", "digits", "--epochs", "1", "--batch-size", "720", "--paths", "1"]
-    asked += ["--final.epochs", "1", "--final.batch-size", "720", "--weight-lr", "0.001"]
+    images = write_idx_folder(tmp_path / "idx", labels=[0, 1] * 8, test_labels=[0, 1])
+    asked = ["--device", "fpga", "--device", "fpga2", "--space", SMALL.name, "--out", str(out)]
+    asked += ["--server", address, "--data", str(images), "--threads", "1", "--paths", "1"]
+    asked += ["--epochs", "1", "--batch-size", "32", "--final.epochs", "1"]
+    asked += ["--weight-lr", "0.001", "--samples", "0"]
     with pytest.raises(PhonebookError, match="--measure here: nobody can measure under"):
         run.app([*asked, "--measure", "here"])
     run.app(asked)
     printed = capsys.readouterr().out
-    assert f"searching fbnet-32 for fpga under {FOREIGN}, {PROVENANCE}" in printed
+    assert f"searching {SMALL.name} for fpga under {FOREIGN}, {PROVENANCE}" in printed
+    assert f"fpga2: {PROVENANCE}" in printed
     assert "the table is imported, so the network found is not measured" in printed
-    result = SearchResult.read(out / "result.json")
+    result = SearchResult.read(out / "fpga" / "result.json")
     assert (result.origin, result.provenance) == ("imported", PROVENANCE)
-    assert json.loads((out / "config.json").read_text())["origin"] == "imported"
-    assert PROVENANCE in (out / "report.html").read_text()
+    assert json.loads((out / "fpga" / "config.json").read_text())["origin"] == "imported"
+    assert PROVENANCE in (out / "fpga" / "report.html").read_text()
     with table_client(address) as programs:
         (search,) = programs.searches("fpga")
-    assert search.plan.provenance == PROVENANCE
+    assert search.plan.provenance == search.elsewhere[0].provenance == PROVENANCE
     browser = {"accept": "text/html"}
     assert PROVENANCE in client.get(f"/searches/{search.id}", headers=browser).text
     assert PROVENANCE in client.get("/searches", headers=browser).text

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
 
+from contract.crossing import Standing, rivals
 from contract.runtime import Runtime
 from contract.searches import SearchSummary
 from contract.sessions import Origin
 from contract.table_keys import TableKey
-from server.pages.formatting import counted
+from server.pages.formatting import counted, duration
 
 
 class Terms(NamedTuple):
@@ -64,6 +65,26 @@ class Group:
     def title(self) -> str:
         targets = ", ".join(search.plan.target for search in self.searches)
         return f"{targets} · {self.searches[0].plan.space} · {str(self.id)[:8]}"
+
+    @property
+    def rivals(self) -> list[str]:
+        """Where another target's network does better than a target's own, in words."""
+        found = []
+        for search in self.searches:
+            assert search.result is not None
+            on = {each.target: each.predicted_us for each in search.elsewhere}
+            on[search.plan.target] = search.result.predicted_us
+            found.append(Standing(search.plan.target, search.result.accuracy, on))
+        return [rival.sentence(duration) for rival in rivals(found)]
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """Where the tables of the targets come from that were not measured."""
+        return {
+            search.plan.target: search.plan.provenance
+            for search in self.searches
+            if search.plan.provenance
+        }
 
 
 def groups_of(searches: Sequence[SearchSummary]) -> list[Group]:
