@@ -18,7 +18,8 @@ from contract.imports import Import, ImportedTiming
 from contract.runtime import Runtime, runtime_of
 from contract.sessions import Session
 from contract.spaces import SPACE_NAMES
-from server.imports import csv_rows, hw_nas_bench, ofa, pickles
+from server.imports import csv_rows, hw_nas_bench, ofa, others, pickles
+from server.imports.csv_rows import Unit
 from server.imports.operators import keys_of
 from server.imports.rows import Found, Source
 
@@ -54,6 +55,7 @@ def run(
     date: date,
     runtime: str | None = None,
     metric: str | None = None,
+    unit: Unit | None = None,
     model: str | None = None,
     soc: str | None = None,
     cores: int | None = None,
@@ -64,20 +66,23 @@ def run(
 ) -> None:
     """Import latencies that others published, as a table of its own.
 
-    The table has origin `imported` and is served only by that name (`?origin=imported`). Each
-    row is one sample, graded C. Rows that name no operator of ours are rejected, each with its
-    reason. The same file twice is stored once.
+    The table has origin `imported`. Searches take it by the device's name where nothing was
+    measured on it, else as DEVICE@imported; the server serves it as `?origin=imported`. Each row
+    is one sample, graded C. Rows that name no operator of ours are rejected, each with its reason.
+    The same file twice is stored once.
 
     Args:
         file: What to read.
         format: Its form: tables of ProxylessNAS and Once-for-All, HW-NAS-Bench (JSON, or its
-            pickle, from which only numbers are taken), or CSV with `operator` and `latency_us`.
+            pickle, from which only numbers are taken), or CSV with `operator` and `latency_us`
+            or `latency_ms`.
         device: The device's name on the server.
         source: Where the numbers come from: a paper, an address, a commit.
         date: When they were measured or published, as in 2019-06-01.
         runtime: What they were measured under [default: what a CSV tells, else a foreign one
             of float32 and one thread].
         metric: Of HW-NAS-Bench, whose files hold several: pixel3_latency.
+        unit: Of a CSV whose column is called `latency` alone.
         model: With soc, cores, memory_gb and os: what the device is, if the server does not know.
         soc: See model.
         cores: See model.
@@ -86,7 +91,9 @@ def run(
         server: The server's address; else PHONEBOOK_SERVER, else this computer.
         dry_run: Show what would be stored, and ask no server.
     """
-    read = parse(file, format=format, metric=metric)
+    if unit is not None and format != "csv":
+        raise PhonebookError(f"--unit {unit}: {format} has a unit of its own; leave --unit out")
+    read = parse(file, format=format, metric=metric, unit=unit)
     chosen = runtime or read.runtime
     imports = list(
         imports_of(
@@ -117,10 +124,12 @@ def run(
                 f"{'stored' if report.is_new else 'were stored before'}, "
                 f"session {report.session.id}"
             )
-    say(f"{len(read.rejected)} rows rejected; read the table with ?origin=imported")
+    say(f"{len(read.rejected)} rows rejected; searches take the table as {device}@imported")
 
 
-def parse(file: Path, *, format: Format, metric: str | None = None) -> Source:
+def parse(
+    file: Path, *, format: Format, metric: str | None = None, unit: Unit | None = None
+) -> Source:
     """The rows of a file.
 
     Raises:
@@ -129,12 +138,13 @@ def parse(file: Path, *, format: Format, metric: str | None = None) -> Source:
     source = Source()
     try:
         content = file.read_bytes()
+        _refuse_known(content)
         if format == "hw-nas-bench":
-            document = _json_or_pickle(content)
-            hw_nas_bench.load(document, source, metric=metric)
+            hw_nas_bench.load(_json_or_pickle(content), source, metric=metric)
+        elif format == "ofa-yaml":
+            ofa.load(content.decode("utf-8-sig"), source)
         else:
-            load = ofa.load if format == "ofa-yaml" else csv_rows.load
-            load(content.decode("utf-8-sig"), source)
+            csv_rows.load(content.decode("utf-8-sig"), source, unit=unit)
     except OSError as error:
         raise PhonebookError(f"cannot read {file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -240,6 +250,16 @@ def show(imports: list[Import], *, rejected: int) -> None:
 def say(line: str) -> None:
     """One line for the person at the screen."""
     print(line)  # noqa: T201  # what this command is for
+
+
+def _refuse_known(content: bytes) -> None:
+    """Whatever format was named: raises ValueError for a file known to hold no operators."""
+    try:
+        reason = others.recognised_document(_json_or_pickle(content))
+    except ValueError:
+        reason = others.recognised_text(content.decode("utf-8-sig", errors="replace"))
+    if reason:
+        raise ValueError(reason)
 
 
 def _json_or_pickle(content: bytes) -> object:
