@@ -45,7 +45,7 @@ def test_a_csv_tells_its_unit_or_is_told_it(
         ("latency", None, "does not say the unit; give --unit us, ms, ns or s"),
         ("latency_us", "ms", "--unit ms: its column latency_us says us"),
         ("latency_us,latency_ms", None, "several latencies: latency_us, latency_ms"),
-        ("ms", None, "no latency_us"),
+        ("ms", None, "no column latency_us"),
     ],
 )
 def test_a_csv_whose_unit_is_in_doubt_is_refused(
