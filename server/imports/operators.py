@@ -26,7 +26,7 @@ def operators_by_key() -> dict[str, Operator]:
     return {operator.key: operator for name in SPACE_NAMES for operator in space(name).operators}
 
 
-def known(block: Mapping[str, str | int], slot: Slot) -> Operator:
+def known(block: Mapping[str, object], slot: Slot) -> Operator:
     """The operator of a block, given by its fields, in a slot.
 
     Raises:
