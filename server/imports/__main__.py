@@ -17,10 +17,10 @@ from contract.errors import PhonebookError, near
 from contract.imports import Import, ImportedTiming
 from contract.runtime import Runtime, runtime_of
 from contract.sessions import Session
-from contract.spaces import SPACE_NAMES
+from contract.spaces import find_space, ships
 from server.imports import csv_rows, hw_nas_bench, ofa, others, pickles
 from server.imports.csv_rows import Unit
-from server.imports.operators import keys_of
+from server.imports.operators import Vocabulary, shipped
 from server.imports.rows import Found, Source
 
 Format = Literal["ofa-yaml", "hw-nas-bench", "csv"]
@@ -56,6 +56,7 @@ def run(
     runtime: str | None = None,
     metric: str | None = None,
     unit: Unit | None = None,
+    space: str | None = None,
     model: str | None = None,
     soc: str | None = None,
     cores: int | None = None,
@@ -83,6 +84,8 @@ def run(
             of float32 and one thread].
         metric: Of HW-NAS-Bench, whose files hold several: pixel3_latency.
         unit: Of a CSV whose column is called `latency` alone.
+        space: Place the rows in this space alone, by its name or its file; else in those that
+            ship with Phonebook.
         model: With soc, cores, memory_gb and os: what the device is, if the server does not know.
         soc: See model.
         cores: See model.
@@ -93,7 +96,8 @@ def run(
     """
     if unit is not None and format != "csv":
         raise PhonebookError(f"--unit {unit}: {format} has a unit of its own; leave --unit out")
-    read = parse(file, format=format, metric=metric, unit=unit)
+    vocabulary = Vocabulary(find_space(space)) if space is not None else shipped()
+    read = parse(file, format=format, metric=metric, unit=unit, vocabulary=vocabulary)
     chosen = runtime or read.runtime
     imports = list(
         imports_of(
@@ -102,6 +106,7 @@ def run(
             source=source,
             measured=date,
             runtime=runtime_of(chosen) if chosen else FOREIGN,
+            vocabulary=vocabulary,
         )
     )
     for rejected in read.rejected:
@@ -116,6 +121,9 @@ def run(
     described = (model, soc, cores, memory_gb, os)
     with table_client(server or default_server()) as client:
         ensure_device(client, device, described)
+        for each in vocabulary.spaces:
+            if not ships(each):
+                client.learn_space(each)
         for each in imports:
             report = client.add_import(each)
             say(
@@ -128,23 +136,28 @@ def run(
 
 
 def parse(
-    file: Path, *, format: Format, metric: str | None = None, unit: Unit | None = None
+    file: Path,
+    *,
+    format: Format,
+    metric: str | None = None,
+    unit: Unit | None = None,
+    vocabulary: Vocabulary | None = None,
 ) -> Source:
-    """The rows of a file.
+    """The rows of a file, as operators of the vocabulary, or else of the spaces that ship.
 
     Raises:
         PhonebookError: it cannot be read, or is not of that format.
     """
-    source = Source()
+    source, words = Source(), vocabulary or shipped()
     try:
         content = file.read_bytes()
         _refuse_known(content)
         if format == "hw-nas-bench":
-            hw_nas_bench.load(_json_or_pickle(content), source, metric=metric)
+            hw_nas_bench.load(_json_or_pickle(content), source, words, metric=metric)
         elif format == "ofa-yaml":
-            ofa.load(content.decode("utf-8-sig"), source)
+            ofa.load(content.decode("utf-8-sig"), source, words)
         else:
-            csv_rows.load(content.decode("utf-8-sig"), source, unit=unit)
+            csv_rows.load(content.decode("utf-8-sig"), source, words, unit=unit)
     except OSError as error:
         raise PhonebookError(f"cannot read {file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -155,7 +168,13 @@ def parse(
 
 
 def imports_of(
-    read: Source, *, device: str, source: str, measured: date, runtime: Runtime
+    read: Source,
+    *,
+    device: str,
+    source: str,
+    measured: date,
+    runtime: Runtime,
+    vocabulary: Vocabulary,
 ) -> Iterator[Import]:
     """The rows by space, each under the first space that has its operator.
 
@@ -165,11 +184,10 @@ def imports_of(
         PhonebookError: a name or the source is none that a session can have.
     """
     left = dict(read.found)
-    by_rows = sorted(SPACE_NAMES, key=lambda name: -sum(key in left for key in keys_of(name)))
-    for space in by_rows:
-        rows = [left.pop(key) for key in keys_of(space) if key in left]
+    for space in vocabulary.by_rows([frozenset({key}) for key in left]):
+        rows = [left.pop(key) for key in vocabulary.keys_of(space.name) if key in left]
         if rows:
-            yield _import(rows, device, source, measured, runtime, space)
+            yield _import(rows, device, source, measured, runtime, space.name)
 
 
 def _import(

@@ -9,14 +9,14 @@ import io
 from collections.abc import Sequence
 from typing import Literal
 
-from server.imports.operators import Unmapped, operator_named
+from server.imports.operators import Unmapped, Vocabulary
 from server.imports.rows import Found, Rejected, Source, latency_us
 
 Unit = Literal["ns", "us", "ms", "s"]
 US_PER: dict[Unit, float] = {"ns": 1e-3, "us": 1, "ms": 1e3, "s": 1e6}
 
 
-def load(text: str, source: Source, *, unit: Unit | None = None) -> None:
+def load(text: str, source: Source, vocabulary: Vocabulary, *, unit: Unit | None = None) -> None:
     """Book every line as found or rejected.
 
     Raises:
@@ -32,7 +32,7 @@ def load(text: str, source: Source, *, unit: Unit | None = None) -> None:
             try:
                 _check_runtime(row.get("runtime"), source)
                 us = latency_us(row[column] or "", per_us=US_PER[told])
-                source.add(Found(place, operator_named(name), us))
+                source.add(Found(place, vocabulary.named(name), us))
             except Unmapped as error:
                 source.reject(Rejected(place, name, str(error)))
     except csv.Error as error:

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import yaml
 
 from contract.operators import Operator
-from contract.spaces import SPACE_NAMES
+from contract.spaces import SearchSpace
 from server.imports.ofa_keys import Key, head_of_parts, name_of, operators_of, parsed
-from server.imports.operators import Unmapped, keys_of, operators_by_key
+from server.imports.operators import Unmapped, Vocabulary, shipped
 from server.imports.rows import Found, Rejected, Source, latency_us
 
 _PARTS = ("Conv_1", "AvgPool2D", "Conv_2", "Logits")  # of a head
@@ -43,7 +43,7 @@ _Entry = _Row | _Part | Rejected
 
 def dump(latencies_us: Mapping[str, float]) -> str:
     """Operators' latencies by their keys, as YAML in the same order."""
-    known = operators_by_key()
+    known = shipped().operators
     lines = [
         f"{name_of(known[key]) if key in known else key}: {{mean: {_ms(us)}, count: 1}}\n"
         for key, us in latencies_us.items()
@@ -51,32 +51,26 @@ def dump(latencies_us: Mapping[str, float]) -> str:
     return "".join(lines) or "{}\n"
 
 
-def load(text: str, source: Source) -> None:
+def load(text: str, source: Source, vocabulary: Vocabulary) -> None:
     """Book every entry of the file as found or rejected, by its line.
 
     Raises:
         ValueError: it is not YAML, or not a mapping.
     """
-    entries = _with_whole_heads([_entry(*each) for each in _written(text)])
-    spaces = _by_rows([each for each in entries if isinstance(each, _Row)])
+    entries = _with_whole_heads([_entry(*each, vocabulary) for each in _written(text)], vocabulary)
+    rows = [each for each in entries if isinstance(each, _Row)]
+    spaces = vocabulary.by_rows(
+        [frozenset(operator.key for operator in row.operators) for row in rows]
+    )
     for each in entries:
         match each:
             case Rejected():
                 source.reject(each)
             case _Row(place, name, us, operators):
                 try:
-                    source.add(Found(place, _of_first(spaces, operators), us))
+                    source.add(Found(place, _of_first(spaces, operators, vocabulary), us))
                 except Unmapped as error:
                     source.reject(Rejected(place, name, str(error)))
-
-
-def operator_of(name: str) -> Operator:
-    """The operator that an entry of such a table is most likely about.
-
-    Raises:
-        Unmapped: none of ours; the message says why.
-    """
-    return operators_of(name)[0]
 
 
 def _written(text: str) -> Iterator[tuple[str, str, yaml.Node]]:
@@ -95,17 +89,17 @@ def _written(text: str) -> Iterator[tuple[str, str, yaml.Node]]:
         yield f"line {key.start_mark.line + 1}", name, value
 
 
-def _entry(place: str, name: str, value: yaml.Node) -> _Entry:
+def _entry(place: str, name: str, value: yaml.Node, vocabulary: Vocabulary) -> _Entry:
     try:
         if name.partition("-")[0] in _PARTS:
             return _Part(place, name, latency_us(_mean(value), per_us=1000), parsed(name))
-        operators = operators_of(name)
+        operators = operators_of(name, vocabulary)
         return _Row(place, name, latency_us(_mean(value), per_us=1000), operators)
     except Unmapped as error:
         return Rejected(place, name, str(error))
 
 
-def _with_whole_heads(entries: list[_Entry]) -> list[_Row | Rejected]:
+def _with_whole_heads(entries: list[_Entry], vocabulary: Vocabulary) -> list[_Row | Rejected]:
     """The parts of each head put together, in the place of the first; those of none rejected."""
     parts = [each for each in entries if isinstance(each, _Part)]
     rows: dict[_Part, _Row | Rejected | None] = {
@@ -122,7 +116,7 @@ def _with_whole_heads(entries: list[_Entry]) -> list[_Row | Rejected]:
         size, _, channels = first.key.shape_in
         wide, classes = first.key.shape_out[-1], used[-1].key.shape_out[-1]
         try:
-            operators = head_of_parts(size, channels, wide, hidden, classes)
+            operators = head_of_parts(size, channels, wide, hidden, classes, vocabulary)
         except Unmapped as error:
             reason = f"a part of a head: {error}"
             rows |= {part: Rejected(part.place, part.name, reason) for part in used}
@@ -156,16 +150,16 @@ def _whole(first: _Part, parts: list[_Part]) -> tuple[list[_Part], int | None] |
     return [first, average, hidden, logits], hidden.key.shape_out[-1]
 
 
-def _by_rows(rows: list[_Row]) -> list[str]:
-    """The spaces, first those that hold most of the rows."""
-    meant = [{operator.key for operator in row.operators} for row in rows]
-    keys = {name: frozenset(keys_of(name)) for name in SPACE_NAMES}
-    return sorted(SPACE_NAMES, key=lambda name: -sum(bool(keys[name] & each) for each in meant))
-
-
-def _of_first(spaces: list[str], operators: tuple[Operator, ...]) -> Operator:
+def _of_first(
+    spaces: list[SearchSpace], operators: tuple[Operator, ...], vocabulary: Vocabulary
+) -> Operator:
     """The operator of the first space that has one of them."""
-    return next(op for name in spaces for op in operators if op.key in keys_of(name))
+    return next(
+        operator
+        for each in spaces
+        for operator in operators
+        if operator.key in vocabulary.keys_of(each.name)
+    )
 
 
 def _mean(value: yaml.Node) -> str:

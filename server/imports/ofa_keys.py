@@ -20,7 +20,7 @@ from contract.blocks import Conv, Head, MBConv, Separable, Stem
 from contract.blocks.parts import Activation, MobileBlock, SqueezeExcite
 from contract.operators import Operator
 from contract.slots import Slot
-from server.imports.operators import Unmapped, known, operators_by_key
+from server.imports.operators import Unmapped, Vocabulary
 
 # MobileNetV3's, which Once-for-All has.
 SQUEEZE = SqueezeExcite(ratio=0.25, divisor=8, gate="hsigmoid")
@@ -80,20 +80,20 @@ def name_of(operator: Operator) -> str:
     return operator.key
 
 
-def operators_of(name: str) -> tuple[Operator, ...]:
+def operators_of(name: str, vocabulary: Vocabulary) -> tuple[Operator, ...]:
     """The operators that an entry may be about, the likeliest first.
 
     Raises:
         Unmapped: none of ours; the message says why.
     """
-    ours = operators_by_key().get(name)
+    ours = vocabulary.operators.get(name)
     if ours is not None:
         return (ours,)
     key = parsed(name)
     size, channels = _square(key.shape_in), key.shape_in[-1]
     if key.layer == "Head":
         heads = _heads(_field(key.more, "channels"), key.more.get("hidden"), key.more)
-        return known_of(heads, _head_slot(size, channels, key.shape_out[-1]))
+        return _known_of(heads, _head_slot(size, channels, key.shape_out[-1]), vocabulary)
     if key.layer not in ("Conv", "expanded_conv"):
         raise Unmapped(f"no operator of ours is a {key.layer}")
     out = _square(key.shape_out)
@@ -106,22 +106,29 @@ def operators_of(name: str) -> tuple[Operator, ...]:
     if slot.output_size != out:
         raise Unmapped(f"stride {slot.stride} does not lead from {size} to {out} pixels")
     if key.layer == "Conv":
-        return known_of(_stems(key.more), slot)
-    return _expanded(key.more, slot)
+        return _known_of(_stems(key.more), slot, vocabulary)
+    return _expanded(key.more, slot, vocabulary)
 
 
 def head_of_parts(
-    size: int, channels: int, wide: int, hidden: int | None, classes: int
+    size: int,
+    channels: int,
+    wide: int,
+    hidden: int | None,
+    classes: int,
+    vocabulary: Vocabulary,
 ) -> tuple[Operator, ...]:
     """The heads of ours that do what these parts do one after the other.
 
     Raises:
         Unmapped: no space has one.
     """
-    return known_of(_heads(wide, hidden, {}), _head_slot(size, channels, classes))
+    return _known_of(_heads(wide, hidden, {}), _head_slot(size, channels, classes), vocabulary)
 
 
-def known_of(blocks: Sequence[Mapping[str, Any]], slot: Slot) -> tuple[Operator, ...]:
+def _known_of(
+    blocks: Sequence[Mapping[str, Any]], slot: Slot, vocabulary: Vocabulary
+) -> tuple[Operator, ...]:
     """The operators of those blocks that some space has in that slot.
 
     Raises:
@@ -130,7 +137,7 @@ def known_of(blocks: Sequence[Mapping[str, Any]], slot: Slot) -> tuple[Operator,
     found, reasons = [], []
     for block in blocks:
         try:
-            found.append(known(block, slot))
+            found.append(vocabulary.known(block, slot))
         except Unmapped as error:
             reasons.append(error)
     if not found:
@@ -186,12 +193,12 @@ def _heads(channels: int, hidden: int | None, more: Mapping[str, int]) -> list[d
     ]
 
 
-def _expanded(more: Mapping[str, int], slot: Slot) -> tuple[Operator, ...]:
+def _expanded(more: Mapping[str, int], slot: Slot, vocabulary: Vocabulary) -> tuple[Operator, ...]:
     if _field(more, "idskip") and not slot.keeps_shape:
         raise Unmapped("our blocks add their input exactly where the shape is kept")
     blocks = list(_blocks(more, slot))
     try:
-        return known_of(blocks, slot)
+        return _known_of(blocks, slot, vocabulary)
     except Unmapped as error:
         odd = _odd(more, slot)
         raise Unmapped(f"{error}: {odd}" if odd else str(error)) from error

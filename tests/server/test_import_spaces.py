@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from contract.client import table_client
 from contract.spaces import space
+from server.imports.__main__ import app as command
 from server.imports.__main__ import parse
 
 
@@ -109,3 +111,46 @@ def test_a_row_that_is_told_by_our_own_key_is_that_operator(tmp_path: Path) -> N
     file = tmp_path / "table.yaml"
     file.write_text(f"{key}: {{mean: 1.5}}\n")
     assert parse(file, format="ofa-yaml").found[key].latency_us == 1500
+
+
+OWN = """
+name: mine
+resolution: 160
+classes: 1000
+stem: {block: {kind: conv, kernel_size: 3, activation: hswish}, channels: 24, stride: 2}
+stages:
+  - channels: 24
+    depth: 1
+    candidates: [{kind: separable, kernel_size: 3}]
+  - channels: 32
+    depth: [1, 2]
+    stride: 2
+    candidates: [{kind: mbconv, kernel_size: 7, expansion: 4}]
+heads:
+  - {kind: head, channels: 1152, hidden: 1536, activation: hswish}
+"""
+
+
+def test_rows_are_placed_in_a_space_of_ones_own(tmp_path: Path, address: str) -> None:
+    """Once-for-All's authors have tables for other sizes of image, too."""
+    block = "expanded_conv-input:80x80x24-output:"
+    keys = [
+        "Conv-input:160x160x3-output:80x80x24",
+        f"{block}80x80x24-expand:24-kernel:3-stride:1-idskip:1-se:0-hs:0",
+        f"{block}40x40x32-expand:96-kernel:7-stride:2-idskip:0-se:0-hs:0",
+        f"{block}40x40x32-expand:96-kernel:5-stride:2-idskip:0-se:0-hs:0",
+    ]
+    own, table = tmp_path / "mine.yaml", tmp_path / "table.yaml"
+    own.write_text(OWN)
+    table.write_text("".join(f"{key}: {{mean: 1.5}}\n" for key in keys))
+    told = ["--device", "note10", "--source", "x", "--date", "2019-12-01", "--server", address]
+    told += ["--model", "M", "--soc", "S", "--cores", "8", "--memory-gb", "4", "--os", "O"]
+    command([str(table), "--format", "ofa-yaml", "--space", str(own), *told])
+    with table_client(address) as client:
+        found, _ = client.newer_table("note10", space="mine", origin="imported") or (None, "")
+    assert found is not None
+    assert {row.operator for row in found.entries} == {
+        "conv3_hswish-3x160-24s2",
+        "sep3-24x80-24s1",
+        "k7_e4-24x80-32s2",
+    }

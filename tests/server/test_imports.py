@@ -19,8 +19,8 @@ from contract.spaces import SPACE_NAMES, space
 from server.imports import ofa, pickles
 from server.imports.__main__ import app as command
 from server.imports.__main__ import parse
-from server.imports.ofa_keys import name_of
-from server.imports.operators import operators_by_key
+from server.imports.ofa_keys import name_of, operators_of
+from server.imports.operators import shipped
 from tests.server.conftest import Agent
 from tests.server.making import RUNTIME, SPACE, a_session, a_timing
 
@@ -164,7 +164,7 @@ def test_a_broken_or_tricky_pickle_is_refused(content: bytes) -> None:
     ],
 )
 def test_keys_of_proxylessnas_and_once_for_all_name_our_operators(key: str, operator: str) -> None:
-    assert ofa.operator_of(key).key == operator
+    assert operators_of(key, shipped())[0].key == operator
 
 
 BLOCK = "expanded_conv-input:56x56x24-output:56x56x24-"
@@ -227,7 +227,7 @@ def test_a_table_written_for_once_for_all_is_read_as_the_same_numbers(
 
 
 def test_every_operator_has_its_own_key_there() -> None:
-    operators = operators_by_key()
+    operators = shipped().operators
     assert len({name_of(op) for op in operators.values()}) == len(operators)
 
 
