@@ -75,7 +75,7 @@ class LatencyTable(Value):
     def title(self) -> str:
         """Which table it is, and where it comes from, for a person."""
         words = f"{self.device} under {self.runtime.key}"
-        return f"{words}, {self.provenance}" if self.provenance else words
+        return f"{words} ({self.provenance})" if self.provenance else words
 
     @cached_property
     def _latency_us(self) -> dict[str, float]:

@@ -112,7 +112,7 @@ def _held_out(
     test, _ = everything.hold_out(TEST_SHARE, seed=seed)
     is_test_B = torch.isin(everything.row_B, test.row_B)
     single = []
-    for label in everything.label_B.unique().tolist():
+    for label in sorted(set(everything.label_B.tolist())):
         places = (everything.label_B == label).nonzero().flatten()
         if is_test_B[places].all():
             is_test_B[places[-1]] = False

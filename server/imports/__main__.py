@@ -121,9 +121,9 @@ def run(
     described = (model, soc, cores, memory_gb, os)
     with table_client(server or default_server()) as client:
         ensure_device(client, device, described)
-        for each in vocabulary.spaces:
-            if not ships(each):
-                client.learn_space(each)
+        for named in vocabulary.spaces:
+            if not ships(named):
+                client.learn_space(named)
         for each in imports:
             report = client.add_import(each)
             say(

@@ -1,7 +1,7 @@
 """Imported tables in the commands of the search and on the pages: usable, and always named."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ SMALL = space("fbnet-32-0.35")
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that the search keeps its tables in."""
     monkeypatch.setenv("PHONEBOOK_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
@@ -88,7 +88,7 @@ def test_an_imported_table_gives_the_sums_that_are_published(
     bring_in_bench(address, device)
     table = fetch(address, target=device, space=SPACE)
     assert latency_ms(table, blocks) == pytest.approx(ms, abs=2e-6)
-    assert table.title == f"{device} under {FOREIGN}, {PROVENANCE}"
+    assert table.title == f"{device} under {FOREIGN} ({PROVENANCE})"
 
 
 @pytest.mark.parametrize("end", ["", "@imported", f"@{FOREIGN}", f"@{FOREIGN}@imported", "@t1"])
@@ -133,7 +133,7 @@ def test_a_prediction_says_that_its_table_is_imported(
     predict.app([*asked, "--server", address])
     printed = capsys.readouterr().out
     assert f"fbnet-a in fbnet-32 on fpga ({PROVENANCE})" in " ".join(printed.split())
-    assert f"on fpga under {FOREIGN}, {PROVENANCE}" in printed
+    assert f"on fpga under {FOREIGN} ({PROVENANCE})" in printed
     predict.app([*asked, "--server", address, "--json"])
     document = document_in(capsys.readouterr().out)
     assert document["origin"] == "imported"
@@ -254,7 +254,7 @@ def test_a_search_by_an_imported_table_says_so_wherever_it_is_told_of(
         run.app([*asked, "--measure", "here"])
     run.app(asked)
     printed = capsys.readouterr().out
-    assert f"searching {SMALL.name} for fpga under {FOREIGN}, {PROVENANCE}" in printed
+    assert f"searching {SMALL.name} for fpga under {FOREIGN} ({PROVENANCE})" in printed
     assert f"fpga2: {PROVENANCE}" in printed
     assert "the table is imported, so the network found is not measured" in printed
     result = SearchResult.read(out / "fpga" / "result.json")
