@@ -34,7 +34,7 @@ from contract.jobs import (
 from contract.problems import Problem
 from contract.runtime import Runtime
 from contract.searches import SearchEpoch, SearchReport, SearchRun, SearchSummary
-from contract.sessions import Session
+from contract.sessions import Origin, Session
 from contract.snapshots import SnapshotSummary, TableDiff
 from contract.spaces import SearchSpace, SpaceSummary, find_space, names_file
 from contract.tables import Device, LatencyTable, SessionReport
@@ -111,8 +111,9 @@ class TableClient:
     def register(self, device: str, description: DeviceDescription) -> Device:
         return self._call("PUT", f"/devices/{device}", Device, body=description)
 
-    def devices(self) -> list[Device]:
-        response = self._send("GET", "/devices")
+    def devices(self, *, origin: Origin | None = None) -> list[Device]:
+        """Every device, and its tables of that origin: measured ones, unless another is given."""
+        response = self._send("GET", "/devices", params=_given({"origin": origin}))
         return self._parse(response, TypeAdapter(list[Device]))
 
     def learn_space(self, space: SearchSpace) -> SpaceSummary:
@@ -184,10 +185,13 @@ class TableClient:
         *,
         runtime: Runtime | None = None,
         space: str | None = None,
+        snapshot: str | None = None,
+        origin: Origin | None = None,
         tag: str | None = None,
     ) -> tuple[LatencyTable, str] | None:
         """The table and a name for this very answer, or None where `tag` still names it."""
-        query = {"runtime": runtime.key if runtime else None, "space": space}
+        key = runtime.key if runtime else None
+        query = {"runtime": key, "space": space, "snapshot": snapshot, "origin": origin}
         headers = {} if tag is None else {"If-None-Match": tag}
         response = self._send("GET", f"/lut/{device}", params=_given(query), headers=headers)
         if response.status_code == HTTPStatus.NOT_MODIFIED:

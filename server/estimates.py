@@ -63,7 +63,7 @@ def _report(done: list["Reestimate"]) -> None:
         )
     waiting = [each for each in done if each.is_waiting]
     if waiting:
-        _say(
+        say(
             f"{len(waiting):,} of the sessions are left as they are: some of their visits are "
             f"still with their agents; there, `{commands.send_outbox()}` sends them"
         )

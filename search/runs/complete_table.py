@@ -26,10 +26,10 @@ def complete_table(
     profile_missing: bool,
     offline: bool = False,
 ) -> LatencyTable:
-    """The target's table with a row for every operator of the space.
+    """The target's table with a row for every operator that a search in the space needs.
 
     With `profile_missing`, an agent that serves the device measures what has none, which the
-    run's first process files and all of them wait for.
+    run's first process files and all of them wait for. Nobody measures into an imported table.
 
     Raises:
         IncompleteTable: rows are missing; the message says what fills them.
@@ -52,8 +52,9 @@ def complete_table(
                 f"{target}@xnnpack-float32-t1-contiguous-et1.5.1-native-any-in_situ"
             ) from refusal
         raise
-    missing = table.missing_of(space.operators)
-    if missing and profile_missing:
+    missing = table.missing_of(space.searched_operators)
+    measurable = table.origin != "imported"
+    if missing and profile_missing and measurable:
         if context.processes.is_first:
             context.console.print(
                 f"{target}: {len(missing)} operators of {space.name} have no row"
@@ -67,9 +68,9 @@ def complete_table(
         context.processes.gather({})  # the others wait here
         table = fetch(server, target=target, space=space, console=warnings)
     try:
-        table.latencies_us(space.operators)
+        table.latencies_us(space.searched_operators)
     except IncompleteTable as error:
-        if profile_missing:
+        if profile_missing or not measurable:
             raise
         raise IncompleteTable(
             f"{error}; or give --profile-missing, and an agent that serves {table.device} does "

@@ -10,6 +10,7 @@ from contract.devices import DeviceDescription, DeviceName, NewName
 from contract.problems import Problem
 from contract.retired import Retired
 from contract.runtime import Runtime
+from contract.sessions import Origin
 from contract.tables import Device
 from server.http.access import By, needs
 from server.http.dependencies import Now, reads, writes
@@ -46,9 +47,9 @@ def register(
 
 @router.get("/devices")
 @reads
-def list_devices(session: DbSession) -> list[Device]:
-    """Every device with a summary of its tables; retired ones come last."""
-    return devices.devices(session)
+def list_devices(session: DbSession, origin: Origin = "measured") -> list[Device]:
+    """Every device with a summary of its tables of that origin; retired ones come last."""
+    return devices.devices(session, origin=origin)
 
 
 @router.put(

@@ -5,7 +5,7 @@ from contract.estimates import Estimate
 from contract.runtime import Runtime
 from contract.searches import SearchReport, SearchSummary
 from contract.slots import Slot
-from server.store.table_keys import TableKey
+from contract.table_keys import TableKey
 
 UNCERTAIN = "≈"  # stands before a latency of grade C
 

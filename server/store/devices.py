@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from contract import commands
 from contract.devices import DeviceDescription
-from contract.problems import NO_DEVICE
+from contract.problems import NO_DEVICE, NO_TABLE
 from contract.runtime import Runtime
 from contract.sessions import Origin
 from contract.tables import Device, RuntimeSummary, SpaceCompleteness
@@ -174,7 +174,9 @@ def count_change(session: Session, name: str) -> int:
 
 def nothing_measured(name: str) -> NotFound:
     """The refusal for a device that is known but has no table."""
-    return NotFound(f"nothing was measured on {name} yet; run `{commands.profile(name)}`")
+    return NotFound(
+        f"nothing was measured on {name} yet; run `{commands.profile(name)}`", type=NO_TABLE
+    )
 
 
 def names(session: Session) -> Sequence[str]:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session as DbSession
 from sqlalchemy.orm import aliased
 
 from contract.estimates import Estimate
+from contract.problems import NO_TABLE
 from contract.runtime import Runtime
 from contract.sessions import Origin
 from contract.snapshots import SnapshotSummary
@@ -137,7 +138,8 @@ def find_snapshot(
         raise NotFound(
             f"no table of {device} with {origin} rows has the snapshot {snapshot}; "
             f"`GET /lut/{device}/snapshots` lists what each session left, and without "
-            "`snapshot` the current table is served"
+            "`snapshot` the current table is served",
+            type=NO_TABLE,
         )
     return record
 

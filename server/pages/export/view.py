@@ -8,9 +8,10 @@ from urllib.parse import urlencode
 from sqlalchemy.orm import Session as DbSession
 
 from contract.snapshots import SnapshotSummary
+from contract.table_keys import TableKey
 from server.store.snapshots import snapshots
 from server.store.spaces import known_spaces
-from server.store.table_keys import TableKey, common_spaces, find_table, rows_by_table
+from server.store.table_keys import common_spaces, find_table, rows_by_table
 
 FORMATS = (
     ("json", "JSON", "every figure of each row; what programs of this project read"),

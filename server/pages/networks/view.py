@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session as DbSession
 
 from contract.audits import AuditReport
 from contract.spaces import DEFAULT_SPACE, SearchSpace
+from contract.table_keys import TableKey
 from server.errors import unknown
 from server.pages.charts import Chart
 from server.pages.networks.charts import calibration_chart, compared_chart, layers_chart
@@ -17,7 +18,7 @@ from server.store.devices import check_name
 from server.store.networks import latencies_us, measured_networks
 from server.store.searches import searches
 from server.store.spaces import KnownSpaces, known_spaces
-from server.store.table_keys import TableKey, find_table
+from server.store.table_keys import find_table
 
 OWN = "own"  # each published network in the space that it was published for
 MOST_FOUND = 50  # of searches, in the table; each has its own page

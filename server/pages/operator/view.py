@@ -72,8 +72,10 @@ class OperatorView:
         )
 
     @property
-    def command(self) -> str:
-        """What measures the operator again: it does so with its whole space."""
+    def command(self) -> str | None:
+        """What measures the operator again, with its whole space; None of imported rows."""
+        if self.origin == "imported":
+            return None
         space = self.timings[0].space if self.timings else self.spaces[0]
         runtime = self.summary.runtime
         return commands.profile(self.device.name, space=space, runtime=runtime, again=True)
@@ -103,7 +105,7 @@ def operator_view(
     everywhere = rows_everywhere(session, key)
     here = (name, summary.key, origin)
     past = history(session, name, summary.runtime, origin, key)
-    points = past.points.get(key, ())
+    points = [point for point in past.points.get(key, ()) if point.latency_us]  # 0 has no level
     kept = [timing for timing in newest if timing.rounds_us]
     shown = _shown(newest, wanted) if wanted else next(iter(kept), None)
     charts = []

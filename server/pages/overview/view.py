@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session as DbSession
 from contract.audits import AuditSummary
 from contract.jobs import JobReport
 from contract.sessions import Origin
+from contract.table_keys import TableKey
 from contract.tables import Device, RuntimeSummary
 from server.pages.links import table_url
 from server.store import jobs
@@ -16,7 +17,6 @@ from server.store.devices import devices, retired_devices
 from server.store.history import Histories, Step
 from server.store.row_counts import RowCounts, row_counts
 from server.store.table_histories import TableHistories, newest_regressions
-from server.store.table_keys import TableKey
 
 NEWEST_REGRESSIONS = 5
 
