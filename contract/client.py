@@ -8,17 +8,14 @@ from typing import TypeVar
 from uuid import UUID
 
 import httpx
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter
 
-from contract import commands, credentials
+from contract import credentials
 from contract.audits import Audit, AuditReport
+from contract.connection import SERVER_VARIABLE, Connection
 from contract.devices import DeviceDescription
-from contract.errors import (
-    PhonebookError,
-    RequestRefused,
-    ServerAnsweredNonsense,
-    ServerUnreachable,
-)
+from contract.errors import PhonebookError, RequestRefused, ServerUnreachable
+from contract.health import Health
 from contract.imports import Import, ImportReport
 from contract.jobs import (
     AgentDescription,
@@ -31,21 +28,18 @@ from contract.jobs import (
     Outcome,
     Renewal,
 )
-from contract.problems import Problem
 from contract.runtime import Runtime
 from contract.searches import SearchEpoch, SearchReport, SearchRun, SearchSummary
 from contract.sessions import Origin, Session
 from contract.snapshots import SnapshotSummary, TableDiff
 from contract.spaces import SearchSpace, SpaceSummary, find_space, names_file
+from contract.surroundings import Proxy, http_client
 from contract.tables import Device, LatencyTable, SessionReport
 from contract.timings import BatchReport, StoredTiming, Timing, TimingBatch
 from contract.visits import SessionVisits, VisitBatch, VisitReceipt
 
 DEFAULT_SERVER = "http://127.0.0.1:8420"
-SERVER_VARIABLE = "PHONEBOOK_SERVER"
 TIMEOUT_S = 30.0
-
-_ACCESS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 Answer = TypeVar("Answer")
 
@@ -56,25 +50,26 @@ def default_server() -> str:
 
 
 @contextmanager
-def table_client(server: str) -> Iterator["TableClient"]:
+def table_client(server: str, *, answered_before: bool = False) -> Iterator["TableClient"]:
     """A client of the server at that address, closed on exit.
 
-    It shows the environment's token, and never follows a redirection with it.
+    It shows the environment's token, and never follows a redirection with it. `answered_before`
+    says that Phonebook answered there before: what is not Phonebook's will pass then.
 
     Raises:
         ServerUnreachable: the address is not an http or https URL.
-        PhonebookError: the environment's token cannot be read.
+        PhonebookError: the environment's token, proxy or certificates cannot be used.
     """
     token = credentials.token()
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        http = httpx.Client(
-            base_url=server, timeout=TIMEOUT_S, headers=headers, follow_redirects=False
-        )
+        if httpx.URL(server).scheme not in ("http", "https"):
+            raise httpx.InvalidURL("it begins with neither http:// nor https://")
+        http, proxy = http_client(server, timeout_s=TIMEOUT_S, headers=headers)
     except httpx.InvalidURL as error:
         raise ServerUnreachable(f"{server!r} is no address of a server: {error}") from error
     with http:
-        yield TableClient(http)
+        yield TableClient(http, proxy=proxy, answered_before=answered_before)
 
 
 def known_space(text: str, *, server: str) -> SearchSpace:
@@ -101,12 +96,17 @@ class TableClient:
     Each raises ServerUnreachable, ServerAnsweredNonsense or RequestRefused.
     """
 
-    def __init__(self, http: httpx.Client) -> None:
-        self._http = http
+    def __init__(
+        self, http: httpx.Client, *, proxy: Proxy | None = None, answered_before: bool = False
+    ) -> None:
+        connection = Connection(http, proxy=proxy, answered_before=answered_before)
+        self.server = connection.server
+        self._send = connection.send
+        self._parse = connection.parse
 
-    @property
-    def server(self) -> str:
-        return str(self._http.base_url).rstrip("/")
+    def health(self) -> Health:
+        """That the server lives, and what its clock says."""
+        return self._call("GET", "/healthz", Health)
 
     def register(self, device: str, description: DeviceDescription) -> Device:
         return self._call("PUT", f"/devices/{device}", Device, body=description)
@@ -304,68 +304,6 @@ class TableClient:
         params: dict[str, str] | None = None,
     ) -> Answer:
         return self._parse(self._send(method, path, body, params), TypeAdapter(answer))
-
-    def _send(
-        self,
-        method: str,
-        path: str,
-        body: BaseModel | None = None,
-        params: dict[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> httpx.Response:
-        content = body.model_dump_json() if body else None
-        headers = {**({"content-type": "application/json"} if body else {}), **(headers or {})}
-        try:
-            response = self._http.request(
-                method, path, content=content, headers=headers, params=params
-            )
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ServerUnreachable(
-                f"no answer from {self.server} ({error}); start the server with "
-                f"`{commands.server()}`, or name another with --server or {SERVER_VARIABLE}"
-            ) from error
-        if response.is_error:
-            raise self._refusal(response)
-        return response
-
-    def _refusal(self, response: httpx.Response) -> Exception:
-        try:
-            problem = Problem.model_validate_json(response.content)
-        except ValidationError:
-            if response.is_server_error:  # of a proxy whose server is away
-                return ServerUnreachable(f"{self.server} answered {response.status_code}")
-            return self._nonsense(
-                response, f"status {response.status_code}", status=response.status_code
-            )
-        advice = f"; {credentials.HOW_TO_SET}" if problem.status in _ACCESS else ""
-        return RequestRefused(
-            f"{self.server}: {problem.detail}{advice}",
-            status=problem.status,
-            retry_after_s=_seconds(response.headers.get("retry-after", "")),
-            type=problem.type,
-        )
-
-    def _parse(self, response: httpx.Response, adapter: TypeAdapter[Answer]) -> Answer:
-        try:
-            return adapter.validate_json(response.content)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise self._nonsense(response, f"{where or 'body'}: {first['msg']}") from error
-
-    def _nonsense(
-        self, response: httpx.Response, what: str, *, status: int | None = None
-    ) -> ServerAnsweredNonsense:
-        return ServerAnsweredNonsense(
-            f"{response.request.method} {response.request.url} answered something that is not "
-            f"Phonebook's ({what}); check the address and that both sides have the same version",
-            status=status,
-        )
-
-
-def _seconds(retry_after: str) -> float | None:
-    """The header's seconds; a proxy may write a date, which says nothing here."""
-    return float(retry_after) if retry_after.isdecimal() else None
 
 
 def _given(query: Mapping[str, str | None]) -> dict[str, str]:

@@ -5,6 +5,7 @@ PhonebookError                  exit 2  bad input: who, what, and what to do nex
 |-- ServerAnsweredNonsense      exit 3  an answer that is not Phonebook's
 |-- RequestRefused              exit 3  the server said no, with a problem document
 |-- NotStored                   exit 3  the server did not take what was measured, which is kept
+|-- ClocksDiffer                exit 3  this computer and the server tell different times
 |-- IncompleteTable             exit 4  operators have no row
 |-- DeviceFailed                exit 5  the device could not do it
 |-- Diverged                    exit 6  a search or training no longer learns
@@ -34,13 +35,16 @@ class ServerAnsweredNonsense(PhonebookError):
 
     Attributes:
         status: the HTTP status, where that is what was wrong.
+        passes: whether Phonebook answered there before, so that this is a proxy's word while its
+            server is away. At the first contact the address may be wrong.
     """
 
     exit_code = 3
 
-    def __init__(self, message: str, *, status: int | None = None) -> None:
+    def __init__(self, message: str, *, status: int | None = None, passes: bool = False) -> None:
         super().__init__(message)
         self.status = status
+        self.passes = passes
 
 
 class RequestRefused(PhonebookError):
@@ -70,6 +74,13 @@ class RequestRefused(PhonebookError):
 
 class NotStored(PhonebookError):
     """The server did not take some of what was measured; the journal keeps it."""
+
+    exit_code = 3
+
+
+class ClocksDiffer(PhonebookError):
+    """This computer and the server tell different times, so that one would date what is measured
+    wrongly for the other."""
 
     exit_code = 3
 
@@ -107,10 +118,13 @@ class Collapsed(PhonebookError):
 
 
 def is_passing(error: Exception) -> bool:
-    """Whether the server may yet answer the same request: it is away, busy, or in trouble."""
+    """Whether the server may yet answer the same request: it is away, busy, or in trouble, or its
+    clock is to be set."""
     if isinstance(error, RequestRefused):
         return error.status in _PASSING or error.status >= 500
-    return isinstance(error, ServerUnreachable)
+    if isinstance(error, ServerAnsweredNonsense):
+        return error.passes
+    return isinstance(error, ServerUnreachable | ClocksDiffer)
 
 
 def listing(names: Sequence[str], *, most: int = 3) -> str:

@@ -65,16 +65,21 @@ def run(
     names = {kind: name or kind for kind in kinds}
     units_of(names)
 
-    def open_for(job: Job, unit: Unit, supervisor: Supervisor) -> AbstractContextManager[Station]:
-        options = _options(job, unit, server=server, patience=patience)
-        return open_station(options, supervisor=supervisor, server_patience_s=None)
-
     with (
         _only_one(),
         Stop() as stop,
         table_client(server or default_server()) as client,
         Journal(journal_path()) as journal,
     ):
+
+        def open_for(
+            job: Job, unit: Unit, supervisor: Supervisor
+        ) -> AbstractContextManager[Station]:
+            options = _options(job, unit, patience=patience)
+            return open_station(
+                options, supervisor=supervisor, server_patience_s=None, client=client
+            )
+
         agent = Agent(
             identity(state_dir()),
             units=lambda: units_of(names),
@@ -113,13 +118,12 @@ def identity(folder: Path) -> UUID:
         ) from error
 
 
-def _options(job: Job, unit: Unit, *, server: str | None, patience: float) -> Options:
+def _options(job: Job, unit: Unit, *, patience: float) -> Options:
     return Options(
         device=unit.kind,
         serial=unit.serial,
         runtime=job.runtime.request,
         name=unit.device,
-        server=server,
         effort="standard" if isinstance(job.work, MeasureNetwork) else job.work.effort,
         patience=patience,
     )

@@ -4,7 +4,7 @@ Profiling and auditing are both a session here; they differ in what they visit a
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated
@@ -13,7 +13,8 @@ from uuid import UUID, uuid4
 from cyclopts import Parameter, validators
 
 from contract.client import TableClient, default_server, table_client
-from contract.errors import NotStored, PhonebookError
+from contract.errors import ClocksDiffer, NotStored, PhonebookError
+from contract.health import check_clocks
 from contract.operators import Operator
 from contract.runtime import RuntimeRequest
 from contract.sessions import Effort, Session
@@ -92,9 +93,10 @@ class Station:
         Raises:
             ServerUnreachable: it does not answer.
             RequestRefused: it takes nothing from this agent, or knows another space by that name.
-            NotStored: the server's clock and this one differ.
+            ClocksDiffer: the server's clock and this one.
         """
         self.client.register(self.name, self.device.describe())
+        check_clocks(self.client.health(), server=self.client.server, here=datetime.now(UTC))
         if not ships(space):
             self.client.learn_space(space)
         self.send()
@@ -193,8 +195,9 @@ class Station:
         """Send what waits in the outbox. What is not stored now is told and kept.
 
         Raises:
-            NotStored: that is one of `must_store`, or the server's clock and this one differ, so
-                that whatever is measured now would have to wait too.
+            NotStored: that is one of `must_store`.
+            ClocksDiffer: the server's clock and this one, so that whatever is measured now would
+                have to wait too.
             ServerUnreachable: everything stays in the outbox for the next run.
             Halted: so it does where the supervisor ended the waiting for the server.
             RequestRefused: the server takes nothing from this agent.
@@ -213,7 +216,9 @@ class Station:
         if not (sent.kept or sent.visits):
             return
         told = f"{'; '.join(sent.lines)}. {what_to_do(server)}"
-        if sent.clocks_differ or any(each.id in must_store for each in sent.kept):
+        if sent.clocks_differ:
+            raise ClocksDiffer(told)
+        if any(each.id in must_store for each in sent.kept):
             raise NotStored(told)
         screen.console.print(told, markup=False, highlight=False)
 
@@ -240,22 +245,29 @@ def open_station(
     *,
     supervisor: Supervisor | None = None,
     server_patience_s: float | None = upload.PATIENCE_S,
+    client: TableClient | None = None,
 ) -> Iterator[Station]:
     """The station of the device that the options name; nobody else has it meanwhile.
+
+    Without a client it gets one of its own, of the server that the options name.
 
     Raises:
         DeviceFailed: another agent measures there now.
         PhonebookError: no such device, or it cannot do what was asked.
     """
     with (
-        table_client(options.server or default_server()) as client,
+        (
+            nullcontext(client)
+            if client is not None
+            else table_client(options.server or default_server())
+        ) as connected,
         Journal(journal_path()) as journal,
         open_device(options.device, options.runtime, serial=options.serial) as device,
     ):
         yield Station(
             device=device,
             name=options.name or default_name(options.device, device),
-            client=client,
+            client=connected,
             journal=journal,
             cache=ProgramCache(cache_dir()),
             exporter=export_to_pte,

@@ -10,16 +10,21 @@ from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID
 
-import stamina
-
 from contract.audits import Audit
 from contract.client import TableClient
-from contract.errors import RequestRefused, ServerAnsweredNonsense, ServerUnreachable, is_passing
+from contract.errors import (
+    PhonebookError,
+    RequestRefused,
+    ServerAnsweredNonsense,
+    ServerUnreachable,
+    is_passing,
+)
 from contract.problems import NO_DEVICE, NO_SESSION, NO_SPACE, NOT_YOURS, WRONG_CLOCK
 from contract.sessions import Session
 from contract.timings import MOST_IN_BATCH, BatchReport, Timing
 from device_agent.measuring.journal import Entry, Journal
 from device_agent.measuring.journal_file import Unreadable
+from device_agent.measuring.patience import ask_again
 from device_agent.measuring.sent import Kept, Sent, left_behind, too_large
 from device_agent.measuring.upload_visits import TOO_LARGE, VisitSending, post_session
 from device_agent.supervisor import Supervisor
@@ -320,25 +325,30 @@ class _Sending:
         Raises:
             ServerUnreachable: it stays away.
             RequestRefused: it said no, or failed at this post.
-            ServerAnsweredNonsense: something else answered.
+            ServerAnsweredNonsense: something else answered, to this post alone.
         """
+        is_away = False
 
-        def passes(error: Exception) -> bool | float:
+        def passes(error: PhonebookError) -> bool | float:
             """Whether to try again; after how many seconds, if the server tells."""
-            if _is_trouble(error):
+            nonlocal is_away
+            is_away = self._is_of_the_way(error)
+            if not is_away and _is_trouble(error):
                 if not (is_one and self._may_wait_out(error)):
                     return False
-            elif not is_passing(error):
+            elif not (is_away or is_passing(error)):
                 return False
-            self._supervisor.check()
             if isinstance(error, RequestRefused) and error.retry_after_s is not None:
                 return error.retry_after_s
             return True
 
-        retrying = stamina.RetryingCaller(timeout=self._patience_s, attempts=None)
         try:
-            answer = retrying(passes, call)
+            answer = ask_again(
+                call, passes=passes, patience_s=self._patience_s, supervisor=self._supervisor
+            )
         except (RequestRefused, ServerAnsweredNonsense) as error:
+            if is_away:
+                raise ServerUnreachable(str(error)) from error
             if _is_trouble(error):
                 self._trouble = error
             elif is_passing(error):
@@ -351,8 +361,21 @@ class _Sending:
         self._answered = True
         return answer
 
-    def _may_wait_out(self, error: Exception) -> bool:
-        if not (self._answered or isinstance(error, RequestRefused)):
+    def _is_of_the_way(self, error: PhonebookError) -> bool:
+        """Whether a proxy answers for a server that is away, and not to this very post: then the
+        simplest question gets no answer of Phonebook's either."""
+        if not (_is_trouble(error) and isinstance(error, ServerAnsweredNonsense) and error.passes):
+            return False
+        try:
+            self._client.health()
+        except (ServerUnreachable, ServerAnsweredNonsense):
+            return True
+        except RequestRefused:
+            return False
+        return False
+
+    def _may_wait_out(self, error: PhonebookError) -> bool:
+        if isinstance(error, ServerAnsweredNonsense) and not error.passes:
             return False  # the address may be wrong
         if self._trouble_until is None:
             seconds = PATIENCE_S if self._patience_s is None else min(self._patience_s, PATIENCE_S)

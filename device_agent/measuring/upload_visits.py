@@ -83,7 +83,7 @@ class VisitSending:
             self._journal.mark_visits_sent(entries)
 
     def _tell(self, session: Session, error: RequestRefused | ServerAnsweredNonsense) -> None:
-        kind = error.type if isinstance(error, RequestRefused) else ANY_PROBLEM
+        kind = error.type if isinstance(error, RequestRefused) else None
         if error.status == TOO_LARGE:
             self._keep(session, too_large(self._client.server))
         elif error.status in _NO_ROUTE and kind == ANY_PROBLEM:

@@ -8,9 +8,11 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import active_children, get_context
 from pathlib import Path
+from tempfile import gettempdir
 
 from contract.errors import PhonebookError
 from device_agent.device import ProgramFile
+from device_agent.places import full_folder
 from device_agent.programs.program import Program
 from device_agent.supervisor import Halted, Supervisor
 
@@ -86,6 +88,12 @@ class ProgramCache:
                         f"exporting {program.name}: {error}; what was exported is kept in "
                         f"{self._folder}. Free the disk or mend its rights, then run the same "
                         "command to go on"
+                    ) from error
+                full = full_folder([self._folder, Path(gettempdir())]) if error else None
+                if full is not None:
+                    raise PhonebookError(
+                        f"exporting {program.name}: the disk of {full} is full ({error}); what "
+                        "was exported is kept. Free some, then run the same command to go on"
                     ) from error
                 if error is None:
                     yield Exported(program, self.file(program), None, was_cached=False)

@@ -1,6 +1,8 @@
 #include "loaded_program.h"
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <utility>
 
@@ -136,7 +138,8 @@ void LoadedProgram::write_output(const char* path) const {
   const size_t count = values.size();
   if (!file || std::fwrite(values.data(), sizeof(float), count, file.get()) != count ||
       std::fflush(file.get()) != 0) {
-    throw Failure("run_failed", std::string("writing the output to ") + path + " failed");
+    throw Failure("run_failed", std::string("writing the output to ") + path +
+                                    " failed: " + std::strerror(errno));
   }
 }
 

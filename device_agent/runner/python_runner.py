@@ -72,6 +72,8 @@ def answer(line: str, say: Say) -> Answer:
         return _time_program(job, say)
     except _Failure as failure:
         return {"error": failure.code, "message": str(failure)}
+    except OSError as error:  # of the file that the events go through
+        return {"error": "run_failed", "message": str(error)}
 
 
 def _time_program(job: Job, say: Say) -> Answer:

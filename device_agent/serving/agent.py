@@ -4,13 +4,15 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from platform import node
 from uuid import UUID
 
 from contract.client import TableClient
-from contract.errors import DeviceFailed, PhonebookError, is_passing
+from contract.errors import ClocksDiffer, DeviceFailed, PhonebookError, is_passing
 from contract.estimates import Estimate
+from contract.health import check_clocks
 from contract.jobs import (
     RENEW_EVERY,
     AgentDescription,
@@ -36,6 +38,7 @@ from device_agent.supervisor import Halted, Supervisor
 
 POLL_S = 5.0
 SEND_AGAIN_S = 300.0  # what was sent and has to wait
+CLOCKS = "the clocks differ"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,6 +106,9 @@ class Agent:
         while not self._stop.asked:
             try:
                 worked = self.serve_once()
+            except ClocksDiffer as differ:
+                self._say_of_clocks(differ)
+                worked = False
             except PhonebookError as error:
                 if not is_passing(error):
                     raise
@@ -115,9 +121,11 @@ class Agent:
         """Ask for a job for each free unit and do it. Returns whether there was any.
 
         Raises:
+            ClocksDiffer: the server's and this one; no job is asked for until they agree.
             PhonebookError: the server refuses this agent, or is away.
         """
-        self._heartbeat(self._client)
+        self._heartbeat()
+        check_clocks(self._client.health(), server=self._client.server, here=datetime.now(UTC))
         self._send_waiting()
         worked = False
         waits_for = f"waiting for jobs of {self._client.server}"
@@ -153,7 +161,7 @@ class Agent:
         keeper = LeaseKeeper(
             lease,
             agent=self._id,
-            server=self._client.server,
+            client=self._client,
             heartbeat=self._heartbeat,
             stop=self._stop,
             renew_s=self._renew_s,
@@ -209,8 +217,8 @@ class Agent:
                 screen.say(f"job {job.id} is {report.state}{because}")
                 return
 
-    def _heartbeat(self, client: TableClient) -> None:
-        client.announce(self._id, _description(self._units()))
+    def _heartbeat(self) -> None:
+        self._client.announce(self._id, _description(self._units()))
 
     def _send_waiting(self) -> None:
         """What an attempt that was cut off left in the outbox; now and then what has to wait."""
@@ -231,6 +239,12 @@ class Agent:
         until = time.monotonic() + self._poll_s
         while time.monotonic() < until and not self._stop.asked:
             time.sleep(STEP_S)
+
+    def _say_of_clocks(self, differ: ClocksDiffer) -> None:
+        """Once, though the times that it tells go on."""
+        if self._said != CLOCKS:
+            screen.say(f"{differ}; no job is asked for until they agree")
+        self._said = CLOCKS
 
     def _say_once(self, line: str) -> None:
         if line != self._said:

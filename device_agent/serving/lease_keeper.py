@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Self
 from uuid import UUID
 
-from contract.client import TableClient, table_client
+from contract.client import TableClient
 from contract.errors import PhonebookError, RequestRefused, is_passing
 from contract.jobs import RENEW_EVERY, Lease, Progress, Renewal
 from contract.stopping import Stop
@@ -33,14 +33,14 @@ class LeaseKeeper(Supervisor):
         lease: Lease,
         *,
         agent: UUID,
-        server: str,
-        heartbeat: Callable[[TableClient], object],
+        client: TableClient,
+        heartbeat: Callable[[], object],
         stop: Stop,
         renew_s: float = RENEW_EVERY.total_seconds(),
     ) -> None:
         self._lease = lease
         self._agent = agent
-        self._server = server
+        self._client = client
         self._heartbeat = heartbeat
         self._stop = stop
         self._renew_s = renew_s
@@ -88,29 +88,28 @@ class LeaseKeeper(Supervisor):
 
     def _renew(self) -> None:
         away = False
-        with table_client(self._server) as client:
-            while not self._over.wait(min(RETRY_S, self._renew_s) if away else self._renew_s):
-                try:
-                    self._heartbeat(client)
-                    client.renew(
-                        self._lease.job.id,
-                        Renewal(
-                            agent=self._agent,
-                            attempt=self._lease.attempt,
-                            progress=self._progress,
-                        ),
-                    )
-                except RequestRefused as refusal:
-                    if not is_passing(refusal):
-                        self._lost = str(refusal)
-                        return
-                    away = self._say_away(away, refusal)
-                except PhonebookError as error:
-                    away = self._say_away(away, error)
-                else:
-                    if away:
-                        screen.say("the server is back")
-                    away = False
+        while not self._over.wait(min(RETRY_S, self._renew_s) if away else self._renew_s):
+            try:
+                self._heartbeat()
+                self._client.renew(
+                    self._lease.job.id,
+                    Renewal(
+                        agent=self._agent,
+                        attempt=self._lease.attempt,
+                        progress=self._progress,
+                    ),
+                )
+            except RequestRefused as refusal:
+                if not is_passing(refusal):
+                    self._lost = str(refusal)
+                    return
+                away = self._say_away(away, refusal)
+            except PhonebookError as error:
+                away = self._say_away(away, error)
+            else:
+                if away:
+                    screen.say("the server is back")
+                away = False
 
     def _say_away(self, before: bool, error: PhonebookError) -> bool:
         if not before:

@@ -1,9 +1,10 @@
 """What each kind of job asks of an agent's station."""
 
-from contract.client import known_space
+from contract.client import TableClient
 from contract.estimates import Estimate
 from contract.jobs import AuditTable, MeasureNetwork, Profile, Work
 from contract.networks import network
+from contract.spaces import SPACE_NAMES, SearchSpace, space
 from device_agent.measuring.audit import audit
 from device_agent.measuring.profile import profile
 from device_agent.measuring.station import Station
@@ -19,22 +20,27 @@ def perform(work: Work, station: Station) -> Estimate | None:
         PhonebookError: it cannot be done as it was asked.
         Halted: the station's supervisor ended it.
     """
-    space = known_space(work.space, server=station.client.server)
+    of = _space(work.space, station.client)
     match work:
         case Profile():
-            profile(station, space, again=work.again)
+            profile(station, of, again=work.again)
         case AuditTable():
-            done = audit(station, space, networks=work.networks, seed=work.seed)
+            done = audit(station, of, networks=work.networks, seed=work.seed)
             station.send(must_store=[done.id])
         case MeasureNetwork():
             must_be_measured(station.device, station.name)
-            chosen = network(work.blocks, space=space, name="asked-for")
+            chosen = network(work.blocks, space=of, name="asked-for")
             device, supervisor = station.device, station.supervisor
             file = export_network(
                 chosen, device.runtime, station.cache, station.exporter, supervisor=supervisor
             )
             return time_network(device, chosen, file, supervisor=supervisor)
     return None
+
+
+def _space(name: str, client: TableClient) -> SearchSpace:
+    """One that ships, or that the server knows, which is waited for like all else of a job."""
+    return space(name) if name in SPACE_NAMES else client.space(name)
 
 
 def title(work: Work) -> str:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from contract.client import table_client
-from contract.errors import DeviceFailed, PhonebookError, ServerUnreachable
+from contract.errors import DeviceFailed, PhonebookError, is_passing
 from contract.estimates import Estimate
 from contract.jobs import Job, MeasureNetwork
 from contract.networks import Network
@@ -94,14 +94,19 @@ def where_of(table: LatencyTable, asked: Where) -> Where:
 def measurer(
     where: Where, *, server: str, console: Console, stop: Callable[[], bool] = lambda: False
 ) -> Measure | None:
-    """What measures a network there; None where it is to stay unmeasured."""
+    """What measures a network there; None where it is to stay unmeasured.
+
+    The server has answered this program before: it gave the table that the network comes of.
+    """
     by_queue = partial(measure_in_queue, server=server, console=console, stop=stop)
 
     def where_it_is_served(subject: Subject) -> Measured:
         try:
-            with table_client(server) as client:
+            with table_client(server, answered_before=True) as client:
                 served = is_served(client, subject.device)
-        except ServerUnreachable as error:
+        except PhonebookError as error:
+            if not is_passing(error):
+                raise
             console.print(f"{error}; measuring here")
             served = False
         return by_queue(subject) if served else measure_here(subject)
@@ -126,7 +131,7 @@ def measure_in_queue(
     """
     work = MeasureNetwork(space=subject.network.space.name, blocks=subject.network.blocks)
     job = Job(id=uuid4(), device=subject.device, runtime=subject.runtime, work=work)
-    with table_client(server) as client:
+    with table_client(server, answered_before=True) as client:
         report = file_and_wait(client, job, console=console, stop=stop)
     if report.estimate is None:
         raise DeviceFailed(f"job {job.id} is done without a measurement; file it again")

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from rich.console import Console
 
@@ -16,10 +17,13 @@ POLL_S = 1.0
 STEP_S = 0.1
 QUIET_S = 15.0  # waiting for so long that somebody should know why
 
+Answer = TypeVar("Answer")
+
 
 def is_served(client: TableClient, device: str) -> bool:
-    """Whether an agent that was heard of lately has a unit of that device."""
-    since = datetime.now(UTC) - LEASE
+    """Whether an agent that was heard of lately, by the server's clock, has a unit of that
+    device."""
+    since = (client.health().now or datetime.now(UTC)) - LEASE
     return any(
         agent.seen_at > since and any(unit.device == device for unit in agent.description.units)
         for agent in client.agents()
@@ -42,7 +46,9 @@ def file_and_wait(
         PhonebookError: somebody cancelled it, or the server refused it.
         KeyboardInterrupt: `stop` or Ctrl-C ended the waiting; the job stays filed.
     """
-    report = client.file_job(job)
+    report = until_it_answers(
+        lambda: client.file_job(job), console=console, stop=stop, poll_s=poll_s
+    )
     console.print(f"job {job.id} is filed for {job.device}")
     waiting = _Waiting(client, job, console, quiet_s=quiet_s)
     try:
@@ -74,6 +80,32 @@ def file_and_wait(
         )
     console.print(f"job {job.id} is done")
     return report
+
+
+def until_it_answers(
+    ask: Callable[[], Answer],
+    *,
+    console: Console,
+    stop: Callable[[], bool] = lambda: False,
+    poll_s: float = POLL_S,
+) -> Answer:
+    """What the server answers, however long it is away. Asked twice it must change nothing twice.
+
+    Raises:
+        PhonebookError: it refused.
+        KeyboardInterrupt: `stop` ended the waiting.
+    """
+    is_said = False
+    while True:
+        try:
+            return ask()
+        except PhonebookError as error:
+            if not is_passing(error):
+                raise
+            if not is_said:
+                console.print(f"{error}; trying again until it answers")
+            is_said = True
+        _pause(poll_s, stop)
 
 
 class _Waiting:

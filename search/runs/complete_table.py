@@ -12,12 +12,12 @@ from contract.jobs import Job, Profile
 from contract.spaces import SearchSpace, ships
 from contract.tables import LatencyTable
 from search.console import error_console
-from search.measuring.queue import file_and_wait
+from search.measuring.queue import file_and_wait, until_it_answers
 from search.runs.context import RunContext
 from search.tables.fetch import fetch
 
 
-def complete_table(
+def find_table(
     server: str,
     *,
     target: str,
@@ -26,22 +26,20 @@ def complete_table(
     profile_missing: bool,
     offline: bool = False,
 ) -> LatencyTable:
-    """The target's table with a row for every operator that a search in the space needs.
-
-    With `profile_missing`, an agent that serves the device measures what has none, which the
-    run's first process files and all of them wait for. Nobody measures into an imported table.
+    """The target's table with a row for every operator that a search in the space needs, or, with
+    `profile_missing`, one that an agent can complete. Nobody measures into an imported table.
 
     Raises:
         IncompleteTable: rows are missing; the message says what fills them.
-        DeviceFailed: the agents tried and could not.
         PhonebookError: as `fetch` does.
     """
-    warnings = error_console() if context.processes.is_first else Console(quiet=True)
     if profile_missing and not ships(space):
         with table_client(server) as client:
             client.learn_space(space)
     try:
-        table = fetch(server, target=target, space=space, offline=offline, console=warnings)
+        table = fetch(
+            server, target=target, space=space, offline=offline, console=_warnings(context)
+        )
     except RequestRefused as refusal:
         if profile_missing and refusal.status == HTTPStatus.NOT_FOUND:
             device = target.partition("@")[0]
@@ -52,29 +50,54 @@ def complete_table(
                 f"{target}@xnnpack-float32-t1-contiguous-et1.5.1-native-any-in_situ"
             ) from refusal
         raise
+    if not profile_missing or table.origin == "imported":
+        _must_be_complete(table, space)
+    return table
+
+
+def complete_table(
+    server: str, table: LatencyTable, *, target: str, space: SearchSpace, context: RunContext
+) -> LatencyTable:
+    """The target's table with a row for every operator that a search in the space needs: an agent
+    that serves the device measures what has none, which the run's first process files and all of
+    them wait for.
+
+    Raises:
+        DeviceFailed: the agents tried and could not.
+        PhonebookError: as `fetch` does.
+    """
     missing = table.missing_of(space.searched_operators)
-    measurable = table.origin != "imported"
-    if missing and profile_missing and measurable:
-        if context.processes.is_first:
-            context.console.print(
-                f"{target}: {len(missing)} operators of {space.name} have no row"
-            )
-            work = Profile(space=space.name)
-            job = Job(id=uuid4(), device=table.device, runtime=table.runtime, work=work)
-            with table_client(server) as client:
-                file_and_wait(
-                    client, job, console=context.console, stop=lambda: context.stop.asked
-                )
-        context.processes.gather({})  # the others wait here
-        table = fetch(server, target=target, space=space, console=warnings)
+    if not missing:
+        return table
+    if context.processes.is_first:
+        context.console.print(f"{target}: {len(missing)} operators of {space.name} have no row")
+        work = Profile(space=space.name)
+        job = Job(id=uuid4(), device=table.device, runtime=table.runtime, work=work)
+        with table_client(server, answered_before=True) as client:
+            file_and_wait(client, job, console=context.console, stop=lambda: context.stop.asked)
+    context.processes.gather({})  # the others wait here
+    warnings = _warnings(context)
+    completed = until_it_answers(
+        lambda: fetch(server, target=target, space=space, console=warnings, answered_before=True),
+        console=warnings,
+        stop=lambda: context.stop.asked,
+    )
+    completed.latencies_us(space.searched_operators)
+    return completed
+
+
+def _must_be_complete(table: LatencyTable, space: SearchSpace) -> None:
     try:
         table.latencies_us(space.searched_operators)
     except IncompleteTable as error:
-        if profile_missing or not measurable:
+        if table.origin == "imported":
             raise
         raise IncompleteTable(
             f"{error}; or give --profile-missing, and an agent that serves {table.device} does "
             "so first",
             missing=error.missing,
         ) from error
-    return table
+
+
+def _warnings(context: RunContext) -> Console:
+    return error_console() if context.processes.is_first else Console(quiet=True)

@@ -8,13 +8,13 @@ from contract.tables import LatencyTable
 from search.config import DataConfig, MachineConfig, SearchConfig, TrainConfig
 from search.files import write_document
 from search.measuring.network import Where, measurer, where_of
-from search.runs.complete_table import complete_table
+from search.runs.complete_table import complete_table, find_table
 from search.runs.context import open_run
 from search.runs.cross import Cross, Searched, show_cross
 from search.runs.folder import RunFolder
 from search.runs.images import load_images
 from search.runs.posting import Posting, group_of
-from search.runs.search import RunSpec, search_and_measure
+from search.runs.search import RunSpec, check, search_and_measure
 
 
 def search_each(
@@ -40,11 +40,11 @@ def search_each(
     with open_run(machine) as context:
         context.processes.require_equal_shares("batch-size", search.batch_size)
         context.processes.require_equal_shares("final.batch-size", final.batch_size)
-        # Every table first: a run of hours shall not end at the second device's missing rows.
+        # Everything first, of every device: a run of hours shall not end at what the second lacks.
         tables = [
             folder.table_used()
             if folder.resumes
-            else complete_table(
+            else find_table(
                 server,
                 target=target,
                 space=space,
@@ -61,6 +61,13 @@ def search_each(
                     f"{target}: the table is imported, so the network found is not measured"
                 )
         images = load_images(data, space, context)
+        if profile_missing:
+            tables = [
+                table
+                if folder.resumes
+                else complete_table(server, table, target=target, space=space, context=context)
+                for target, table, folder in zip(targets, tables, folders, strict=True)
+            ]
         group = group_of(folder.told for folder in folders) if len(targets) > 1 else None
         tells = context.processes.is_first and not offline
         specs = [
@@ -80,6 +87,8 @@ def search_each(
             )
             for target, table, folder in zip(targets, tables, folders, strict=True)
         ]
+        for spec in specs if len(specs) > 1 else ():
+            check(spec)
         results = [
             search_and_measure(
                 spec,

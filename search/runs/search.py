@@ -99,6 +99,17 @@ class RunSpec:
         }
 
 
+def check(spec: RunSpec) -> None:
+    """See to it that the run can begin: for whoever has other runs to do before it.
+
+    Raises:
+        PhonebookError: as `search_and_measure` does before its first step.
+    """
+    _within_reach(spec)
+    if spec.folder.resumes:
+        Record.read(spec.folder.checkpoint, identity=spec.identity())
+
+
 def search_and_measure(spec: RunSpec, *, measure: Measure | None) -> SearchResult:
     """Search, train what was found, then `measure` it (None: leave it unmeasured).
 
@@ -125,15 +136,7 @@ def search_and_measure(spec: RunSpec, *, measure: Measure | None) -> SearchResul
 
 def _search_train_and_measure(spec: RunSpec, measure: Measure | None) -> SearchResult:
     context, folder = spec.context, spec.folder
-    torch.manual_seed(context.machine.seed)  # draws the initial weights
-    supernet = Supernet(
-        spec.space,
-        spec.table,
-        recompute=spec.search.checkpointing,
-        shares_weights=spec.search.shares_weights,
-    )
-    target_us = spec.search.target_us
-    within = None if target_us is None else window(supernet, target_us)
+    supernet, within = _within_reach(spec)
     record = _begin(spec)
     metrics = Metrics(folder.metrics, tensorboard=context.machine.logger == "tensorboard")
     if context.processes.is_first:
@@ -170,6 +173,19 @@ def _search_train_and_measure(spec: RunSpec, measure: Measure | None) -> SearchR
             )
             context.console.print(f"report: {folder.report}")
     return result
+
+
+def _within_reach(spec: RunSpec) -> tuple[Supernet, Window | None]:
+    """The super network, untouched, and the networks of it that meet the target."""
+    torch.manual_seed(spec.context.machine.seed)  # draws the initial weights
+    supernet = Supernet(
+        spec.space,
+        spec.table,
+        recompute=spec.search.checkpointing,
+        shares_weights=spec.search.shares_weights,
+    )
+    target_us = spec.search.target_us
+    return supernet, None if target_us is None else window(supernet, target_us)
 
 
 def _begin(spec: RunSpec) -> Record:

@@ -34,6 +34,7 @@ def fetch(
     space: SearchSpace,
     offline: bool = False,
     console: Console | None = None,
+    answered_before: bool = False,
 ) -> LatencyTable:
     """The target's rows of `space`.
 
@@ -44,7 +45,8 @@ def fetch(
     ones. Emulated rows are never given unasked.
 
     Every table is kept on this computer. `offline` takes the kept one, without asking the server,
-    and says so on `console`, by default standard error.
+    and says so on `console`, by default standard error. `answered_before` says that the server
+    has answered this program already.
 
     Raises:
         PhonebookError: no such device, no runtime or several with these parts, the server
@@ -57,7 +59,7 @@ def fetch(
         console.print(f"offline: using {kept.described}; {server} was not asked")
         return kept.table
     try:
-        with table_client(server) as client:
+        with table_client(server, answered_before=answered_before) as client:
             if not ships(space):
                 _check_known(client, space, address.device)
             return _fetch_and_keep(client, server, address, space, console)

@@ -4,21 +4,22 @@ from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from contract import commands
+from contract.health import Health
 from contract.problems import Problem
 from server.database.engine import takes_writes
 from server.database.schema import is_at_head
 from server.errors import NotReady
 from server.http.access import needs
-from server.http.dependencies import TheDatabase
+from server.http.dependencies import Now, TheDatabase
 from server.http.metrics import Metrics
 
 router = APIRouter(tags=["health"])
 
 
 @router.get("/healthz")
-async def alive() -> dict[str, str]:
-    """The process answers."""
-    return {"status": "ok"}
+async def alive(now: Now) -> Health:
+    """The process answers, and tells its clock."""
+    return Health(status="ok", now=now)
 
 
 @router.get("/readyz", responses={503: {"model": Problem}})

@@ -1,11 +1,11 @@
 """The times that agents tell."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
+from contract.health import CLOCK_TOLERANCE
 from contract.problems import WRONG_CLOCK
 from server.errors import Unprocessable
 
-CLOCK_TOLERANCE = timedelta(minutes=5)
 CLOCK_START = datetime(2000, 1, 1, tzinfo=UTC)
 
 

@@ -1,5 +1,6 @@
 """Both runners, each in a process that may die: what they measure, refuse and withstand."""
 
+import errno
 import json
 import os
 import subprocess
@@ -137,6 +138,13 @@ def test_an_output_that_cannot_be_written_is_a_failed_run(
     with pytest.raises(ProgramFailed) as failed:
         runner.time_program(job(programs.operator, tmp_path, output=str(tmp_path / "no" / "way")))
     assert failed.value.code == "run_failed"
+
+
+def test_where_an_output_has_no_room_the_answer_says_so(
+    runner: RunnerProcess, programs: Programs, tmp_path: Path
+) -> None:
+    with pytest.raises(ProgramFailed, match=os.strerror(errno.ENOSPC)):
+        runner.time_program(job(programs.operator, tmp_path, output="/dev/full"))
 
 
 def test_it_keeps_its_deadline_itself(

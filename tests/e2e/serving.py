@@ -39,7 +39,7 @@ class Serving:
         self.stop = Stop()
         self.device.origin = "measured"  # so that its rows are served
         self._fault: BaseException | None = None
-        self._thread = threading.Thread(target=self._serve, name="serves")
+        self._thread = threading.Thread(target=self.serve_here, name="serves")
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -51,14 +51,15 @@ class Serving:
         assert self._fault is None
         assert not self._thread.is_alive()
 
-    def _serve(self) -> None:
+    def serve_here(self) -> None:
+        """In the caller's own thread, until asked to stop or refused."""
         try:
-            with table_client(self.server) as client, Journal(self.journal) as journal:
+            with table_client(self.server) as self._client, Journal(self.journal) as journal:
                 agent = Agent(
                     self.identity,
                     units=lambda: (Unit(kind="host", device=self.name, serial="bench-1"),),
                     open_station=self._open_for,
-                    client=client,
+                    client=self._client,
                     journal=journal,
                     stop=self.stop,
                     poll_s=0.1,
@@ -74,15 +75,11 @@ class Serving:
     ) -> AbstractContextManager[Station]:
         @contextmanager
         def station() -> Iterator[Station]:
-            with (
-                lock_device(unit.kind),
-                table_client(self.server) as client,
-                Journal(self.journal) as journal,
-            ):
+            with lock_device(unit.kind), Journal(self.journal) as journal:
                 yield Station(
                     device=self.device,
                     name=unit.device,
-                    client=client,
+                    client=self._client,
                     journal=journal,
                     cache=ProgramCache(self.cache),
                     exporter=fake_export,

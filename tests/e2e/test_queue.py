@@ -20,7 +20,7 @@ from search import predict
 from search.config import MachineConfig
 from search.measuring.network import MeasurementFailed, Subject, measurer
 from search.processes import Processes
-from search.runs.complete_table import complete_table
+from search.runs.complete_table import complete_table, find_table
 from search.runs.context import RunContext
 from tests.e2e.conftest import World
 from tests.e2e.serving import Serving
@@ -77,13 +77,15 @@ def completed(world: World, name: str, said: io.StringIO) -> Complete:
     )
 
     def run(runtime: str = "", *, profile_missing: bool) -> object:
-        return complete_table(
+        target = f"{name}{runtime}"
+        found = find_table(
             world.server,
-            target=f"{name}{runtime}",
+            target=target,
             space=SPACE,
             context=context,
             profile_missing=profile_missing,
         )
+        return complete_table(world.server, found, target=target, space=SPACE, context=context)
 
     return run
 

@@ -143,6 +143,30 @@ def test_several_devices_are_refused_together_where_one_lacks_a_row(
     assert not (tmp_path / "run").exists()
 
 
+def test_several_devices_are_refused_together_where_a_target_is_out_of_ones_reach(
+    tmp_path: Path, idx_folder: Path, serve: Serve
+) -> None:
+    slow = table_of(SMALL, lambda operator: 1e6, device="b")
+    arguments = ["--device", "a", "--device", "b", "--space", SMALL.name]
+    arguments += ["--server", serve(table_of(SMALL, device="a"), slow), "--target-ms"]
+    of_a = table_of(SMALL, device="a").latencies_us(SMALL.operators)
+    arguments += [f"{sum(of_a) / 1000 / 4:g}", "--threads", "1"]
+    with pytest.raises(PhonebookError, match="is out of reach: the networks of the space take"):
+        run.app([*arguments, "--data", str(idx_folder), "--out", str(tmp_path / "run")])
+    assert not (tmp_path / "run").exists()
+
+
+def test_several_devices_are_refused_together_before_an_agent_completes_ones_table(
+    tmp_path: Path, idx_folder: Path, serve: Serve
+) -> None:
+    key = SMALL.choices[3].candidates[2].key
+    server = serve(table_of(SMALL, device="a", without=(key,)))
+    arguments = ["--device", "a", "--device", "b", "--space", SMALL.name, "--server", server]
+    arguments += ["--data", str(idx_folder), "--out", str(tmp_path / "run"), "--profile-missing"]
+    with pytest.raises(PhonebookError, match=r"/lut/b.* --profile-missing needs to know"):
+        run.app(arguments)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

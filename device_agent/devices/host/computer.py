@@ -1,5 +1,6 @@
 """This computer as a device. Its runner is a child process: a crash costs one program."""
 
+import errno
 import os
 import platform
 import re
@@ -14,16 +15,21 @@ from typing import Self
 import psutil
 
 from contract.devices import Conditions, DeviceDescription, Serial
-from contract.errors import PhonebookError
+from contract.errors import DeviceFailed, PhonebookError
 from contract.runtime import Runner, RuntimeRequest
 from contract.sessions import Origin
 from device_agent import screen
-from device_agent.device import Plan, ProgramFile, ProgramTiming
+from device_agent.device import Plan, ProgramFailed, ProgramFile, ProgramTiming
 from device_agent.devices.host.others_work import OthersWork
+from device_agent.places import full_folder
 from device_agent.runner.build import NativeRunnerUnavailable, native_runner
 from device_agent.runner.process import RunnerProcess
 from device_agent.runner.protocol import Job
 
+MAKE_ROOM = (
+    "free some, or let TMPDIR name another folder; what was measured is kept, and the same "
+    "command goes on"
+)
 PYTHON_RUNNER = "device_agent.runner.python_runner"
 
 
@@ -45,7 +51,12 @@ class Host:
         self._command = [*command, "--threads", str(request.threads)]
         self._runner: RunnerProcess | None = None
         self._work = OthersWork()
-        self._scratch = tempfile.TemporaryDirectory(prefix="phonebook-")
+        try:
+            self._scratch = tempfile.TemporaryDirectory(prefix="phonebook-")
+        except OSError as error:
+            raise DeviceFailed(
+                f"this computer has no room for temporary files ({error}); {MAKE_ROOM}"
+            ) from error
 
     def __enter__(self) -> Self:
         return self
@@ -77,18 +88,34 @@ class Host:
 
     def time_program(self, file: ProgramFile, plan: Plan) -> ProgramTiming:
         scratch = Path(self._scratch.name)
-        if self._runner is None or self._runner.is_closed:
-            self._runner = RunnerProcess(self._command, log=scratch / "runner.log")
         output = scratch / "output"
-        timed = self._runner.time_program(
-            Job.visit(
-                plan,
-                program=str(file.path),
-                output=str(output),
-                memory_format=self.runtime.memory_format,
+        try:
+            if self._runner is None or self._runner.is_closed:
+                self._runner = RunnerProcess(self._command, log=scratch / "runner.log")
+            timed = self._runner.time_program(
+                Job.visit(
+                    plan,
+                    program=str(file.path),
+                    output=str(output),
+                    memory_format=self.runtime.memory_format,
+                )
             )
+            return timed.timing(output.read_bytes())
+        except OSError as error:
+            raise DeviceFailed(
+                f"this computer's files at {scratch}: {error.strerror}; {MAKE_ROOM}"
+            ) from error
+        except (ProgramFailed, DeviceFailed) as failed:  # the latter where no runner starts
+            _blame(failed, scratch)
+            raise
+
+
+def _blame(failed: ProgramFailed | DeviceFailed, scratch: Path) -> None:
+    """Raises DeviceFailed where there was no room for temporary files."""
+    if os.strerror(errno.ENOSPC) in str(failed) or full_folder([scratch]):
+        raise DeviceFailed(f"the disk of {scratch.parent} is full ({failed}); {MAKE_ROOM}") from (
+            failed
         )
-        return timed.timing(output.read_bytes())
 
 
 def _choose(runner: Runner | None, cpus: Sequence[int]) -> tuple[Runner, list[str]]:

@@ -9,7 +9,8 @@ import httpx
 from rich.console import Console
 
 from contract.client import TableClient
-from contract.errors import DeviceFailed, PhonebookError
+from contract.errors import DeviceFailed, PhonebookError, ServerAnsweredNonsense
+from contract.health import Health
 from contract.jobs import (
     AgentDescription,
     AgentReport,
@@ -61,18 +62,31 @@ def agent(*devices: str, silent: timedelta = timedelta(0)) -> AgentReport:
     return AgentReport(id=uuid4(), description=description, seen_at=datetime.now(UTC) - silent)
 
 
-def client(*reports: JobReport | int, agents: tuple[AgentReport, ...] = ()) -> TableClient:
-    """Of a server where the job stands so, each time it is asked; a number is an HTTP status."""
-    left: Iterator[JobReport | int] = iter(reports)
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def client(
+    *reports: JobReport | int | str,
+    agents: tuple[AgentReport, ...] = (),
+    clock: Callable[[], datetime] = now,
+) -> TableClient:
+    """Of a server where the job stands so, each time it is asked; a number is an HTTP status, and
+    text a proxy's word."""
+    left: Iterator[JobReport | int | str] = iter(reports)
 
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/agents":
             return httpx.Response(200, text=f"[{','.join(a.model_dump_json() for a in agents)}]")
+        if request.url.path == "/healthz":
+            return httpx.Response(200, text=Health(status="ok", now=clock()).model_dump_json())
         assert (request.method, request.url.path) in {
             ("POST", "/jobs"),
             ("GET", f"/jobs/{JOB.id}"),
         }
         told = next(left)
+        if isinstance(told, str):
+            return httpx.Response(404, text=told)
         if isinstance(told, int):
             problem = {"type": "about:blank", "title": "No", "status": told, "detail": "away"}
             return httpx.Response(told, json=problem)
@@ -106,6 +120,26 @@ def test_a_job_is_waited_for_while_the_server_comes_and_goes() -> None:
     assert said.count("away; still waiting") == 1
     assert "visits" in said
     assert f"job {JOB.id} is done" in said
+
+
+def test_a_job_is_waited_for_while_a_proxy_answers_for_its_server() -> None:
+    lost = ("404 page not found",) * 3
+    server = client(report("waiting"), *lost, report("leased", attempts=1), report("done"))
+    came, said = waited(server)
+    assert isinstance(came, JobReport)
+    assert said.count("is not Phonebook's (status 404)") == 1
+
+
+def test_a_job_is_filed_as_soon_as_the_server_answers() -> None:
+    came, said = waited(client(503, 503, report("waiting"), report("done")))
+    assert isinstance(came, JobReport)
+    assert said.count("away; trying again until it answers") == 1
+
+
+def test_at_the_first_contact_what_is_not_phonebook_is_told_at_once() -> None:
+    came, _ = waited(client("<html>welcome</html>"))
+    assert isinstance(came, ServerAnsweredNonsense)
+    assert "check the address" in str(came)
 
 
 def test_a_job_that_nobody_takes_says_which_command_starts_an_agent() -> None:
@@ -155,3 +189,9 @@ def test_a_device_is_served_by_an_agent_that_was_heard_of_lately() -> None:
     assert not served()
     assert not served(agent("tablet"))
     assert not served(agent("phone", silent=timedelta(minutes=10)))
+
+
+def test_the_servers_clock_tells_how_long_an_agent_has_been_silent() -> None:
+    ago = timedelta(days=3)
+    server = client(agents=(agent("phone", silent=ago),), clock=lambda: now() - ago)
+    assert is_served(server, "phone")
