@@ -137,6 +137,14 @@ class Stores(typing.Protocol):
         ...
 
 
+@typing.runtime_checkable
+class Addressed(typing.Protocol):
+    """A device that is reached at an address, which is not its serial number. Versions that knew
+    no other called the unit by it."""
+
+    address: Serial
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What one check of a device found: it is fit, or worth a look, or of no use like that."""

@@ -20,7 +20,7 @@ from contract.runtime import RuntimeRequest
 from contract.sessions import Effort, Session
 from contract.spaces import SearchSpace, ships
 from device_agent import screen
-from device_agent.device import Device, Stores
+from device_agent.device import Addressed, Device, Stores
 from device_agent.devices.registry import open_device
 from device_agent.measuring import upload
 from device_agent.measuring.journal import Journal, OpenSession
@@ -108,14 +108,7 @@ class Station:
             PhonebookError: it measures another space by that name.
         """
         while True:
-            opened = self.journal.open_session(
-                self.client.server,
-                self.name,
-                self.device.runtime,
-                space.name,
-                purpose=purpose,
-                unit=self.device.serial,
-            )
+            opened = self._open_session(space, purpose)
             if opened is None:
                 return None
             if not self.journal.began_corrected(opened.session.id):
@@ -129,6 +122,24 @@ class Station:
         if not ships(space):
             self._must_measure(opened, space)
         return opened
+
+    def _open_session(self, space: SearchSpace, purpose: str) -> OpenSession | None:
+        """The newer name of the unit is looked for first."""
+        names = [self.device.serial]
+        if isinstance(self.device, Addressed):
+            names.append(self.device.address)
+        found = (
+            self.journal.open_session(
+                self.client.server,
+                self.name,
+                self.device.runtime,
+                space.name,
+                purpose=purpose,
+                unit=unit,
+            )
+            for unit in names
+        )
+        return next((opened for opened in found if opened is not None), None)
 
     def _must_measure(self, opened: OpenSession, space: SearchSpace) -> None:
         begun = self.journal.space_of(opened.session.id)

@@ -13,10 +13,16 @@ from device_agent import screen
 from device_agent.device import Finding, Plan, ProgramFailed, ProgramFile, ProgramTiming
 from device_agent.devices.android import bundle as bundles
 from device_agent.devices.android.adb.attached import connect, device_name
-from device_agent.devices.android.adb.errors import PhoneLost, PhoneNotFound, StorageFull
+from device_agent.devices.android.adb.errors import (
+    AnotherPhone,
+    PhoneLost,
+    PhoneNotFound,
+    StorageFull,
+)
 from device_agent.devices.android.adb.transport import Connection
 from device_agent.devices.android.bundle import Bundle
 from device_agent.devices.android.care import Care, Limits
+from device_agent.devices.android.claim import Claim
 from device_agent.devices.android.facts import read_facts
 from device_agent.devices.android.runner import PhoneRunner, cpu_s, end_leftovers
 from device_agent.devices.android.state import read_state
@@ -51,15 +57,12 @@ class AndroidPhone:
         return_limit_s: float = RETURN_LIMIT_S,
         silence_limit_s: float = SILENCE_LIMIT_S,
     ) -> None:
-        self.serial = serial
-        self._connection: Connection = connect(self.serial, say=_say)
+        self._connection: Connection = connect(serial, say=_say)
+        self.address = self._connection.address
         try:
             self._facts = read_facts(self._connection)
-            found = device_name(self._facts.model)
-            if found != name:
-                raise PhoneNotFound(
-                    f"{self.serial} is a {self._facts.model}, not a {name}: --device {found}"
-                )
+            self.serial: Serial = self._facts.serial or self.address
+            self._must_be(name, serial)
             chosen = tuple(sorted(set(request.cpus))) or self._facts.big_cores(request.threads)
             self._facts.must_allow(chosen)
             self._bundle = bundle or _bundle(request.runner)
@@ -70,9 +73,10 @@ class AndroidPhone:
         self.runtime = request.granted(
             executorch=version("executorch"), runner=self._bundle.runner, cpus=chosen
         )
-        self._limits = limits or Limits()
+        self._care = Care(self._facts, self.runtime.cpus, limits or Limits())
         self._return_limit_s = return_limit_s
         self._silence_limit_s = silence_limit_s
+        self._claim: Claim | None = None
         self._runner: PhoneRunner | None = None
         self._busy: tuple[float, float, float] | None = None  # uptime, all CPUs', the runner's
 
@@ -84,8 +88,8 @@ class AndroidPhone:
             )
         try:
             self._settle()
-        except BaseException:
-            self._connection.close()
+        except BaseException as failed:
+            self.__exit__(type(failed))
             raise
         return self
 
@@ -94,11 +98,8 @@ class AndroidPhone:
             if kind is not None and not issubclass(kind, Exception):
                 # Ctrl-C may have come in the middle of a packet.
                 self._connection.close()
-                self._connection = connect(self.serial, say=_say)
-                end_leftovers(self._connection)
-            elif self._runner is not None:
-                self._runner.close()
-            self._care.end(self._connection)
+                self._connection = connect(self.address, say=_say)
+            self._leave()
         except DeviceFailed as failed:
             _say(f"{self.serial} could not be left as it was found: {failed}")
         finally:
@@ -154,17 +155,38 @@ class AndroidPhone:
     def time_program(self, file: ProgramFile, plan: Plan) -> ProgramTiming:
         return self._survive_losses(lambda: self._visit(file, plan))
 
+    def _must_be(self, name: str, serial: Serial) -> None:
+        """Raises AnotherPhone where the phone is another than was named."""
+        found = device_name(self._facts.model)
+        if found != name:
+            raise AnotherPhone(
+                f"{self.serial} is a {self._facts.model}, not a {name}: --device {found}"
+            )
+        if serial not in (self.serial, self.address):
+            raise AnotherPhone(
+                f"at {self.address} is the phone {self.serial} now, and no more {serial}: say "
+                "where that one is with --serial HOST:PORT"
+            )
+
     def _settle(self) -> None:
-        """Make a phone that was just connected ready, and end what runs there of ours."""
+        """Claim a phone that was just connected, make it ready, and end what is nobody's."""
         self._runner = None
         self._busy = None
-        left = end_leftovers(self._connection)
+        self._claim = Claim(self._connection)
+        left = end_leftovers(self._connection, spare=self._claim.holder)
         if left:
             _say(f"{self.serial}: ended {left} processes that an earlier agent left running")
         self._storage = Storage(self._connection)
         self._folder = self._storage.bundle(self._bundle)
-        self._care = Care(self._connection, self._facts, self.runtime.cpus, self._limits)
-        self._care.begin()
+        self._care.begin(self._connection)
+
+    def _leave(self) -> None:
+        """Leave nothing running, and the phone as it was found, where it is still ours."""
+        if self._claim is None or not self._claim.is_ours(self._connection):
+            return
+        end_leftovers(self._connection, spare=self._claim.holder)
+        self._care.end(self._connection)
+        self._claim.give_back(self._connection)
 
     def _ensure_runner(self) -> PhoneRunner:
         if self._runner is None or self._runner.is_closed:
@@ -231,11 +253,17 @@ class AndroidPhone:
 
     def _survive_losses(self, act: Callable[[], T]) -> T:
         """Do it, and once more where the phone went away meanwhile and came back."""
-        try:
+
+        def act_as_claimed() -> T:
+            if self._claim is not None:
+                self._claim.renew(self._connection)
             return act()
+
+        try:
+            return act_as_claimed()
         except PhoneLost as lost:
             self._wait_for_return(lost)
-        return act()
+        return act_as_claimed()
 
     def _wait_for_return(self, lost: PhoneLost) -> None:
         _say(
@@ -246,9 +274,10 @@ class AndroidPhone:
         until = time.monotonic() + self._return_limit_s
         while True:
             try:
-                self._connection = connect(self.serial, say=_say)
+                self._connection = connect(self.address, say=_say)
                 facts = read_facts(self._connection)
-                if self._connection.properties().get("sys.boot_completed", "1") == "1":
+                is_up = facts.properties.get("sys.boot_completed", "1") == "1"
+                if is_up and (facts.serial or self.address) == self.serial:
                     break
                 self._connection.close()
             except (PhoneLost, PhoneNotFound):

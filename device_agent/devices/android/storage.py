@@ -102,7 +102,7 @@ class Storage:
         ran = self._connection.run(command, timeout_s=LIMIT_S)
         if ran.code != 0:
             raise CommandFailed(
-                f"{self._connection.serial}: `{command}` ended with {ran.code}: "
+                f"{self._connection.address}: `{command}` ended with {ran.code}: "
                 f"{(ran.stderr or ran.stdout).strip()}"
             )
         return ran.stdout

@@ -36,12 +36,12 @@ class AdbConnection:
     def __init__(
         self,
         transport: BaseTransport,
-        serial: str,
+        address: str,
         *,
         say: Callable[[str], None],
         accept_limit_s: float = ACCEPT_LIMIT_S,
     ) -> None:
-        self.serial = serial
+        self.address = address
         self._thread = threading.get_ident()
         self._transport = transport
         self._device = PacketDevice(transport)
@@ -58,7 +58,7 @@ class AdbConnection:
             out += piece
         if piece is None:
             shell.kill()
-            raise CommandTimedOut(f"{self.serial}: `{command}` took longer than {timeout_s:g} s")
+            raise CommandTimedOut(f"{self.address}: `{command}` took longer than {timeout_s:g} s")
         return Ran(
             shell.code(), out.decode(errors="replace"), shell.stderr.decode(errors="replace")
         )
@@ -88,7 +88,7 @@ class AdbConnection:
             nonlocal asked
             asked = True
             say(
-                f"{self.serial}: unlock the phone and accept the key on it "
+                f"{self.address}: unlock the phone and accept the key on it "
                 '("Allow USB debugging?", with "Always allow from this computer"); waiting'
             )
 
@@ -109,17 +109,17 @@ class AdbConnection:
                 raise self._not_accepted() from error
             reason = str(error) or f"no answer within {ANSWER_LIMIT_S:g} s"
             raise PhoneNotFound(
-                f"{self.serial}: {reason}. Is USB debugging on, does the phone's cable carry "
+                f"{self.address}: {reason}. Is USB debugging on, does the phone's cable carry "
                 "data, and has no other program the phone (`adb kill-server` ends adb's own)?"
             ) from error
 
     def _not_accepted(self) -> KeyNotAccepted:
         return KeyNotAccepted(
-            f"{self.serial} does not trust this computer: unlock the phone, accept the key on "
+            f"{self.address} does not trust this computer: unlock the phone, accept the key on "
             "it, then run the same command. Where the phone does not ask, revoke USB debugging "
             "authorisations in its developer options, and pull the cable once"
         )
 
     def _check_thread(self) -> None:
         if threading.get_ident() != self._thread:
-            raise RuntimeError(f"{self.serial}: this connection belongs to another thread")
+            raise RuntimeError(f"{self.address}: this connection belongs to another thread")

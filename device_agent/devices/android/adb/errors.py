@@ -2,6 +2,8 @@
 
 DeviceFailed
 |-- PhoneNotFound     no such phone on the cable or at the address
+|   `-- AnotherPhone  the phone there is of another model, or another one of its model
+|-- Claimed           another agent has the phone
 |-- KeyNotAccepted    the phone does not trust this computer
 |-- PhoneLost         it was there, and is gone
 |-- CommandTimedOut   it did not answer within the command's limit; the command was killed
@@ -10,10 +12,19 @@ DeviceFailed
 """
 
 from contract.errors import DeviceFailed
+from device_agent.device_lock import DeviceInUse
 
 
 class PhoneNotFound(DeviceFailed):
     """No such phone on the cable or at the address."""
+
+
+class AnotherPhone(PhoneNotFound):
+    """The phone there is another than the one that was named."""
+
+
+class Claimed(DeviceInUse):
+    """Another agent has the phone, of this computer or of another."""
 
 
 class KeyNotAccepted(DeviceFailed):
