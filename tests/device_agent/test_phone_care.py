@@ -1,4 +1,4 @@
-"""Care for a phone: left as it was found whatever happens, and waited for no longer than need be."""
+"""Care for a phone: left as it was found, and waited for no longer than need be."""
 
 import threading
 from collections.abc import Callable

@@ -1,5 +1,5 @@
-"""A claim on a phone, kept on the phone itself: one agent measures there, whatever computer it runs
-on and whatever way it reaches the phone.
+"""A claim on a phone, kept on the phone itself: one agent measures there, whatever computer it
+runs on and whatever way it reaches the phone.
 
 Alive is a claim whose holder lives, a process on the phone that ends with its agent's connection,
 and whose agent said a word not too long ago: a computer that is gone from the network leaves the
@@ -119,8 +119,8 @@ def _claimed(address: str, said: str) -> Claimed:
         )
     since_s, silent_s, name = rest.split(" ", 2)
     return Claimed(
-        f"{address}: the agent {name} has the phone for {int(since_s) // 60} minutes, and said its "
-        f"last word {int(silent_s)} s ago; two at once would disturb each other. Stop that one. "
-        f"Where its computer is gone, the phone is free {SILENT_S // 60} minutes after its last "
-        f"word, or once somebody deletes {_FILE} on it"
+        f"{address}: the agent {name} has the phone for {int(since_s) // 60} minutes, and said "
+        f"its last word {int(silent_s)} s ago; two at once would disturb each other. Stop that "
+        f"one. Where its computer is gone, the phone is free {SILENT_S // 60} minutes after its "
+        f"last word, or once somebody deletes {_FILE} on it"
     )
