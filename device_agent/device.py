@@ -201,6 +201,20 @@ class DeviceKind:
     mishaps: Mapping[type[PhonebookError], tuple[str, str]]
 
 
+def must_have_cpus(threads: int, there: float, whose: str) -> None:
+    """See to it that each thread has a CPU: on fewer, they would take turns.
+
+    Raises:
+        PhonebookError: there are fewer.
+    """
+    if threads > there:
+        cpus = f"{there:g} CPU{'' if there == 1 else 's'}"
+        advice = f"give --threads {int(there)} or fewer" if there >= 1 else "grant a whole one"
+        raise PhonebookError(
+            f"--threads {threads}: {whose} {cpus}, and each thread needs one; {advice}"
+        )
+
+
 def must_offer(device: Device, wanted: Runtime) -> None:
     """See to it that what is measured here belongs to that table.
 

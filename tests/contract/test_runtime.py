@@ -72,6 +72,4 @@ def test_one_set_of_cpus_has_one_name(affinity: str) -> None:
 def test_cpus_that_no_key_can_hold_are_refused_with_words() -> None:
     scattered = tuple(range(0, 128, 2))
     with pytest.raises(PhonebookError, match="choose CPUs that follow each other"):
-        RuntimeRequest(cpus=scattered).granted(
-            executorch="1.5.1", runner="native", cpus=scattered
-        )
+        RuntimeRequest(cpus=scattered).granted(executorch="1.5.1", runner="native", cpus=scattered)

@@ -3,20 +3,19 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from device_agent.allowance import cpu_time, free_memory_bytes, usable_cpus
+from tests.device_agent.conftest import ControlGroup
 from tests.device_agent.test_runner import LINUX_ONLY
 
 SHOW = """
 from device_agent.allowance import *
 print(allowed_cpus(), cpu_time(), usable_cpus())
 """
-GROUPS = Path("/sys/fs/cgroup")
 
 
 def files(root: Path, **contents: str) -> Path:
@@ -41,27 +40,13 @@ def test_cpus_that_taskset_leaves_are_those_that_count() -> None:
     assert shown.endswith(" 1\n")
 
 
-@pytest.fixture
-def group() -> Iterator[Path]:
-    """A control group of half a CPU."""
-    new = (GROUPS / "cgroup.controllers").exists()
-    folder = (GROUPS if new else GROUPS / "cpu") / f"phonebook-test-{os.getpid()}"
-    try:
-        folder.mkdir()
-        if new:
-            (folder / "cpu.max").write_text("50000 100000")
-        else:
-            (folder / "cpu.cfs_quota_us").write_text("50000")
-    except OSError as error:
-        pytest.skip(f"this computer lets nobody make a control group: {error}")
-    yield folder
-    folder.rmdir()
-
-
-def test_a_real_control_groups_quota_is_read(group: Path) -> None:
-    join = f"echo $$ > {group}/cgroup.procs && exec {sys.executable} -c '{SHOW}'"
+def test_a_real_control_groups_quota_is_read(control_group: ControlGroup) -> None:
     shown = subprocess.run(
-        ["sh", "-c", join], capture_output=True, text=True, timeout=300, check=True
+        [*control_group(0.5), sys.executable, "-c", SHOW],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
     ).stdout
     assert shown.endswith(") 0.5 1\n")
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from contract.errors import PhonebookError
 from device_agent.devices.android.care import Asleep, Limits, TooHot
 from device_agent.devices.android.phone import AndroidPhone
+from device_agent.runner.conversation import Elsewhere
 from tests.adbd import Adbd
 from tests.device_agent.phones import BIG_KHZ, FakeS8, Opens, program
 from tests.device_agent.test_android import PLAN
@@ -115,3 +117,48 @@ def test_a_clock_is_not_accepted_lower_in_the_middle_of_a_session(
         s8.hold_clock_down(1_700_000)
         with pytest.raises(TooHot, match="held down to 1700 MHz"):
             device.time_program(program(tmp_path, "good"), PLAN)
+
+
+def test_a_visit_on_other_cores_than_promised_is_made_again(
+    phone: Opens, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with phone() as device:
+        timing = device.time_program(program(tmp_path, "moved once"), PLAN)
+    assert len(timing.samples_ns) == 10
+    assert "moved to other CPUs; its visit is made again" in " ".join(
+        capfd.readouterr().err.split()
+    )
+
+
+def test_a_phone_that_moves_the_runner_for_good_is_no_programs_failure(
+    phone: Opens, tmp_path: Path
+) -> None:
+    with (
+        phone() as device,
+        pytest.raises(Elsewhere, match="CPUs 0,1,2,3, and was to run on 4,5,6,7"),
+    ):
+        device.time_program(program(tmp_path, "moved"), PLAN)
+
+
+def test_a_phone_that_moves_the_runner_since_it_sleeps_says_so(
+    phone: Opens, s8: FakeS8, tmp_path: Path
+) -> None:
+    with phone(limits=Limits(look_every_s=60)) as device:
+        device.time_program(program(tmp_path, "good"), PLAN)
+        s8.write("power", "mWakefulness=Asleep")
+        with pytest.raises(Asleep, match="fell asleep"):
+            device.time_program(program(tmp_path, "moved"), PLAN)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"threads": 9}, "SM-G950F has 8 CPUs, and each thread needs one"),
+        ({"threads": 2, "cpus": (7,)}, "--cpus names 1 CPU, and each thread needs one"),
+    ],
+)
+def test_more_threads_than_cores_are_refused(
+    phone: Opens, asked: dict[str, object], words: str
+) -> None:
+    with pytest.raises(PhonebookError, match=words):
+        phone(**asked)

@@ -10,7 +10,14 @@ from contract.errors import DeviceFailed
 from contract.runtime import Runner, RuntimeRequest
 from contract.sessions import Origin
 from device_agent import screen
-from device_agent.device import Finding, Plan, ProgramFailed, ProgramFile, ProgramTiming
+from device_agent.device import (
+    Finding,
+    Plan,
+    ProgramFailed,
+    ProgramFile,
+    ProgramTiming,
+    must_have_cpus,
+)
 from device_agent.devices.android import bundle as bundles
 from device_agent.devices.android.adb.attached import connect, device_name
 from device_agent.devices.android.adb.errors import (
@@ -28,8 +35,8 @@ from device_agent.devices.android.runner import PhoneRunner, cpu_s, end_leftover
 from device_agent.devices.android.state import read_state
 from device_agent.devices.android.storage import OUTPUT, Storage
 from device_agent.places import cache_dir
-from device_agent.runner.conversation import SILENCE_LIMIT_S
-from device_agent.runner.protocol import Job
+from device_agent.runner.conversation import SILENCE_LIMIT_S, Elsewhere
+from device_agent.runner.protocol import Job, Timed
 
 RETURN_LIMIT_S = 180.0  # for a phone that went away to be back, which a restart takes
 RETURN_LOOK_S = 0.5
@@ -65,6 +72,11 @@ class AndroidPhone:
             self._must_be(name, serial)
             chosen = tuple(sorted(set(request.cpus))) or self._facts.big_cores(request.threads)
             self._facts.must_allow(chosen)
+            must_have_cpus(
+                request.threads,
+                len(chosen or self._facts.allowed),
+                "--cpus names" if request.cpus else f"{self._facts.model} has",
+            )
             self._bundle = bundle or _bundle(request.runner)
         except BaseException:
             self._connection.close()
@@ -203,22 +215,29 @@ class AndroidPhone:
         return self._runner
 
     def _visit(self, file: ProgramFile, plan: Plan) -> ProgramTiming:
-        program = self._storage.program(file)
-        self._care.before_visit()
-        runner = self._ensure_runner()
+        job = Job.visit(
+            plan,
+            program=self._storage.program(file),
+            output=OUTPUT,
+            memory_format=self.runtime.memory_format,
+        )
         try:
-            timed = runner.time_program(
-                Job.visit(
-                    plan,
-                    program=program,
-                    output=OUTPUT,
-                    memory_format=self.runtime.memory_format,
-                )
-            )
+            timed = self._time(job)
+        except Elsewhere:
+            _say(f"{self.serial}: the runner was moved to other CPUs; its visit is made again")
+            timed = self._time(job)
+        return timed.timing(self._connection.pull(OUTPUT))
+
+    def _time(self, job: Job) -> Timed:
+        self._care.before_visit()
+        try:
+            return self._ensure_runner().time_program(job, cpus=self.runtime.cpus)
         except ProgramFailed as failed:
             self._blame(failed)
             raise
-        return timed.timing(self._connection.pull(OUTPUT))
+        except Elsewhere:
+            self._care.must_be_awake(read_state(self._connection))
+            raise
 
     def _blame(self, failed: ProgramFailed) -> None:
         """Raises DeviceFailed where the failure is the phone's and not the program's."""

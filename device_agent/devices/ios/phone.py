@@ -11,7 +11,14 @@ from contract.errors import DeviceFailed
 from contract.runtime import RuntimeRequest
 from contract.sessions import Origin
 from device_agent import screen
-from device_agent.device import Finding, Plan, ProgramFailed, ProgramFile, ProgramTiming
+from device_agent.device import (
+    Finding,
+    Plan,
+    ProgramFailed,
+    ProgramFile,
+    ProgramTiming,
+    must_have_cpus,
+)
 from device_agent.devices.ios.app import ANSWER_LIMIT_S, App
 from device_agent.devices.ios.care import COOL, WARMEST, Care, Limits, must_not_save_power
 from device_agent.devices.ios.errors import (
@@ -226,6 +233,7 @@ class IPhone:
                 f"exports for {version('executorch')}; build the app with that version, and "
                 "install it"
             )
+        must_have_cpus(self._request.threads, info.cores, f"an {info.model} has")
         if self._request.is_traced and not info.tracer:
             raise AppUnfit(
                 f"{self.serial}: the app was built without ExecuTorch's event tracer, so it "
