@@ -3,19 +3,31 @@
 from contextlib import suppress
 
 from contract.devices import Serial
-from contract.errors import PhonebookError
+from contract.errors import DeviceFailed, PhonebookError
 from contract.runtime import RuntimeRequest
 from device_agent import screen
 from device_agent.device import DeviceKind, Found
+from device_agent.devices.android.adb.addresses import place_in_network
 from device_agent.devices.android.adb.attached import (
     Attached,
     addresses,
     choose,
     identify,
-    is_in_network,
     list_phones,
 )
-from device_agent.devices.android.adb.errors import KeyNotAccepted, PhoneNotFound
+from device_agent.devices.android.adb.errors import (
+    AnotherPhone,
+    CommandFailed,
+    CommandTimedOut,
+    KeyNotAccepted,
+    NoShell,
+    NotInNetwork,
+    PhoneLost,
+    PhoneNotFound,
+    StorageFull,
+    WirelessDebugging,
+)
+from device_agent.devices.android.care import Asleep, TooHot
 from device_agent.devices.android.phone import AndroidPhone
 
 ACCEPT_GLANCE_S = 1.0  # for a phone that is merely asked what it is
@@ -32,7 +44,7 @@ def choose_unit(name: str, serial: Serial | None) -> Serial:
     """The own serial number of the phone that is meant: by whatever address it is named, it is the
     same unit. One on USB is known by it before anybody connects."""
     address = choose(name, serial, say=_say)
-    return identify(address, say=_say).serial if is_in_network(address) else address
+    return identify(address, say=_say).serial if place_in_network(address) else address
 
 
 def find_serials(name: str) -> tuple[Serial, ...]:
@@ -43,7 +55,7 @@ def find_serials(name: str) -> tuple[Serial, ...]:
     there = addresses()
     for address in there:
         if address not in _found:
-            with suppress(PhoneNotFound, KeyNotAccepted):
+            with suppress(DeviceFailed):
                 _found[address] = identify(address, say=_say, accept_limit_s=ACCEPT_GLANCE_S)
     phones = (_found[address] for address in there if address in _found)
     return tuple(dict.fromkeys(phone.serial for phone in phones if phone.name == name))
@@ -69,6 +81,16 @@ ANDROID = DeviceKind(
     lock_name=lambda serial: serial,
     mishaps={
         PhoneNotFound: ("cable", "no answer"),
+        AnotherPhone: ("phone", "another one than named"),
+        NotInNetwork: ("network", "no answer"),
+        WirelessDebugging: ("network", "wireless debugging of Android 11"),
         KeyNotAccepted: ("key", "this computer is not trusted"),
+        PhoneLost: ("connection", "lost"),
+        CommandTimedOut: ("phone", "too slow an answer"),
+        CommandFailed: ("phone", "does not do what it is asked"),
+        NoShell: ("shell", "does not start"),
+        StorageFull: ("storage", "full"),
+        TooHot: ("heat", "too hot"),
+        Asleep: ("screen", "off"),
     },
 )

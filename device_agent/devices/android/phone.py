@@ -19,6 +19,7 @@ from device_agent.device import (
     must_have_cpus,
 )
 from device_agent.devices.android import bundle as bundles
+from device_agent.devices.android.adb.addresses import place_in_network
 from device_agent.devices.android.adb.attached import connect, device_name
 from device_agent.devices.android.adb.errors import (
     AnotherPhone,
@@ -287,7 +288,7 @@ class AndroidPhone:
     def _wait_for_return(self, lost: PhoneLost) -> None:
         _say(
             f"{self.serial} went away ({lost}); waiting {self._return_limit_s:.0f} s for it to "
-            "be back. Is the cable in?"
+            f"be back. {self._where('Is the cable in?', 'Is it in the network?')}"
         )
         self._connection.close()
         until = time.monotonic() + self._return_limit_s
@@ -304,7 +305,8 @@ class AndroidPhone:
             if time.monotonic() >= until:
                 raise PhoneLost(
                     f"{self.serial} is gone for {self._return_limit_s:.0f} s ({lost}). What was "
-                    "measured is kept: plug it in, then run the same command to go on"
+                    f"measured is kept: {self._where('plug it in', 'bring it back there')}, then "
+                    "run the same command to go on"
                 ) from lost
             time.sleep(RETURN_LOOK_S)
         _say(
@@ -313,6 +315,9 @@ class AndroidPhone:
         )
         self._facts = facts
         self._settle()
+
+    def _where(self, on_cable: str, in_network: str) -> str:
+        return in_network if place_in_network(self.address) else on_cable
 
 
 def _bundle(runner: Runner | None) -> Bundle:

@@ -81,7 +81,8 @@ class Storage:
             if free is not None and free < size + SPARE_BYTES:
                 raise StorageFull(
                     f"the phone's storage is full: {size / 1e6:.0f} MB are to be pushed, and "
-                    f"{free / 1e6:.0f} MB are free. Free some of it; what was measured is kept, "
+                    f"{free / 1e6:.0f} MB are free, of which the phone keeps "
+                    f"{SPARE_BYTES / 1e6:.0f} MB. Free some of it; what was measured is kept, "
                     "and the same command goes on"
                 )
 

@@ -29,7 +29,7 @@ from device_agent.devices.ios.errors import (
     NotAttached,
 )
 from device_agent.devices.ios.jobs import GRACE_S, Jobs
-from device_agent.devices.ios.launch import can_launch, launch, launch_command
+from device_agent.devices.ios.launch import Launch, can_launch, launch, launch_command
 from device_agent.devices.ios.messages import (
     PROTOCOL,
     AppInfo,
@@ -65,12 +65,14 @@ class IPhone:
         *,
         limits: Limits | None = None,
         return_limit_s: float = RETURN_LIMIT_S,
+        start_limit_s: float = START_LIMIT_S,
         answer_limit_s: float = ANSWER_LIMIT_S,
         grace_s: float = GRACE_S,
     ) -> None:
         self.serial = serial
         self._request = request
         self._return_limit_s = return_limit_s
+        self._start_limit_s = start_limit_s
         self._app = App(self.serial, answer_limit_s=answer_limit_s)
         try:
             self._info = self._reach()
@@ -246,26 +248,30 @@ class IPhone:
         try:
             return self._app.info()
         except AppNotRunning as closed:
-            failed = self._launch()
-            if failed is not None:
-                raise AppNotRunning(f"{closed}. {failed}") from closed
-        until = time.monotonic() + START_LIMIT_S
+            if not can_launch():
+                command = " ".join(launch_command(self.serial))
+                raise AppNotRunning(
+                    f"{closed}. (With pymobiledevice3 installed the agent starts it: {command})"
+                ) from closed
+            launched = self._launch()
+            if launched.has_failed:
+                raise AppNotRunning(f"{closed}. ({launched.said})") from closed
+        until = time.monotonic() + self._start_limit_s
         while True:
             try:
                 return self._app.info()
-            except Away:
+            except Away as away:
                 if time.monotonic() >= until:
-                    raise
+                    raise type(away)(f"{away}. ({launched.said})") from away
                 time.sleep(LOOK_S)
 
-    def _launch(self) -> str | None:
-        """Start the app. Returns why not."""
+    def _launch(self) -> Launch:
+        """Start the app, and tell what the command said that does it."""
         command = " ".join(launch_command(self.serial))
-        if not can_launch():
-            return f"(With pymobiledevice3 installed the agent starts it: {command})"
         _say(f"{self.serial}: starting the app: {command}")
-        failed = launch(self.serial)
-        return None if failed is None else f"({command} failed: {failed})"
+        launched = launch(self.serial)
+        verb = "failed" if launched.has_failed else "said"
+        return Launch(launched.has_failed, f"{command} {verb}: {launched.said or 'nothing'}")
 
     def _survive_absence(self, act: Callable[[], T]) -> T:
         """Do it, and again where the phone or the app went away meanwhile and came back."""
@@ -290,7 +296,7 @@ class IPhone:
             except Away as still:
                 away = still
                 if isinstance(still, AppNotRunning) and not was_launched:
-                    self._launch()
+                    _say(f"{self.serial}: {self._launch().said}")
                     was_launched = True
             if time.monotonic() >= until:
                 raise type(away)(

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from adb_shell.transport.base_transport import BaseTransport
 
 from contract.devices import Serial
-from contract.errors import listing
+from contract.errors import DeviceFailed, listing
+from device_agent.devices.android.adb.addresses import place_in_network
 from device_agent.devices.android.adb.connection import ACCEPT_LIMIT_S, AdbConnection
-from device_agent.devices.android.adb.errors import KeyNotAccepted, PhoneLost, PhoneNotFound
+from device_agent.devices.android.adb.errors import PhoneLost, PhoneNotFound
 from device_agent.devices.android.adb.packets import Tcp, usb1
 
 SERIAL_VARIABLE = "ANDROID_SERIAL"
-_ADDRESS = re.compile(r"^(?P<host>[^:\s]+):(?P<port>[0-9]{1,5})$")
 
 _OWN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 # What some makers leave in every phone, and what every emulator says.
@@ -94,7 +94,7 @@ def list_phones(*, say: Callable[[str], None]) -> tuple[Attached, ...]:
     for address in addresses():
         try:
             phone = identify(address, say=say, accept_limit_s=1.0)
-        except (PhoneNotFound, KeyNotAccepted) as error:
+        except DeviceFailed as error:
             say(str(error))
         else:
             found[phone.serial] = phone
@@ -104,12 +104,8 @@ def list_phones(*, say: Callable[[str], None]) -> tuple[Attached, ...]:
 def addresses() -> tuple[str, ...]:
     """Where phones may be: their numbers on USB, and the address in ANDROID_SERIAL."""
     named = os.environ.get(SERIAL_VARIABLE, "")
-    in_network = (named,) if is_in_network(named) else ()
+    in_network = (named,) if place_in_network(named) else ()
     return (*(number for number, _ in _on_usb()), *in_network)
-
-
-def is_in_network(address: str) -> bool:
-    return _ADDRESS.match(address) is not None
 
 
 def choose(name: str, serial: str | None, *, say: Callable[[str], None]) -> str:
@@ -155,8 +151,8 @@ def _way(phone: str) -> tuple[str, BaseTransport]:
         if number == phone:
             return number, transport
     address = _address_of.get(phone, phone)
-    if found := _ADDRESS.match(address):
-        return address, Tcp(found["host"], int(found["port"]))
+    if place := place_in_network(address):
+        return address, Tcp(place.host, place.port)
     raise PhoneNotFound(f"{phone}: {NO_PHONE if usb1 else NO_LIBUSB}")
 
 
