@@ -14,6 +14,7 @@ from contract.errors import PhonebookError
 from contract.runtime import Runtime, RuntimeRequest
 from contract.sessions import Origin
 from contract.timings import FailureCode
+from device_agent.patience import PatienceOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +195,7 @@ class DeviceKind:
     claims: Callable[[str], bool]
     must_be_possible: Callable[[RuntimeRequest], None]
     choose: Callable[[str, Serial | None], Serial]
-    open: Callable[[str, Serial, RuntimeRequest], AbstractContextManager[Device]]
+    open: Callable[[str, Serial, RuntimeRequest, PatienceOptions], AbstractContextManager[Device]]
     list_attached: Callable[[], Sequence[Found]]
     find_serials: Callable[[str], tuple[Serial, ...]]
     lock_name: Callable[[Serial], str]

@@ -24,6 +24,7 @@ from device_agent.device import Device, Examined, Finding, Plan, ProgramFailed, 
 from device_agent.device_lock import DeviceInUse
 from device_agent.devices.registry import KINDS, kind_of, open_device
 from device_agent.measuring.checks import check_timing
+from device_agent.measuring.station import SerialText
 from device_agent.places import cache_dir
 from device_agent.programs.cache import Exporter, ProgramCache, export_to_pte
 from device_agent.programs.program import Program
@@ -54,9 +55,7 @@ def run(
     device: Annotated[
         str | None, Parameter(help="Which device [default: lists the phones attached].")
     ] = None,
-    serial: Annotated[
-        str | None, Parameter(help="Which phone of several [$ANDROID_SERIAL].")
-    ] = None,
+    serial: SerialText = None,
     threads: Annotated[int, Parameter(help="Of ExecuTorch's pool.")] = 1,
     cpus: Annotated[Cpus, Parameter(help="Bind the runner to these CPUs.")] = (),
 ) -> None:

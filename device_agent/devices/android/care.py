@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import Self
 
 from contract.errors import DeviceFailed
 from device_agent import screen
@@ -9,12 +10,12 @@ from device_agent.devices.android.adb.transport import Connection
 from device_agent.devices.android.facts import PhoneFacts
 from device_agent.devices.android.state import PhoneState, read_state
 from device_agent.devices.android.storage import ROOT
+from device_agent.patience import USUAL, PatienceOptions
 
 LIMIT_S = 20.0
 _SETTING = "global stay_on_while_plugged_in"
 _FOUND = f"{ROOT}/stay-on-as-found"
 _ON_ANY_CABLE = 7
-
 # How the phone was found, in one file that is whole or not there: the setting, and the screen.
 _KEEP = f"""
 test -e {_FOUND} || {{
@@ -41,12 +42,17 @@ class Limits:
     """When to wait for a phone, and when to give up. Heat is the battery's, which stands for the
     whole phone's; the chip's own rises and falls within seconds."""
 
-    cool_c: float = 38.0
-    hot_c: float = 45.0
-    patience_s: float = 900.0
+    cool_c: float = USUAL.cool
+    hot_c: float = USUAL.hot
+    patience_s: float = USUAL.cooling * 60
     look_every_s: float = 10.0
     pause_s: float = 5.0
     steady_s: float = 120.0  # that a held-down clock must last to be taken for the phone's own
+
+    @classmethod
+    def of(cls, patience: PatienceOptions) -> Self:
+        """As a person set them."""
+        return cls(cool_c=patience.cool, hot_c=patience.hot, patience_s=patience.cooling * 60)
 
 
 class TooHot(DeviceFailed):

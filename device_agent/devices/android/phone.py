@@ -35,6 +35,7 @@ from device_agent.devices.android.facts import read_facts
 from device_agent.devices.android.runner import PhoneRunner, cpu_s, end_leftovers
 from device_agent.devices.android.state import read_state
 from device_agent.devices.android.storage import OUTPUT, Storage
+from device_agent.patience import USUAL, PatienceOptions
 from device_agent.places import cache_dir
 from device_agent.runner.conversation import SILENCE_LIMIT_S, Elsewhere
 from device_agent.runner.protocol import Job, Timed
@@ -59,6 +60,7 @@ class AndroidPhone:
         name: str,
         serial: Serial,
         request: RuntimeRequest,
+        patience: PatienceOptions = USUAL,
         *,
         bundle: Bundle | None = None,
         limits: Limits | None = None,
@@ -86,7 +88,7 @@ class AndroidPhone:
         self.runtime = request.granted(
             executorch=version("executorch"), runner=self._bundle.runner, cpus=chosen
         )
-        self._care = Care(self._facts, self.runtime.cpus, limits or Limits())
+        self._care = Care(self._facts, self.runtime.cpus, limits or Limits.of(patience))
         self._return_limit_s = return_limit_s
         self._silence_limit_s = silence_limit_s
         self._claim: Claim | None = None

@@ -41,6 +41,7 @@ from device_agent.devices.ios.messages import (
 from device_agent.devices.ios.models import device_name
 from device_agent.devices.ios.mux import Usbmuxd
 from device_agent.devices.ios.storage import Storage
+from device_agent.patience import USUAL, PatienceOptions
 
 RETURN_LIMIT_S = 180.0  # for a phone or app that went away to be back
 START_LIMIT_S = 20.0  # for an app that was just started to answer
@@ -62,6 +63,7 @@ class IPhone:
         name: str,
         serial: Serial,
         request: RuntimeRequest,
+        patience: PatienceOptions = USUAL,
         *,
         limits: Limits | None = None,
         return_limit_s: float = RETURN_LIMIT_S,
@@ -84,7 +86,7 @@ class IPhone:
         self.runtime = request.granted(executorch=self._info.executorch, runner=self._info.runner)
         self._files: dict[str, ProgramFile] = {}  # by hash
         self._storage = Storage(self._app)
-        self._care = Care(self._app.info, limits or Limits())
+        self._care = Care(self._app.info, limits or Limits(patience_s=patience.cooling * 60))
         self._jobs = Jobs(
             self._app,
             wait_for_return=self._wait_for_return,
