@@ -6,6 +6,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError
 
 from contract.errors import PhonebookError
+from contract.stopping import interrupt_on_sigterm
 
 USAGE = 2
 INTERRUPTED = 130
@@ -25,7 +26,9 @@ def command_line(name: str, help: str) -> App:
 
 
 def main(app: App) -> NoReturn:
-    """Run the app on the command line's arguments and exit: 0, the error's code, or 130."""
+    """Run the app on the command line's arguments and exit: 0, the error's code, or 130 where
+    Ctrl-C or SIGTERM ended it."""
+    interrupt_on_sigterm()
     try:
         app()
     except CycloptsError:

@@ -7,6 +7,15 @@ from typing import Any, Self
 SIGNALS = (signal.SIGINT, signal.SIGTERM)  # torchrun, job queues and init systems send the latter
 
 
+def interrupt_on_sigterm() -> None:
+    """Let SIGTERM end this program as Ctrl-C does, which closes what is open on the way."""
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
 class Stop:
     """Notes the first signal while entered: `asked` tells of it, `by` which one it was."""
 

@@ -92,13 +92,15 @@ class Alive(Value):
 class Timed(Value):
     """The job was done, and its output is in the job's file.
 
-    `probes_ns` has one probe before each run and one after the last.
+    `probes_ns` has one probe before each run and one after the last. `cpus` are those that every
+    thread of the runner may use, or else those of one that was moved; none where it tells none.
     """
 
     samples_ns: tuple[PositiveInt, ...]
     probes_ns: tuple[PositiveInt, ...]
     first_run_ns: NonNegativeInt
     load_ns: NonNegativeInt
+    cpus: tuple[NonNegativeInt, ...] = ()
     delegates: tuple[str, ...]
     events: tuple[Event, ...]
 

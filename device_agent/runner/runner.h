@@ -6,8 +6,11 @@
  *   {"ready": true, "runner": "native", "threads": 1, "clock_step_ns": 20}
  *   {"alive": true}
  *   {"samples_ns": [...], "probes_ns": [...], "first_run_ns": N, "load_ns": N,
- *    "delegates": [...], "events": [{"name": "...", "samples_ns": [...]}]}
+ *    "cpus": [...], "delegates": [...], "events": [{"name": "...", "samples_ns": [...]}]}
  *   {"error": "load_failed", "message": "..."}
+ *
+ * `cpus` are those that the runs were made on, or where they moved to in between; none where the
+ * system tells none.
  *
  * `runner` is "ndk" of one that the Android NDK built: another compiler, another C library.
  *

@@ -76,6 +76,8 @@ class Client:
         if self._has_checksums and name != "CNXN" and sum(data) & 0xFFFFFFFF != checksum:
             raise ConnectionResetError
         match name:
+            case "CNXN" if self._phone.faults.wants_tls:
+                await self.send("STLS", 0x01000000)
             case "CNXN":
                 self.most = min(second, self._phone.most)
                 self._has_checksums = min(first, self._phone.version) < NO_CHECKSUMS

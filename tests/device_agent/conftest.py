@@ -1,5 +1,6 @@
 """Real programs, exported once: operators, a small whole network, and two odd ones."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -249,3 +250,31 @@ def iphone(usbmuxd: FakeUsbmuxd) -> OpensIPhone:
 
     limits = Limits(look_every_s=0, pause_s=0.05, patience_s=0.3)
     return opener(IOS, "iphonex", IPhone, {"limits": limits, "return_limit_s": 5.0})
+
+
+ControlGroup = Callable[[float], list[str]]
+
+
+@pytest.fixture
+def control_group() -> Iterator[ControlGroup]:
+    """Makes a control group that grants the time of so many CPUs, and gives what starts a command
+    in it."""
+    top = Path("/sys/fs/cgroup")
+    is_new = (top / "cgroup.controllers").exists()
+    folder = (top if is_new else top / "cpu") / f"phonebook-test-{os.getpid()}"
+
+    def make(cpus: float) -> list[str]:
+        quota_us = f"{cpus * 100_000:.0f}"
+        try:
+            folder.mkdir()
+            if is_new:
+                (folder / "cpu.max").write_text(f"{quota_us} 100000")
+            else:
+                (folder / "cpu.cfs_quota_us").write_text(quota_us)
+        except OSError as error:
+            pytest.skip(f"this computer lets nobody make a control group: {error}")
+        return ["sh", "-c", f'echo $$ > {folder}/cgroup.procs && exec "$@"', "sh"]
+
+    yield make
+    if folder.exists():
+        folder.rmdir()

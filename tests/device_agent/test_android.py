@@ -202,7 +202,7 @@ def test_a_phone_that_stays_away_ends_the_session_and_says_how_to_go_on(
     with phone(return_limit_s=0.5) as device:
         adbd.phone.faults.refuse_connections = True
         adbd.hang_up()
-        with pytest.raises(PhoneLost, match="plug it in, then run the same command"):
+        with pytest.raises(PhoneLost, match="bring it back there, then run the same command"):
             device.time_program(program(tmp_path, "good"), PLAN)
     adbd.phone.faults.refuse_connections = False
     with phone() as device:

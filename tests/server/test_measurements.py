@@ -9,8 +9,10 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Connection, Engine, event, func, select
 
 from contract.blocks import Skip
+from contract.devices import Patience
 from contract.estimates import estimate
 from contract.operators import Operator
+from contract.sessions import Session
 from contract.spaces import space
 from server.database.records import TimingRecord
 from tests.server.conftest import Agent
@@ -37,6 +39,16 @@ def test_a_repeated_session_is_answered_with_the_first(agent: Agent) -> None:
     first, second = agent.post("/sessions", body), agent.post("/sessions", body)
     assert (first.status_code, second.status_code) == (201, 200)
     assert first.json() == second.json()
+
+
+def test_what_a_session_was_told_to_wait_for_is_kept(agent: Agent) -> None:
+    agent.register()
+    told = Patience(others_s=0.0, cooling_s=3600.0, cool_c=33.0, hot_c=41.5)
+    usual = a_session()
+    session = usual.evolve(conditions=usual.conditions.evolve(patience=told))
+    for _ in range(2):
+        answer = agent.post("/sessions", session.model_dump_json())
+        assert Session.model_validate_json(answer.content) == session
 
 
 def test_another_session_with_a_used_id_is_a_conflict(agent: Agent) -> None:

@@ -20,6 +20,7 @@ DeviceFailed
 """
 
 from contract.errors import DeviceFailed
+from device_agent.device_lock import DeviceInUse
 
 
 class NotAttached(DeviceFailed):
@@ -30,7 +31,7 @@ class AppUnfit(DeviceFailed):
     """The app speaks another protocol, runs another ExecuTorch, or refuses what it is asked."""
 
 
-class InUse(DeviceFailed):
+class InUse(DeviceInUse):
     """Another agent has the app."""
 
 

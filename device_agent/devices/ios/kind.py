@@ -12,9 +12,14 @@ from device_agent.devices.ios.errors import (
     Asleep,
     HungUp,
     InUse,
+    LowPower,
     NotAttached,
     NoUsbmuxd,
+    StorageFull,
+    Stuck,
+    TooHot,
     Unplugged,
+    UploadDamaged,
 )
 from device_agent.devices.ios.models import is_apples
 from device_agent.devices.ios.phone import IPhone
@@ -56,5 +61,10 @@ IOS = DeviceKind(
         AnsweredNonsense: ("app", "something else answers"),
         AppUnfit: ("app", "not what this agent needs"),
         InUse: ("app", "in use"),
+        Stuck: ("app", "does not end a job"),
+        LowPower: ("power", "low-power mode is on"),
+        TooHot: ("heat", "too hot"),
+        StorageFull: ("storage", "full"),
+        UploadDamaged: ("cable", "damages what is sent"),
     },
 )
