@@ -70,11 +70,14 @@ class ProgramTiming:
 
     A probe is a fixed amount of work on the same CPU, timed in ns outside the runs: one before
     each run and one after the last, so that run i lies between the probes i and i + 1. It takes
-    longer the more the device is disturbed, and compares within one device and runner alone.
+    longer the more the device is disturbed, and compares within one device and runner alone. So
+    do the two memory probes, which reach beyond a core's own caches: before the warm-up and after
+    the last run, where the runner has them.
     """
 
     samples_ns: tuple[int, ...]
     probes_ns: tuple[int, ...]
+    memory_probes_ns: tuple[int, int] | None = None
     first_run_ns: int
     load_ns: int
     output: bytes  # of the last run, raw

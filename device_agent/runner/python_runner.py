@@ -31,6 +31,7 @@ PROBE_PASSES = 32
 
 _HOME = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 _PROBE_BUFFER = np.arange(16 * 1024, dtype=np.float32)  # 64 KiB
+_MEMORY_BUFFER = np.ones(8 * 1024 * 1024, dtype=np.float32)  # 32 MiB
 
 Answer = dict[str, Any]
 Say = Callable[[Answer], None]
@@ -125,6 +126,7 @@ def _time(method: Any, image: torch.Tensor, job: Job, watch: _Watch) -> Answer:
         method.execute()
         return time.perf_counter_ns() - began_ns
 
+    memory_before_ns = _memory_probe_ns()
     try:
         first_run_ns = run_once()
         for _ in range(1, job.warmup_runs):
@@ -143,11 +145,13 @@ def _time(method: Any, image: torch.Tensor, job: Job, watch: _Watch) -> Answer:
     except RuntimeError as error:
         raise _Failure("run_failed", str(error)) from error
     probes_ns.append(_probe_ns())
+    memory_probes_ns = (memory_before_ns, _memory_probe_ns())
     if cpus == _HOME:
         cpus = _cpus_now()
     return {
         "samples_ns": samples_ns,
         "probes_ns": probes_ns,
+        "memory_probes_ns": memory_probes_ns,
         "first_run_ns": first_run_ns,
         "cpus": cpus,
     }
@@ -173,6 +177,13 @@ def _probe_ns() -> int:
     began_ns = time.perf_counter_ns()
     for _ in range(PROBE_PASSES):
         _PROBE_BUFFER.max()
+    return time.perf_counter_ns() - began_ns
+
+
+def _memory_probe_ns() -> int:
+    """As the native runner's probe.h."""
+    began_ns = time.perf_counter_ns()
+    _MEMORY_BUFFER.max()
     return time.perf_counter_ns() - began_ns
 
 

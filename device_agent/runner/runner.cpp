@@ -119,6 +119,7 @@ std::string time_program(const phonebook_runner& runner, const phonebook_job& jo
     tracer.end_run();
     return ended_ns - began_ns;
   };
+  const int64_t memory_before_ns = memory_probe_ns();
   const int64_t first_run_ns = run_once();
   for (int64_t run = 1; run < job.warmup_runs; ++run) run_once();
   tracer.forget_samples();
@@ -140,6 +141,7 @@ std::string time_program(const phonebook_runner& runner, const phonebook_job& jo
     timed_ns += sample_ns;
   }
   probes_ns.push_back(probe_ns());
+  const std::vector<int64_t> memory_probes_ns{memory_before_ns, memory_probe_ns()};
   const Cpus cpus = cpus_before != runner.cpus ? cpus_before : cpus_now(runner.cpus);
   program.write_output(job.output);
 
@@ -149,6 +151,7 @@ std::string time_program(const phonebook_runner& runner, const phonebook_job& jo
   };
   return "{\"samples_ns\": " + list(samples_ns) +
          ", \"probes_ns\": " + list(probes_ns) +
+         ", \"memory_probes_ns\": " + list(memory_probes_ns) +
          ", \"first_run_ns\": " + std::to_string(first_run_ns) +
          ", \"load_ns\": " + std::to_string(load_ns) +
          ", \"cpus\": " + list(cpus) +

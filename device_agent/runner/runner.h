@@ -5,8 +5,8 @@
  *
  *   {"ready": true, "runner": "native", "threads": 1, "clock_step_ns": 20}
  *   {"alive": true}
- *   {"samples_ns": [...], "probes_ns": [...], "first_run_ns": N, "load_ns": N,
- *    "cpus": [...], "delegates": [...], "events": [{"name": "...", "samples_ns": [...]}]}
+ *   {"samples_ns": [...], "probes_ns": [...], "memory_probes_ns": [N, N], "first_run_ns": N,
+ *    "load_ns": N, "cpus": [...], "delegates": [...], "events": [{"name": "...", "samples_ns": [...]}]}
  *   {"error": "load_failed", "message": "..."}
  *
  * `cpus` are those that the runs were made on, or where they moved to in between; none where the

@@ -101,6 +101,8 @@ def test_each_run_lies_between_two_probes_outside_of_it(
     assert len(timed.probes_ns) == len(timed.samples_ns) + 1 == 201
     # This run is over in a few microseconds, which no probe is.
     assert 0 < min(timed.samples_ns) < min(timed.probes_ns)
+    assert timed.memory_probes_ns is not None
+    assert min(timed.memory_probes_ns) > 32 * 2**20 / 1000  # ns; no memory gives 1 TB/s
 
 
 def test_the_input_is_set_anew_before_each_run(

@@ -43,6 +43,7 @@ def a_visit(number: int) -> Visit:
             Series(
                 samples_ns=tuple(90_000 + 100 * run for run in runs),
                 probes_ns=probes,
+                memory_probes_ns=(5_000_000, 5_100_000 + number),
                 events_ns=tuple(
                     tuple(1000 * (20 * (place + 1)) + number for _ in runs) for place in range(3)
                 ),
