@@ -36,7 +36,10 @@ def http_client(
     """
     url = httpx.URL(server)
     proxy = proxy_for(url)
-    through = httpx.Proxy(proxy.url, ssl_context=_trust()) if proxy is not None else None
+    through = None
+    if proxy is not None:
+        shown = _trust() if proxy.url.scheme == "https" else None
+        through = httpx.Proxy(proxy.url, ssl_context=shown)
     try:
         client = httpx.Client(
             base_url=url,
@@ -114,15 +117,17 @@ def _variable(scheme: str) -> str:
 
 def _is_exempt(host: str) -> bool:
     """By NO_PROXY: names with all below them, addresses, and networks as 10.0.0.0/8."""
-    if proxy_bypass(host):
+    named = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    entries = [entry.strip(" []") for entry in named.split(",")]
+    if "*" in entries or proxy_bypass(host):
         return True
     try:
         address = ip_address(host)
     except ValueError:
         return False
-    for entry in (os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "").split(","):
+    for entry in entries:
         try:
-            if address in ip_network(entry.strip(" []"), strict=False):
+            if address in ip_network(entry, strict=False):
                 return True
         except ValueError:
             continue
