@@ -1,15 +1,23 @@
 """How every command line looks and ends: plain help, one line for an error, one exit code."""
 
+import errno
+import os
 import sys
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 
 from contract.errors import PhonebookError
+from contract.places import cannot_write
 from contract.stopping import interrupt_on_sigterm
 
 USAGE = 2
 INTERRUPTED = 130
+PIPE_CLOSED = 141
+# A disk that is full or may not be written is nobody's mistake but the computer's keeper's.
+_OF_FILES = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
+)
 
 
 def command_line(name: str, help: str) -> App:
@@ -27,7 +35,10 @@ def command_line(name: str, help: str) -> App:
 
 def main(app: App) -> NoReturn:
     """Run the app on the command line's arguments and exit: 0, the error's code, or 130 where
-    Ctrl-C or SIGTERM ended it."""
+    Ctrl-C or SIGTERM ended it.
+
+    A file that cannot be written, wherever that is, is one line too.
+    """
     interrupt_on_sigterm()
     try:
         app()
@@ -36,6 +47,16 @@ def main(app: App) -> NoReturn:
     except PhonebookError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201  # the one place that tells a person
         sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # Whoever read along has enough; Python would complain of it once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(PIPE_CLOSED)
+    except OSError as error:
+        if error.errno not in _OF_FILES or error.filename is None:
+            raise
+        told = cannot_write(error, error.filename)
+        print(f"error: {told}", file=sys.stderr)  # noqa: T201  # as above
+        sys.exit(USAGE)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)  # noqa: T201  # as above
         sys.exit(INTERRUPTED)

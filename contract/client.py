@@ -13,7 +13,7 @@ from pydantic import BaseModel, TypeAdapter
 from contract import credentials
 from contract.audits import Audit, AuditReport
 from contract.connection import SERVER_VARIABLE, Connection
-from contract.devices import DeviceDescription
+from contract.devices import DeviceDescription, check_name
 from contract.errors import PhonebookError, RequestRefused, ServerUnreachable
 from contract.health import Health
 from contract.imports import Import, ImportReport
@@ -109,7 +109,7 @@ class TableClient:
         return self._call("GET", "/healthz", Health)
 
     def register(self, device: str, description: DeviceDescription) -> Device:
-        return self._call("PUT", f"/devices/{device}", Device, body=description)
+        return self._call("PUT", f"/devices/{_in_path(device)}", Device, body=description)
 
     def devices(self, *, origin: Origin | None = None) -> list[Device]:
         """Every device, and its tables of that origin: measured ones, unless another is given."""
@@ -177,7 +177,7 @@ class TableClient:
         """The device's table under `runtime`, or under its default one; or as it once was."""
         key = runtime.key if runtime else None
         params = _given({"runtime": key, "space": space, "snapshot": snapshot})
-        return self._call("GET", f"/lut/{device}", LatencyTable, params=params)
+        return self._call("GET", f"/lut/{_in_path(device)}", LatencyTable, params=params)
 
     def newer_table(
         self,
@@ -193,7 +193,9 @@ class TableClient:
         key = runtime.key if runtime else None
         query = {"runtime": key, "space": space, "snapshot": snapshot, "origin": origin}
         headers = {} if tag is None else {"If-None-Match": tag}
-        response = self._send("GET", f"/lut/{device}", params=_given(query), headers=headers)
+        response = self._send(
+            "GET", f"/lut/{_in_path(device)}", params=_given(query), headers=headers
+        )
         if response.status_code == HTTPStatus.NOT_MODIFIED:
             return None
         return self._parse(response, TypeAdapter(LatencyTable)), response.headers.get("etag", "")
@@ -203,13 +205,13 @@ class TableClient:
     ) -> list[SnapshotSummary]:
         """What each session left of the device's tables, newest first."""
         query = {"runtime": runtime.key if runtime else None, "space": space}
-        response = self._send("GET", f"/lut/{device}/snapshots", params=_given(query))
+        response = self._send("GET", f"/lut/{_in_path(device)}/snapshots", params=_given(query))
         return self._parse(response, TypeAdapter(list[SnapshotSummary]))
 
     def diff(self, device: str, *, before: str, after: str | None = None) -> TableDiff:
         """What changed from one snapshot to another, or to the current table."""
         params = _given({"from": before, "to": after})
-        return self._call("GET", f"/lut/{device}/diff", TableDiff, params=params)
+        return self._call("GET", f"/lut/{_in_path(device)}/diff", TableDiff, params=params)
 
     def add_import(self, new: Import) -> ImportReport:
         """Store imported timings, all or none. The same ones again are stored once."""
@@ -304,6 +306,10 @@ class TableClient:
         params: dict[str, str] | None = None,
     ) -> Answer:
         return self._parse(self._send(method, path, body, params), TypeAdapter(answer))
+
+
+def _in_path(device: str) -> str:
+    return check_name(device, given_as="--device")
 
 
 def _given(query: Mapping[str, str | None]) -> dict[str, str]:

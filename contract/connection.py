@@ -100,10 +100,10 @@ class Connection:
     def _moved(self, response: httpx.Response, path: str) -> ServerAnsweredNonsense:
         """A redirection is never followed: the token is for the server that was named."""
         to = response.url.join(response.headers["location"])
-        asked = str(to.copy_with(query=None, fragment=None)).rstrip("/")
-        new = asked.removesuffix(path)
         what = f"{response.status_code} to {to}"
-        if new in (asked, self.server):
+        before, is_same, _ = to.path.rstrip("/").rpartition(path)
+        new = str(to.copy_with(path=before or "/", query=None, fragment=None)).rstrip("/")
+        if not is_same or new == self.server:
             return self._nonsense(response, what, status=response.status_code)
         use = "use that" if to.host == self._http.base_url.host else "if that is yours, use it"
         return ServerAnsweredNonsense(

@@ -1,9 +1,11 @@
 """What a device is, and its state around a session."""
 
+import re
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, StringConstraints
 
+from contract.errors import PhonebookError
 from contract.values import Value
 
 DEVICE_NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
@@ -11,6 +13,20 @@ DeviceName = Annotated[str, StringConstraints(pattern=DEVICE_NAME)]
 Serial = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$")]
 Thermal = Literal["nominal", "fair", "serious", "critical"]  # iOS's words; it tells no degrees
 THERMAL: tuple[Thermal, ...] = get_args(Thermal)  # from cool to hot
+
+
+def check_name(name: str, *, given_as: str) -> str:
+    """The name, if a device can have it. `given_as` is what a person wrote it after.
+
+    Raises:
+        PhonebookError: it cannot.
+    """
+    if not re.fullmatch(DEVICE_NAME, name):
+        raise PhonebookError(
+            f"{given_as} {name!r} cannot name a device; use at most 64 small letters, digits, dots, "
+            "dashes and underscores, a letter or digit first"
+        )
+    return name
 
 
 class DeviceDescription(Value):

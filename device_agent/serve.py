@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from contract.cli import command_line, main
 from contract.client import default_server, table_client
+from contract.devices import check_name
 from contract.errors import PhonebookError
 from contract.jobs import Job, MeasureNetwork
 from contract.stopping import Stop
@@ -56,6 +57,8 @@ def run(
             f"--name {name} is for one device, and there are {len(kinds)}: {', '.join(kinds)}; "
             "start an agent for each"
         )
+    if name is not None:
+        check_name(name, given_as="--name")
     names = {kind: name or kind for kind in kinds}
     units_of(names)
 

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 from cyclopts import Parameter
 
 from contract.client import TableClient, default_server, table_client
+from contract.devices import check_name
 from contract.errors import ClocksDiffer, NotStored, PhonebookError
 from contract.health import check_clocks
 from contract.operators import Operator
@@ -264,6 +265,8 @@ def open_station(
         DeviceFailed: another agent measures there now.
         PhonebookError: no such device, or it cannot do what was asked.
     """
+    if options.name is not None:
+        check_name(options.name, given_as="--name")
     with (
         (
             nullcontext(client)

@@ -9,6 +9,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 from pydantic import AwareDatetime, ValidationError
 
+from contract.errors import PhonebookError
 from contract.places import place
 from contract.sessions import Origin
 from contract.tables import LatencyTable
@@ -55,7 +56,7 @@ class TableCache:
 
     @property
     def folder(self) -> Path:
-        """Raises OSError where it cannot be made."""
+        """Raises OSError or PhonebookError where it cannot be made."""
         found = place("cache", user_cache_path("phonebook")) / "tables"
         found.mkdir(exist_ok=True)
         return found
@@ -64,14 +65,14 @@ class TableCache:
         """The answer kept, if it is whole."""
         try:
             return _read(self._path(question))
-        except OSError:
+        except (OSError, PhonebookError):
             return None
 
     def others(self, question: Question) -> list[CachedTable]:
         """What is kept of the question's server, device and space, whichever table."""
         try:
             read = [_read(path) for path in sorted(self.folder.glob("*.json"))]
-        except OSError:
+        except (OSError, PhonebookError):
             return []
         wanted = question.model_dump(include=_OF_ALL)
         return [
@@ -84,14 +85,14 @@ class TableCache:
         """Files that are not as they were written."""
         try:
             return [path for path in sorted(self.folder.glob("*.json")) if _read(path) is None]
-        except OSError:
+        except (OSError, PhonebookError):
             return []
 
     def keep(self, kept: CachedTable) -> None:
         """Replace the answer to that question.
 
         Raises:
-            OSError: it cannot be written; the one before stays.
+            OSError, PhonebookError: it cannot be written; the one before stays.
         """
         path = self._path(kept.question)
         body = kept.model_dump_json(by_alias=True)

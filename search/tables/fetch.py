@@ -129,7 +129,7 @@ def _fetch_and_keep(
     now = datetime.now(UTC)
     try:
         tables.keep(CachedTable(question=question, tag=tag, fetched_at=now, table=table))
-    except OSError as error:
+    except (OSError, PhonebookError) as error:
         console.print(f"the table could not be kept for --offline: {error}")
     return table
 

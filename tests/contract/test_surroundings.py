@@ -175,7 +175,7 @@ def redirecting(status: int, to: str) -> type[BaseHTTPRequestHandler]:
             "if that is yours, use it, with --server https://other",
         ),
         (302, "https://sso.example/login?next=PATH", r"not Phonebook's \(302 to https://sso"),
-        (302, "/PATH/", r"not Phonebook's \(302 to http://"),
+        (302, "PATH/", r"not Phonebook's \(302 to http://"),
     ],
 )
 def test_a_redirection_is_told_and_not_followed(status: int, to: str, message: str) -> None:

@@ -36,14 +36,13 @@ main(app)
 
 
 def visited(
-    programs: Programs, temporary: Path, runner: Runner, *, trace: bool, is_full: bool
+    programs: Programs, temporary: Path, runner: Runner, *, trace: bool
 ) -> tuple[int, str]:
     words = (str(programs.networks["float32"].path), runner, str(trace), str(temporary))
     done = on_small_disk(
         temporary,
         [sys.executable, "-c", VISIT, *words],
         size="1500k",
-        is_full=is_full,
         environment={"TMPDIR": str(temporary)},
     )
     return done.returncode, done.stderr
@@ -54,15 +53,7 @@ def visited(
 def test_a_temporary_folder_that_fills_up_is_the_computers_failure(
     programs: Programs, tmp_path: Path, runner: Runner, trace: bool
 ) -> None:
-    code, said = visited(programs, tmp_path, runner, trace=trace, is_full=False)
+    code, said = visited(programs, tmp_path, runner, trace=trace)
     assert code == 5, said
     assert f"the disk of {tmp_path} is full" in said
     assert "let TMPDIR name another folder; what was measured is kept" in said
-
-
-def test_a_temporary_folder_that_is_full_from_the_start_is_told(
-    programs: Programs, tmp_path: Path
-) -> None:
-    code, said = visited(programs, tmp_path, "python", trace=False, is_full=True)
-    assert (code, said.count("\n")) == (5, 1), said
-    assert "let TMPDIR name another folder" in said
