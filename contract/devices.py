@@ -23,8 +23,8 @@ def check_name(name: str, *, given_as: str) -> str:
     """
     if not re.fullmatch(DEVICE_NAME, name):
         raise PhonebookError(
-            f"{given_as} {name!r} cannot name a device; use at most 64 small letters, digits, dots, "
-            "dashes and underscores, a letter or digit first"
+            f"{given_as} {name!r} cannot name a device; use at most 64 small letters, digits, "
+            "dots, dashes and underscores, a letter or digit first"
         )
     return name
 
