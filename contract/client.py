@@ -31,7 +31,7 @@ from contract.jobs import (
     Outcome,
     Renewal,
 )
-from contract.problems import Problem
+from contract.problems import RENAMED, Problem
 from contract.runtime import Runtime
 from contract.searches import SearchEpoch, SearchReport, SearchRun, SearchSummary
 from contract.sessions import Session
@@ -114,6 +114,18 @@ class TableClient:
     def devices(self) -> list[Device]:
         response = self._send("GET", "/devices")
         return self._parse(response, TypeAdapter(list[Device]))
+
+    def check_name(self, device: str) -> None:
+        """For whoever misses a device among `devices`: it may only be called otherwise now.
+
+        Raises:
+            RequestRefused: it is; the message tells how.
+        """
+        try:
+            self.snapshots(device)
+        except RequestRefused as refusal:
+            if refusal.type == RENAMED:
+                raise
 
     def learn_space(self, space: SearchSpace) -> SpaceSummary:
         """Let the server know a space. The same content again changes nothing.

@@ -151,6 +151,7 @@ def _runtime(client: TableClient, device: str, parts: str) -> Runtime:
     """The device's only runtime with all of these parts in its key."""
     devices = {known.name: known for known in client.devices()}
     if device not in devices:
+        client.check_name(device)
         raise PhonebookError(f"no device {device!r}; {near(device, list(devices))}")
     offered = [summary.runtime for summary in devices[device].runtimes]
     try:
