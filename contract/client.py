@@ -28,6 +28,7 @@ from contract.jobs import (
     Outcome,
     Renewal,
 )
+from contract.problems import RENAMED
 from contract.runtime import Runtime
 from contract.searches import SearchEpoch, SearchReport, SearchRun, SearchSummary
 from contract.sessions import Origin, Session
@@ -115,6 +116,18 @@ class TableClient:
         """Every device, and its tables of that origin: measured ones, unless another is given."""
         response = self._send("GET", "/devices", params=_given({"origin": origin}))
         return self._parse(response, TypeAdapter(list[Device]))
+
+    def check_name(self, device: str) -> None:
+        """For whoever misses a device among `devices`: it may only be called otherwise now.
+
+        Raises:
+            RequestRefused: it is; the message tells how.
+        """
+        try:
+            self.snapshots(device)
+        except RequestRefused as refusal:
+            if refusal.type == RENAMED:
+                raise
 
     def learn_space(self, space: SearchSpace) -> SpaceSummary:
         """Let the server know a space. The same content again changes nothing.

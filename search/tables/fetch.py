@@ -230,5 +230,6 @@ def _runtimes(client: TableClient, device: str, origin: Origin | None) -> list[R
     """Under which the device has tables of that origin."""
     devices = {known.name: known for known in client.devices(origin=origin)}
     if device not in devices:
+        client.check_name(device)
         raise PhonebookError(f"no device {device!r}; {near(device, list(devices))}")
     return [summary.runtime for summary in devices[device].runtimes]

@@ -241,6 +241,7 @@ def ensure_device(
         return
     model, soc, cores, memory_gb, os = described
     if model is None or soc is None or cores is None or memory_gb is None or os is None:
+        client.check_name(device)
         raise PhonebookError(
             f"no device {device!r} on {client.server}; {near(device, known)}; a new one is "
             "described with --model, --soc, --cores, --memory-gb and --os"

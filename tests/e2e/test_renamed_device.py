@@ -1,5 +1,7 @@
 """A device renamed while an agent measures it, by the agent's own code against a server."""
 
+import subprocess
+import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 from uuid import uuid4
@@ -106,3 +108,22 @@ def test_an_agent_that_serves_ends_with_the_words_to_start_it_again(tmp_path: Pa
 
 def no_job(job: Job, unit: Unit, supervisor: Supervisor) -> AbstractContextManager[Station]:
     raise AssertionError(f"nobody has filed {job.id}")
+
+
+def test_commands_that_look_a_device_up_tell_what_it_is_called_now(tmp_path: Path) -> None:
+    with serving(tmp_path / "server.db") as address, table_client(address) as client:
+        client.register(DEVICE, DESCRIPTION)
+        rename(address)
+        for command in (
+            ("device_agent.jobs", "file", "profile", "--device", DEVICE),
+            ("search.predict", "--device", f"{DEVICE}@int8", "--network", "fbnet-a"),
+        ):
+            done = subprocess.run(
+                [sys.executable, "-m", *command, "--server", address],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            assert done.returncode == 3
+            assert f"device {DEVICE} is called pixel-8 now" in " ".join(done.stderr.split())
