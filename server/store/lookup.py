@@ -184,7 +184,7 @@ def _default_runtime(session: DbSession, device: DeviceRecord, origin: Origin) -
     """The runtime served when none is asked for; None where nothing was measured.
 
     Raises:
-        NotFound: the device has no rows of that origin, which is not that of measured ones.
+        NotFound: the device has no rows of that origin, and no default runtime.
         Unprocessable: rows of that origin have several runtimes, none of them the default one.
     """
     if origin == "measured":
@@ -194,9 +194,9 @@ def _default_runtime(session: DbSession, device: DeviceRecord, origin: Origin) -
         .where(RowRecord.device == device.name, RowRecord.origin == origin)
         .distinct()
     ).all()
-    if not of_origin:
+    if not of_origin and device.default_runtime is None:
         raise NotFound(f"{device.name} has no {origin} rows", type=NO_TABLE)
-    if device.default_runtime in of_origin:
+    if not of_origin or device.default_runtime in of_origin:
         return device.default_runtime
     if len(of_origin) > 1:
         raise Unprocessable(

@@ -37,21 +37,15 @@ def find_table(session: DbSession, tables: Iterable[TableKey], address: str) -> 
 
 
 def parse_address(text: str) -> TableAddress:
-    """The table that an address of a page names, by its runtime or as a snapshot.
+    """What a table's address says.
 
     Raises:
         NotFound: no such origin, or no address.
-        Unprocessable: it tells neither a runtime nor a snapshot.
     """
     try:
-        address = TableAddress.parse(text)
+        return TableAddress.parse(text)
     except PhonebookError as error:
         raise NotFound(str(error)) from error
-    if address.runtime is None and address.snapshot is None:
-        raise Unprocessable(
-            f"{text!r} is no table; one looks like DEVICE@RUNTIME or DEVICE@sha256:..."
-        )
-    return address
 
 
 def read_at(session: DbSession, address: TableAddress, *, space: str) -> LatencyTable:
@@ -59,9 +53,14 @@ def read_at(session: DbSession, address: TableAddress, *, space: str) -> Latency
 
     Raises:
         NotFound: no such device, space, table or snapshot.
-        Unprocessable: not a runtime's key, or the snapshot is of another space.
+        Unprocessable: the address tells neither a runtime nor a snapshot, not a runtime's key, or
+            the snapshot is of another space.
     """
     device, runtime, snapshot, origin = address
+    if runtime is None and snapshot is None:
+        raise Unprocessable(
+            f"{str(address)!r} is no table; one looks like DEVICE@RUNTIME or DEVICE@sha256:..."
+        )
     asked = ask(
         session,
         device,
