@@ -6,7 +6,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError
 
 from contract.errors import PhonebookError
-from contract.stopping import interrupt_on_sigterm
+from contract.stopping import Terminated, die_of_sigterm, interrupt_on_sigterm
 
 USAGE = 2
 INTERRUPTED = 130
@@ -26,8 +26,8 @@ def command_line(name: str, help: str) -> App:
 
 
 def main(app: App) -> NoReturn:
-    """Run the app on the command line's arguments and exit: 0, the error's code, or 130 where
-    Ctrl-C or SIGTERM ended it."""
+    """Run the app on the command line's arguments and exit: 0, the error's code, 130 where Ctrl-C
+    ended it, or by SIGTERM where that did; what was open is closed in either case."""
     interrupt_on_sigterm()
     try:
         app()
@@ -36,7 +36,10 @@ def main(app: App) -> NoReturn:
     except PhonebookError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201  # the one place that tells a person
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print("interrupted", file=sys.stderr)  # noqa: T201  # as above
+        if isinstance(interrupt, Terminated):
+            sys.stdout.flush()
+            die_of_sigterm()
         sys.exit(INTERRUPTED)
     sys.exit(0)
