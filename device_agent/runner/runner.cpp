@@ -154,7 +154,7 @@ std::string time_program(const phonebook_runner& runner, const phonebook_job& jo
          ", \"memory_probes_ns\": " + list(memory_probes_ns) +
          ", \"first_run_ns\": " + std::to_string(first_run_ns) +
          ", \"load_ns\": " + std::to_string(load_ns) +
-         ", \"cpus\": " + list(cpus) +
+         (cpus.empty() ? "" : ", \"cpus\": " + list(cpus)) +
          ", \"delegates\": " + list(program.delegates(), quoted) +
          ", \"events\": " + list(tracer.events(), event_answer) + "}";
 }

@@ -9,8 +9,8 @@
  *    "load_ns": N, "cpus": [...], "delegates": [...], "events": [{"name": "...", "samples_ns": [...]}]}
  *   {"error": "load_failed", "message": "..."}
  *
- * `cpus` are those that the runs were made on, or where they moved to in between; none where the
- * system tells none.
+ * `cpus` are those that the runs were made on, or where they moved to in between; left out where
+ * the system tells none.
  *
  * `runner` is "ndk" of one that the Android NDK built: another compiler, another C library.
  *

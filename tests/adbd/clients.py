@@ -146,7 +146,7 @@ class Client:
             else:
                 has_terminal = name == "shell" and not v2
                 await shell(self._phone, stream, command, self._running, v2=v2, crlf=has_terminal)
-        if self._streams.pop(stream.local, None):
+        if self._streams.pop(stream.local, None) and not self._writer.is_closing():
             stream.on_end()
             with suppress(ConnectionError):
                 await self.send("CLSE", stream.local, stream.remote)

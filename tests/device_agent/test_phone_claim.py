@@ -1,7 +1,8 @@
 """Whose a phone is: one agent's at a time, by its own serial number, whatever way leads to it."""
 
+import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from contract.places import HOME_VARIABLE
 from contract.spaces import space
 from device_agent.device_lock import DeviceInUse, agent_name
 from device_agent.devices.android.adb.attached import connect
-from device_agent.devices.android.adb.errors import AnotherPhone, Claimed, PhoneLost
+from device_agent.devices.android.adb.errors import AnotherPhone, Claimed, PhoneLost, StorageFull
 from device_agent.devices.android.claim import Claim
 from device_agent.devices.android.phone import AndroidPhone
 from device_agent.devices.registry import find_serials
@@ -224,3 +225,35 @@ def test_a_session_is_found_again_by_the_phones_own_serial_number_or_its_address
         assert opened.session.id == session.id
         device.serial, device.address = "another", "192.168.0.8:5555"  # type: ignore[attr-defined]
         assert station.unfinished(chosen, TABLE) is None
+
+
+@pytest.fixture
+def full_storage(s8: FakeS8) -> Iterator[None]:
+    """Nothing more can be written on the phone."""
+    folder = s8.adb.root / "data/local/tmp/phonebook"
+    folder.mkdir(parents=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "full", folder], check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("only root may mount a file system that is full")
+    (folder / "claim-holder").mkdir()
+    with suppress(OSError):
+        (folder / "filled").write_bytes(bytes(1 << 20))
+    yield
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_phone_that_cannot_keep_a_claim_is_full_and_nobodys(
+    phone: Opens, full_storage: None, adbd: Adbd
+) -> None:
+    for _ in range(2):
+        with pytest.raises(StorageFull, match="claim cannot be written"), phone():
+            pass
+
+
+def test_a_claim_that_a_full_phone_kept_in_part_is_nobodys(phone: Opens, s8: FakeS8) -> None:
+    s8.adb.local(f"/{CLAIM}").parent.mkdir()
+    s8.adb.local(f"/{CLAIM}").touch()
+    with phone():
+        assert s8.read(CLAIM) != ""

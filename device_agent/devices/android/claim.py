@@ -10,7 +10,7 @@ import time
 from uuid import uuid4
 
 from device_agent.device_lock import agent_name
-from device_agent.devices.android.adb.errors import Claimed, PhoneLost
+from device_agent.devices.android.adb.errors import Claimed, PhoneLost, StorageFull
 from device_agent.devices.android.adb.transport import Connection, Remote
 from device_agent.devices.android.storage import ROOT
 
@@ -32,10 +32,19 @@ if read token pid since name < {_FILE}; then
         echo "held $((now - since)) $((now - ${{word:-0}})) $name"
         exit
     fi
-    rm -f {_FILE}
 fi
+rm -f {_FILE}
 set -C
-echo "TOKEN PID $now NAME" > {_FILE} && set +C && echo $now > {_WORD} && echo taken
+if echo "TOKEN PID $now NAME" > {_FILE}; then
+    set +C
+    echo $now > {_WORD}
+    echo taken
+elif test -s {_FILE}; then
+    echo raced
+else
+    rm -f {_FILE}
+    echo unwritable
+fi
 """
 _RENEW = f"""
 read token rest < {_FILE}
@@ -59,16 +68,20 @@ class Claim:
 
         Raises:
             Claimed: another agent has it.
+            StorageFull: it does not keep the claim.
         """
         self._token = uuid4().hex
         self._renew_at = 0.0
-        _quietly(connection, f"mkdir -p {_HOLDER}")
+        if connection.run(f"mkdir -p {_HOLDER}", timeout_s=LIMIT_S).code != 0:
+            raise _unwritable(connection.address, _HOLDER)
         self._remote: Remote = connection.start(f"cd {_HOLDER} && exec sh -c 'echo $$; exec cat'")
         self.holder = _first_number(connection.address, self._remote)
         said = _quietly(connection, self._with_names(_TAKE))
         if said != "taken":
             self._remote.kill()
-            raise _claimed(connection.address, said)
+            if said.startswith(("held", "raced")):
+                raise _claimed(connection.address, said)
+            raise _unwritable(connection.address, _FILE)
 
     def renew(self, connection: Connection) -> None:
         """Say now and then that this agent lives.
@@ -110,9 +123,16 @@ def _first_number(address: str, remote: Remote) -> int:
     return int(said)
 
 
+def _unwritable(address: str, path: str) -> StorageFull:
+    return StorageFull(
+        f"{address}: {path} cannot be written: the phone's storage is full, or not open to adb. "
+        "Free some of it; what was measured is kept, and the same command goes on"
+    )
+
+
 def _claimed(address: str, said: str) -> Claimed:
     word, _, rest = said.partition(" ")
-    if word != "held":
+    if word == "raced":
         return Claimed(
             f"{address}: another agent took the phone at this moment; two at once would disturb "
             "each other"

@@ -2,6 +2,7 @@
 
 DeviceFailed
 |-- NotAttached       no such iPhone on the cable, or several
+|   `-- AnotherPhone  the one there is of another model than named
 |-- AppUnfit          the app there is another than this agent needs, or refuses what it asks
 |-- InUse             another agent has the app
 |-- Stuck             the app does not end a job it was told to stop
@@ -25,6 +26,10 @@ from device_agent.device_lock import DeviceInUse
 
 class NotAttached(DeviceFailed):
     """No such iPhone on the cable, or several that could be meant."""
+
+
+class AnotherPhone(NotAttached):
+    """The iPhone there is of another model than the one that was named."""
 
 
 class AppUnfit(DeviceFailed):

@@ -6,6 +6,7 @@ from contract.runtime import RuntimeRequest
 from device_agent.device import DeviceKind, Found
 from device_agent.devices.ios.attached import choose, list_iphones
 from device_agent.devices.ios.errors import (
+    AnotherPhone,
     AnsweredNonsense,
     AppNotRunning,
     AppUnfit,
@@ -54,6 +55,7 @@ IOS = DeviceKind(
     mishaps={
         NoUsbmuxd: ("usbmuxd", "no answer"),
         NotAttached: ("cable", "not that iPhone"),
+        AnotherPhone: ("phone", "another one than named"),
         Unplugged: ("cable", "it was unplugged"),
         AppNotRunning: ("app", "does not run"),
         HungUp: ("app", "no answer"),

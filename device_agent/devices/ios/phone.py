@@ -22,11 +22,11 @@ from device_agent.device import (
 from device_agent.devices.ios.app import ANSWER_LIMIT_S, App
 from device_agent.devices.ios.care import COOL, WARMEST, Care, Limits, must_not_save_power
 from device_agent.devices.ios.errors import (
+    AnotherPhone,
     AppNotRunning,
     AppUnfit,
     Asleep,
     Away,
-    NotAttached,
 )
 from device_agent.devices.ios.jobs import GRACE_S, Jobs
 from device_agent.devices.ios.launch import Launch, can_launch, launch, launch_command
@@ -226,11 +226,13 @@ class IPhone:
         self._storage.program(self._files[digest])
 
     def _must_fit(self, info: AppInfo, name: str | None = None) -> None:
-        """Raises NotAttached where it is another phone than named, AppUnfit where it is another
+        """Raises AnotherPhone where it is another than named, AppUnfit where it is another
         app than this agent needs."""
         found = device_name(info.model)
         if name not in (None, found):
-            raise NotAttached(f"{self.serial} is an {info.model}, not an {name}: --device {found}")
+            raise AnotherPhone(
+                f"{self.serial} is an {info.model}, not an {name}: --device {found}"
+            )
         if info.executorch != version("executorch"):
             raise AppUnfit(
                 f"{self.serial}: the app runs ExecuTorch {info.executorch}, and this agent "

@@ -148,10 +148,10 @@ def connect(
 
 
 def _way(phone: str) -> tuple[str, BaseTransport]:
-    for number, transport in _on_usb():
-        if number == phone:
-            return number, transport
     address = _address_of.get(phone, phone)
+    for number, transport in _on_usb():
+        if number in (phone, address):
+            return number, transport
     if place := place_in_network(address):
         return address, Tcp(place.host, place.port)
     raise PhoneNotFound(f"{phone}: {NO_PHONE if usb1 else NO_LIBUSB}")

@@ -51,7 +51,11 @@ class AdbConnection:
         self._thread = threading.get_ident()
         self._transport = transport
         self._device = PacketDevice(transport)
-        self._connect(say, accept_limit_s)
+        try:
+            self._connect(say, accept_limit_s)
+        except BaseException:
+            self.close()
+            raise
         banner = self._device.banner
         self.model = banner.get("ro.product.model", "")
         self._has_v2 = "shell_v2" in banner.get("features", "").split(",")
