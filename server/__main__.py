@@ -29,13 +29,20 @@ def run(
             "[default: $PHONEBOOK_DATABASE_URL or the file phonebook.db in this folder]."
         ),
     ] = None,
+    root_path: Annotated[
+        str | None,
+        Parameter(
+            help="Below which path a proxy shows the server, as /phonebook "
+            "[default: $PHONEBOOK_ROOT_PATH or none]."
+        ),
+    ] = None,
 ) -> None:
     """Serve until Ctrl-C. The address is printed once it answers."""
     # Not before: whoever asks for help does not wait for the whole server.
     from server.serving import serve
     from server.settings import read_settings
 
-    serve(read_settings(host=host, port=port, database_url=database_url))
+    serve(read_settings(host=host, port=port, database_url=database_url, root_path=root_path))
 
 
 if __name__ == "__main__":

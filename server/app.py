@@ -20,11 +20,12 @@ from server.http.bodies import WholeBodies
 from server.http.clock import Clock, utc_now
 from server.http.metrics import Metrics, RequestMetrics
 from server.http.middleware import HeadAsGet, RequestLog
+from server.http.sub_path import SubPath
 from server.http.token_uses import TokenUses
 from server.pages.fleet.events import Listeners
 from server.pages.refusals import refusal_page
 from server.pages.routers import AFTER_THE_API, BEFORE_THE_API
-from server.settings import Settings
+from server.settings import Settings, read_settings
 from server.store.history import Histories
 from server.store.versions import Versions
 from server.tokens import require_one
@@ -51,8 +52,9 @@ def create_app(
     app: FastAPI = FastAPIOffline(
         title="Phonebook",
         summary=SUMMARY,
-        favicon_url="/static/favicon.svg",
+        favicon_url=f"{settings.root_path}/static/favicon.svg",
         middleware=[
+            Middleware(SubPath, root_path=settings.root_path),
             Middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.proxies)),
             Middleware(TokenUses, database=database, clock=clock),
             Middleware(RequestLog),
@@ -69,6 +71,7 @@ def create_app(
     app.state.versions = Versions(database)
     app.state.histories = Histories()
     app.state.clock = clock
+    app.state.root_path = settings.root_path
     app.state.listeners = Listeners(database, clock)
     problems.install(app, refusal_page)
     api_schema.install(app)
@@ -88,7 +91,7 @@ def app_from_env() -> FastAPI:
         PhonebookError: there is no token yet.
     """
     logs.configure()
-    settings = Settings()
+    settings = read_settings()
     engine = open_database(settings.database_url)
     require_one(engine, "a server under uvicorn can be reached by others")
     return create_app(engine, settings)

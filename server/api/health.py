@@ -6,7 +6,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from contract import commands
 from contract.health import Health
 from contract.problems import Problem
-from server.database.engine import takes_writes
+from server.database.engine import has_room, takes_writes
 from server.database.schema import is_at_head
 from server.errors import NotReady
 from server.http.access import needs
@@ -24,13 +24,15 @@ async def alive(now: Now) -> Health:
 
 @router.get("/readyz", responses={503: {"model": Problem}})
 async def ready(database: TheDatabase) -> dict[str, str]:
-    """The database answers too, takes writes, and has the schema that this version needs."""
+    """The database answers too, takes writes, has room for them, and is at the newest schema."""
     if not await database.glance(is_at_head):
         raise NotReady(
             f"the database has another schema than this server; run `{commands.upgrade_schema()}`"
         )
     if not await database.glance(takes_writes):
         raise NotReady("the database can only be read now")
+    if not await database.glance(has_room):
+        raise NotReady("the disk of the database is full; make room there")
     return {"status": "ok"}
 
 

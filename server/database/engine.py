@@ -1,6 +1,7 @@
 """Engines for SQLite and PostgreSQL, and sessions on them."""
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,6 +26,7 @@ CONNECT_TIMEOUT_S = 5
 LOCK_TIMEOUT_MS = 15_000
 IDLE_TIMEOUT_MS = 60_000
 GONE_TIMEOUT_MS = 20_000
+LEAST_FREE_BYTES = 2**20  # less than a batch of timings takes
 
 
 class FileReplaced(PhonebookError):
@@ -196,7 +198,9 @@ def _as_the_database_says(connection: psycopg.Connection[Any], *_of_pool: object
 
 
 def shown(url: URL) -> str:
-    """The URL without its password."""
+    """The URL without its password, and with the whole path of an SQLite file."""
+    if url.get_backend_name() == "sqlite" and url.database:
+        url = url.set(database=str(Path(url.database).absolute()))
     return url.difference_update_query(["password"]).render_as_string(hide_password=True)
 
 
@@ -290,6 +294,14 @@ def glancing(engine: Engine) -> Engine:
     if engine.dialect.name == "sqlite":
         return engine.execution_options(reads_only=True)
     return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+def has_room(engine: Engine) -> bool:
+    """Whether the disk of an SQLite file has room for a write; PostgreSQL does not tell."""
+    if engine.dialect.name != "sqlite":
+        return True
+    folder = Path(engine.url.database or "").absolute().parent
+    return shutil.disk_usage(folder).free >= LEAST_FREE_BYTES
 
 
 def takes_writes(engine: Engine) -> bool:

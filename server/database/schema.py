@@ -1,5 +1,6 @@
 """The schema's version: which one a database has, and how it gets the newest."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -19,11 +20,18 @@ from server.database.engine import migrating, shown
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Bring the database to that revision of the schema, all or nothing."""
+    """Bring the database to that revision of the schema, all or nothing.
+
+    An SQLite file that was not there is made, and named to a person: in another folder it is
+    another database.
+    """
+    is_new = _is_missing(engine.url)
     with migrating(engine) as connection:
         config = alembic_config()
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
+    if is_new:
+        sys.stderr.write(f"{shown(engine.url)} is new and empty\n")
 
 
 def is_at_head(engine: Engine) -> bool:
@@ -74,11 +82,15 @@ def require_file(url: URL) -> None:
     Raises:
         PhonebookError: it is not there.
     """
-    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+    if _is_missing(url):
         raise PhonebookError(
             f"there is no database {shown(url)}; name it with --database-url or "
             "PHONEBOOK_DATABASE_URL"
         )
+
+
+def _is_missing(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite" and not Path(url.database or "").exists()
 
 
 @contextmanager

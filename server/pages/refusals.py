@@ -6,7 +6,7 @@ from http import HTTPStatus
 from fastapi import Request, Response
 
 from server.pages.links import here
-from server.pages.templating import TEMPLATES
+from server.pages.templating import page
 
 
 def refusal_page(
@@ -20,7 +20,7 @@ def refusal_page(
     if status == HTTPStatus.UNAUTHORIZED:
         return sign_in_page(request, here(request), detail, headers=headers)
     context = {"status": status, "detail": detail}
-    return TEMPLATES.TemplateResponse(request, "refusal.html", context, status, headers)
+    return page(request, "refusal.html", context, status=status, headers=headers)
 
 
 def sign_in_page(
@@ -33,4 +33,4 @@ def sign_in_page(
     """The form for a token; who has signed in is shown the page `then`."""
     status = HTTPStatus.OK if refusal is None else HTTPStatus.UNAUTHORIZED
     context = {"then": then, "refusal": refusal}
-    return TEMPLATES.TemplateResponse(request, "sign_in.html", context, status, headers)
+    return page(request, "sign_in.html", context, status=status, headers=headers)

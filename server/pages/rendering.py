@@ -17,7 +17,7 @@ from server.http.problems import asks_for_page, explained
 from server.pages.charts import Chart, download
 from server.pages.links import named_at, with_name
 from server.pages.refusals import refusal_page
-from server.pages.templating import TEMPLATES
+from server.pages.templating import page
 
 
 class PageRoute(APIRoute):
@@ -85,6 +85,4 @@ def render(
         return download(charts, wanted, format=request.query_params.get("format", "json"))
     state = {key: value for key, value in request.query_params.items() if value}
     by_id = {chart.id: chart for chart in charts}
-    return TEMPLATES.TemplateResponse(
-        request, template, {**context, "charts": by_id, "state": state}
-    )
+    return page(request, template, {**context, "charts": by_id, "state": state})

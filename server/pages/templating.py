@@ -1,15 +1,18 @@
 """The templates, and what they know everywhere."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastapi import Request
+from fastapi.responses import HTMLResponse
 from fastapi.templating import Jinja2Templates
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
 from contract import commands, job_words, times
+from server.http.sub_path import linked_from_outside
 from server.pages import formatting, links
 from server.pages.assets import PLOTLY_PATH
 from server.roles import NOBODY
@@ -85,3 +88,21 @@ TEMPLATES.env.globals |= {
     "navigation": NAVIGATION,
     "commands": commands,
 }
+
+
+def page(
+    request: Request,
+    template: str,
+    context: dict[str, Any],
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> HTMLResponse:
+    """The template's page. Templates name this server's paths from its root; a browser may have
+    to ask for them below a path of a proxy."""
+    answer = TEMPLATES.TemplateResponse(request, template, context, status, headers)
+    root_path: str = request.app.state.root_path
+    if root_path:
+        answer.body = linked_from_outside(bytes(answer.body).decode(), root_path).encode()
+        answer.headers["content-length"] = str(len(answer.body))
+    return answer

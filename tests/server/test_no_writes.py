@@ -132,7 +132,9 @@ def test_on_a_full_disk_nothing_acknowledged_is_lost(disk: Disk) -> None:
     with local_client(engine, Settings(rate=0)) as client:
         agent = Agent(client)
         session = agent.begin()
+        assert client.get("/readyz").status_code == 200
         disk.fill(but_bytes=2**19)
+        assert FULL in detail(client.get("/readyz"))
         timings = [
             a_timing(operator).evolve(rounds_us=((100.0,) * 500,) * 4)
             for operator in SPACE.operators
@@ -149,6 +151,7 @@ def test_on_a_full_disk_nothing_acknowledged_is_lost(disk: Disk) -> None:
             assert set(connection.scalars(select(TimingRecord.id))) == taken
 
         disk.grow(64)
+        assert client.get("/readyz").status_code == 200
         again = [agent.post_timing(session, timing).status_code for timing in timings]
         assert again == [200 if status == 201 else 201 for status in statuses]
         assert len(client.get("/lut/phone").json()["entries"]) == len(timings)

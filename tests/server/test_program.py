@@ -151,6 +151,50 @@ def test_a_proxy_is_told_by_its_address(tmp_path: Path) -> None:
     assert "PHONEBOOK_PROXIES): 'lab' is no address and no network" in said
 
 
+def test_a_port_that_kubernetes_sets_is_ignored_with_a_hint(tmp_path: Path) -> None:
+    of_kubernetes = {
+        **environment(),
+        "PHONEBOOK_PORT": "tcp://10.43.7.2:8420",
+        "PHONEBOOK_DATABASE_URL": f"sqlite:///{tmp_path}/phonebook.db",
+    }
+    for command in (
+        ["-m", "server.tokens", "create", "--name", "lab", "--role", "agent"],
+        ["-m", "server.schema", "upgrade"],
+        ["-c", "from server.app import app_from_env; app_from_env()"],
+    ):
+        done = subprocess.run(
+            [sys.executable, *command],
+            env=of_kubernetes,
+            capture_output=True,
+            text=True,
+            timeout=START_TIMEOUT_S,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "PHONEBOOK_PORT=tcp://10.43.7.2:8420 is ignored: Kubernetes sets it" in done.stderr
+
+
+def test_a_database_that_is_made_anew_is_named_by_its_whole_path(tmp_path: Path) -> None:
+    def made_token() -> str:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "server.tokens", "create"),
+                *("--name", f"lab{len(list(tmp_path.iterdir()))}", "--role", "agent"),
+                *("--database-url", "sqlite:///phonebook.db"),
+            ],
+            env={**environment(), "PYTHONPATH": os.getcwd()},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=START_TIMEOUT_S,
+            check=True,
+        )
+        return done.stderr
+
+    assert made_token() == f"sqlite:///{tmp_path}/phonebook.db is new and empty\n"
+    assert made_token() == ""
+
+
 def test_an_unusable_database_is_refused() -> None:
     assert "unable to open" in refusal("--database-url", "sqlite:////no/such/folder/x.db")
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session as DbSession
 
 from contract.jobs import JobState
 from server.http.dependencies import Now, reads
+from server.http.sub_path import from_outside
 from server.pages.fleet.events import Listeners
 from server.pages.fleet.view import WorkKind, fleet_view
 from server.pages.rendering import page_router, render
@@ -64,4 +65,4 @@ async def fleet_events(request: Request) -> Response:
 def queue(request: Request) -> Response:
     """Where the jobs were to be seen before."""
     query = f"?{request.url.query}" if request.url.query else ""
-    return RedirectResponse(f"/fleet{query}")
+    return RedirectResponse(from_outside(request, f"/fleet{query}"))

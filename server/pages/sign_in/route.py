@@ -9,6 +9,7 @@ from server.errors import Unauthenticated
 from server.http.access import COOKIE
 from server.http.dependencies import Now, TheDatabase
 from server.http.locality import check_own_page
+from server.http.sub_path import from_outside
 from server.pages.links import is_own
 from server.pages.refusals import sign_in_page
 from server.pages.rendering import PageRoute
@@ -37,7 +38,7 @@ async def sign_in(request: Request, database: TheDatabase, now: Now) -> Response
         secret, end = await database.write(sign_ins.sign_in, fields.get("token", "").strip(), now)
     except Unauthenticated as refusal:
         return sign_in_page(request, then, str(refusal), headers=refusal.headers)
-    answer = RedirectResponse(then, 303)
+    answer = RedirectResponse(from_outside(request, then), 303)
     answer.set_cookie(
         COOKIE,
         secret,
@@ -56,7 +57,7 @@ async def sign_out(request: Request, database: TheDatabase) -> Response:
     secret = request.cookies.get(COOKIE)
     if secret is not None:
         await database.write(sign_ins.sign_out, secret)
-    answer = RedirectResponse("/", 303)
+    answer = RedirectResponse(from_outside(request, "/"), 303)
     answer.delete_cookie(
         COOKIE, secure=request.url.scheme == "https", httponly=True, samesite="lax"
     )

@@ -22,7 +22,7 @@ export async function draw(target, chart) {
   if (began) {
     target.on("plotly_click", ({ points }) => {
       const link = points[0].customdata;
-      if (typeof link === "string") location.assign(link);
+      if (typeof link === "string") location.assign(new URL(`..${link}`, import.meta.url));
     });
   }
 }

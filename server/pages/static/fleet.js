@@ -11,7 +11,7 @@ function say(words) {
   if (told.textContent !== words) told.textContent = words;
 }
 
-const events = new EventSource("/fleet/events");
+const events = new EventSource(new URL("../fleet/events", import.meta.url));
 events.addEventListener("fleet", async ({ data }) => {
   say("live");
   if (data !== shown && (await swap(location.href))) shown = data;
