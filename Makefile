@@ -16,7 +16,7 @@ test: .venv/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 $(ALONE:%=--ignore %)
+	$(BIN)/pytest -n 2 --dist loadfile $(ALONE:%=--ignore %)
 	$(BIN)/pytest $(ALONE)
 
 # The runner for phones in an emulated phone; needs packages, which .ci/android.sh installs.

@@ -112,6 +112,7 @@ def run(
         class_names=everything.class_names,
         train=first(everything.train, images),
         test=first(everything.test, test_images),
+        test_from=everything.test_from,
     )
     out.mkdir(parents=True, exist_ok=True)
     done = Done(out)

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from contract.devices import Conditions, DeviceName
-from contract.estimates import Estimate, Microseconds, quantile
+from contract.estimates import MeasuredEstimate, Microseconds, quantile
 from contract.ranking import kendall_tau, spearman
 from contract.runtime import Runtime
 from contract.sessions import Origin
@@ -44,7 +44,7 @@ class AuditedNetwork(Value):
     blocks: tuple[BlockName, ...] = Field(max_length=200)
     predicted_us: Microseconds
     fresh_us: Microseconds
-    measured: Estimate
+    measured: MeasuredEstimate
 
 
 class Audit(Value):

@@ -9,6 +9,7 @@ from cyclopts import App, CycloptsError
 
 from contract.errors import PhonebookError
 from contract.places import cannot_write
+from contract.stopping import Terminated, die_of_sigterm, interrupt_on_sigterm
 
 USAGE = 2
 INTERRUPTED = 130
@@ -33,10 +34,12 @@ def command_line(name: str, help: str) -> App:
 
 
 def main(app: App) -> NoReturn:
-    """Run the app on the command line's arguments and exit: 0, the error's code, or 130.
+    """Run the app on the command line's arguments and exit: 0, the error's code, 130 where Ctrl-C
+    ended it, or by SIGTERM where that did; what was open is closed in either case.
 
     A file that cannot be written, wherever that is, is one line too.
     """
+    interrupt_on_sigterm()
     try:
         app()
     except CycloptsError:
@@ -54,7 +57,10 @@ def main(app: App) -> NoReturn:
         told = cannot_write(error, error.filename or "a file of this command")
         print(f"error: {told}", file=sys.stderr)  # noqa: T201  # as above
         sys.exit(USAGE)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print("interrupted", file=sys.stderr)  # noqa: T201  # as above
+        if isinstance(interrupt, Terminated):
+            sys.stdout.flush()
+            die_of_sigterm()
         sys.exit(INTERRUPTED)
     sys.exit(0)

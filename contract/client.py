@@ -28,9 +28,10 @@ from contract.jobs import (
     Outcome,
     Renewal,
 )
+from contract.problems import RENAMED
 from contract.runtime import Runtime
 from contract.searches import SearchEpoch, SearchReport, SearchRun, SearchSummary
-from contract.sessions import Session
+from contract.sessions import Origin, Session
 from contract.snapshots import SnapshotSummary, TableDiff
 from contract.spaces import SearchSpace, SpaceSummary, find_space, names_file
 from contract.surroundings import Proxy, http_client
@@ -111,9 +112,22 @@ class TableClient:
     def register(self, device: str, description: DeviceDescription) -> Device:
         return self._call("PUT", f"/devices/{_in_path(device)}", Device, body=description)
 
-    def devices(self) -> list[Device]:
-        response = self._send("GET", "/devices")
+    def devices(self, *, origin: Origin | None = None) -> list[Device]:
+        """Every device, and its tables of that origin: measured ones, unless another is given."""
+        response = self._send("GET", "/devices", params=_given({"origin": origin}))
         return self._parse(response, TypeAdapter(list[Device]))
+
+    def check_name(self, device: str) -> None:
+        """For whoever misses a device among `devices`: it may only be called otherwise now.
+
+        Raises:
+            RequestRefused: it is; the message tells how.
+        """
+        try:
+            self.snapshots(device)
+        except RequestRefused as refusal:
+            if refusal.type == RENAMED:
+                raise
 
     def learn_space(self, space: SearchSpace) -> SpaceSummary:
         """Let the server know a space. The same content again changes nothing.
@@ -184,10 +198,13 @@ class TableClient:
         *,
         runtime: Runtime | None = None,
         space: str | None = None,
+        snapshot: str | None = None,
+        origin: Origin | None = None,
         tag: str | None = None,
     ) -> tuple[LatencyTable, str] | None:
         """The table and a name for this very answer, or None where `tag` still names it."""
-        query = {"runtime": runtime.key if runtime else None, "space": space}
+        key = runtime.key if runtime else None
+        query = {"runtime": key, "space": space, "snapshot": snapshot, "origin": origin}
         headers = {} if tag is None else {"If-None-Match": tag}
         response = self._send(
             "GET", f"/lut/{_in_path(device)}", params=_given(query), headers=headers

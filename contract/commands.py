@@ -26,8 +26,21 @@ def serve(device: str | None = None, *, server: str | None = None) -> str:
     return _line("device_agent.serve", *_given("--device", device), *_given("--server", server))
 
 
-def cancel_job(job: UUID, *, server: str) -> str:
-    return _line("device_agent.jobs", "cancel", str(job), "--server", server)
+def send_outbox(*, server: str | None = None) -> str:
+    return _line("device_agent.outbox", *_given("--server", server))
+
+
+def examine(device: str) -> str:
+    return _line("device_agent.doctor", "--device", device)
+
+
+def adopt_runner() -> str:
+    """Takes a runner for phones that was built with the Android NDK."""
+    return _line("device_agent.bundle", "--runner", "PATH")
+
+
+def cancel_job(job: UUID, *, server: str | None = None) -> str:
+    return _line("device_agent.jobs", "cancel", str(job), *_given("--server", server))
 
 
 def retry_job(job: UUID, *, server: str) -> str:
@@ -57,12 +70,30 @@ def revoke_token(name: str) -> str:
     return _line("server.tokens", "revoke", name)
 
 
+def set_default_runtime(device: str, runtime: Runtime) -> str:
+    return _line("server.devices", "default-runtime", device, runtime.key)
+
+
+def bring_back_device(device: str, *, reason: str = "WHY") -> str:
+    return _line("server.devices", "bring-back", device, "--reason", reason)
+
+
+def annotate_session(session: UUID, *, text: str = "TEXT") -> str:
+    return _line("server.sessions", "annotate", str(session), "--note", text)
+
+
 def drop_old_samples() -> str:
     return _line("server.retention")
 
 
 def upgrade_schema() -> str:
     return _line("server.schema", "upgrade")
+
+
+def install(*extras: str) -> str:
+    """Installs this checkout: Phonebook is on no public index, where `phonebook` is another's."""
+    checkout = f".[{','.join(extras)}]" if extras else "."
+    return _line("pip", "install", "-c", "constraints.txt", "-e", checkout)
 
 
 def _table(device: str, space: str | None, runtime: Runtime | None) -> tuple[str, ...]:

@@ -60,9 +60,11 @@ class Comparison:
     """The operators that two tables have in common, in the order they were named in.
 
     `speed_ratio` is None where there are none, a rank correlation where they are too few.
+    `without_ratio` are those which one of the tables says take no time.
     """
 
     operators: tuple[ComparedOperator, ...]
+    without_ratio: tuple[Operator, ...]
     speed_ratio: float | None
     kendall_tau: float | None
     spearman: float | None
@@ -89,10 +91,14 @@ class Comparison:
 def compare(
     first: LatencyTable, second: LatencyTable, operators: Iterable[Operator]
 ) -> Comparison:
-    """The tables over those of the operators that both have; free ones count for nothing."""
+    """The tables over those of the operators that both have; free ones count for nothing, and
+    neither do those that take no time in one of them."""
     named = [operator for operator in dict.fromkeys(operators) if not operator.is_free]
     lacking = {*first.missing_of(named), *second.missing_of(named)}
-    both = [operator for operator in named if operator not in lacking]
+    common = [operator for operator in named if operator not in lacking]
+    pairs = zip(common, first.latencies_us(common), second.latencies_us(common), strict=True)
+    without_ratio = tuple(operator for operator, a, b in pairs if not a or not b)
+    both = [operator for operator in common if operator not in without_ratio]
     first_us, second_us = first.latencies_us(both), second.latencies_us(both)
     ratios = [b / a for a, b in zip(first_us, second_us, strict=True)]
     speed_ratio = _geometric_mean(ratios) if both else None
@@ -110,6 +116,7 @@ def compare(
             )
             for index, operator in enumerate(both)
         ),
+        without_ratio=without_ratio,
         speed_ratio=speed_ratio,
         kendall_tau=kendall_tau(first_us, second_us) if tells else None,
         spearman=spearman(first_us, second_us) if tells else None,

@@ -39,6 +39,23 @@ class DeviceDescription(Value):
     os: str = Field(min_length=1, max_length=200)
 
 
+class NewName(Value):
+    """What a device is to be called from now on, and why."""
+
+    name: DeviceName
+    reason: str = Field(min_length=1, max_length=1000)
+
+
+class Patience(Value):
+    """What a session was told to wait for: others' programs, and a phone's battery to cool. It is
+    warm from `cool_c` on, and never measured from `hot_c` on."""
+
+    others_s: NonNegativeFloat
+    cooling_s: NonNegativeFloat
+    cool_c: float
+    hot_c: float
+
+
 class Conditions(Value):
     """The device's state before or after a session; None where it cannot be read.
 
@@ -58,3 +75,5 @@ class Conditions(Value):
     # Of iPhones alone; others leave the fields out, as before they existed.
     thermal: Thermal | None = Field(default=None, exclude_if=lambda word: word is None)
     low_power: bool | None = Field(default=None, exclude_if=lambda mode: mode is None)
+    # Of a session that was told to wait otherwise than usual, before it alone.
+    patience: Patience | None = Field(default=None, exclude_if=lambda it: it is None)

@@ -13,7 +13,7 @@ from itertools import chain
 from statistics import median
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from contract.values import Value
 
@@ -31,7 +31,18 @@ _MOST_KEPT = 500  # rounds whose draws are kept for the next estimate
 
 Grade = Literal["A", "B", "C"]
 # From the last digit that figures keep to eleven days: their ratios and squares stay finite.
-Microseconds = Annotated[float, Field(ge=1e-4, le=1e12)]
+_LEAST_US, _MOST_US = 1e-4, 1e12
+Microseconds = Annotated[float, Field(ge=_LEAST_US, le=_MOST_US)]
+
+
+def _duration_or_none(us: float) -> float:
+    if 0 < us < _LEAST_US:
+        raise ValueError(f"{us:g} us are less than figures keep, {_LEAST_US} us")
+    return us
+
+
+# Of an operator that somebody else's table says takes no time, 0.
+RowMicroseconds = Annotated[float, Field(ge=0, le=_MOST_US), AfterValidator(_duration_or_none)]
 
 
 class Estimate(Value):
@@ -45,13 +56,13 @@ class Estimate(Value):
     included.
     """
 
-    latency_us: Microseconds
-    low_us: Microseconds
-    high_us: Microseconds
+    latency_us: RowMicroseconds
+    low_us: RowMicroseconds
+    high_us: RowMicroseconds
     grade: Grade
-    median_us: Microseconds
-    p90_us: Microseconds
-    min_us: Microseconds
+    median_us: RowMicroseconds
+    p90_us: RowMicroseconds
+    min_us: RowMicroseconds
     samples: int = Field(ge=1, lt=2**31)
     calm: int = Field(ge=0, lt=2**31)
     rounds: int = Field(ge=1, lt=2**31)
@@ -59,7 +70,16 @@ class Estimate(Value):
     @property
     def half_width(self) -> float:
         """Half of the interval, as a fraction of the latency."""
-        return (self.high_us - self.low_us) / 2 / self.latency_us
+        return (self.high_us - self.low_us) / 2 / self.latency_us if self.latency_us else 0.0
+
+
+def _took_time(found: Estimate) -> Estimate:
+    if not found.latency_us:
+        raise ValueError("what was measured takes more than 0 us")
+    return found
+
+
+MeasuredEstimate = Annotated[Estimate, AfterValidator(_took_time)]
 
 
 def estimate(
@@ -82,7 +102,7 @@ def estimate(
     limit = _limit(factors)
     counted = _up_to(limit, rounds_us, factors)
     latency = _lower_half_mean(sorted(chain.from_iterable(counted)))
-    low, high = _interval(counted, latency)
+    low, high = _interval(counted, latency) if latency else (0.0, 0.0)
     calm = _up_to(CALM, rounds_us, factors)
     calm_samples = sum(map(len, calm))
     grade: Grade = "C"

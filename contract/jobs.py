@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, Field, NonNegativeInt, PositiveInt, model_va
 
 from contract.audits import LEAST_NETWORKS, MOST_NETWORKS
 from contract.devices import DeviceName, Serial
-from contract.estimates import Estimate
+from contract.estimates import Estimate, MeasuredEstimate
 from contract.runtime import Runtime
 from contract.sessions import Effort
 from contract.spaces import SpaceName
@@ -121,7 +121,7 @@ class Outcome(Value):
     reason: str | None = Field(default=None, min_length=1, max_length=4000)
     again: bool = True
     counts: bool = True
-    estimate: Estimate | None = None
+    estimate: MeasuredEstimate | None = None
 
     @model_validator(mode="after")
     def _done_or_reason(self) -> Self:

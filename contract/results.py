@@ -5,11 +5,14 @@ from typing import Self
 
 from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
+from contract import commands
 from contract.devices import DeviceName
 from contract.errors import PhonebookError
 from contract.estimates import Estimate
+from contract.imports import Sources, provenance
 from contract.networks import Network, network
 from contract.runtime import Runtime
+from contract.sessions import Origin
 from contract.spaces import SpaceReference
 from contract.values import Value
 
@@ -38,7 +41,7 @@ class _ResultFile(Value):
             where = ".".join(map(str, first["loc"])) or "the file"
             raise PhonebookError(
                 f"{path} is no result of a search ({where}: {first['msg']}); "
-                "give the result.json that `python -m search.run` wrote"
+                f"give the result.json that `{commands.search()}` wrote"
             ) from error
 
 
@@ -106,6 +109,13 @@ class SearchResult(_ResultFile):
     measured_by: str | None = None
     measured_low_us: PositiveFloat | None = None  # 95 % interval
     measured_high_us: PositiveFloat | None = None
+    origin: Origin = "measured"  # of the table's rows
+    sources: Sources = ()
+
+    @property
+    def provenance(self) -> str:
+        """Where the table's rows come from; nothing of those that were measured."""
+        return provenance(self.origin, self.sources)
 
     def network(self) -> Network:
         """The network found.

@@ -1,13 +1,13 @@
 """What besides device and operator changes a timing, and how a person names it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from cyclopts import Parameter, Token, validators
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from contract.errors import PhonebookError
 from contract.values import Value
@@ -23,12 +23,54 @@ Protocol = Literal["in_situ", "isolated"]
 TRACED: frozenset[Protocol] = frozenset({"in_situ"})  # by the events of a delegate
 
 
+MOST_AFFINITY = 100  # letters of an affinity, on the wire and in databases
+
+_RANGE = r"[0-9]{1,5}(to[0-9]{1,5})?"
+
+
 def _cpu_numbers(_: Any, tokens: Sequence[Token]) -> tuple[int, ...]:
-    """Raises PhonebookError where it is no list of numbers."""
+    """Raises PhonebookError where it is no list of numbers and ranges."""
     cpus = tokens[0].value
-    if not re.fullmatch(r"[0-9]+(,[0-9]+)*", cpus):
-        raise PhonebookError(f"--cpus {cpus!r}: give numbers with commas between them, as in 0,1")
-    return tuple(int(number) for number in cpus.split(","))
+    if re.fullmatch(r"[0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?)*", cpus):
+        numbers = _numbers(cpus.replace("-", "to").split(","))
+        if numbers is not None:
+            return numbers
+    raise PhonebookError(
+        f"--cpus {cpus!r}: give numbers and ranges with commas between them, as in 0,1 or 0-3,7"
+    )
+
+
+def _numbers(pieces: Sequence[str]) -> tuple[int, ...] | None:
+    """`0to3` and `7` as numbers; None where a range ends before it begins."""
+    ends = [
+        (int(first), int(last or first)) for first, _, last in (p.partition("to") for p in pieces)
+    ]
+    if any(last < first for first, last in ends):
+        return None
+    return tuple(number for first, last in ends for number in range(first, last + 1))
+
+
+def affinity_of(cpus: Collection[int]) -> str:
+    """How a runtime names the CPUs that a runner may use: `any` where it names none, `cpu0.1`, and
+    `cpu0to39.41` where many would make it too long.
+
+    Keys of stored rows hold it: what it was for a set of CPUs, it stays.
+    """
+    if not cpus:
+        return "any"
+    numbers = sorted(set(cpus))
+    each = f"cpu{'.'.join(map(str, numbers))}"
+    if len(each) <= MOST_AFFINITY:
+        return each
+    starts = [number for number in numbers if number - 1 not in cpus]
+    ends = [number for number in numbers if number + 1 not in cpus]
+    pairs = zip(starts, ends, strict=True)
+    return f"cpu{'.'.join(str(a) if a == b else f'{a}to{b}' for a, b in pairs)}"
+
+
+def cpu_list(cpus: Collection[int]) -> str:
+    """As `--cpus` takes it."""
+    return affinity_of(cpus).removeprefix("cpu").replace("to", "-").replace(".", ",")
 
 
 Cpus = Annotated[
@@ -56,7 +98,7 @@ class RuntimeRequest:
         Parameter(help="What times the programs [default: native where it can be built]."),
     ] = None
     cpus: Annotated[
-        Cpus, Parameter(help="Bind the runner to these CPUs, as in 0,1 [default: any].")
+        Cpus, Parameter(help="Bind the runner to these CPUs, as in 0,1 or 0-3,7 [default: any].")
     ] = ()
     protocol: Annotated[
         Protocol,
@@ -70,7 +112,17 @@ class RuntimeRequest:
         return self.protocol in TRACED
 
     def granted(self, *, executorch: str, runner: Runner, cpus: Sequence[int] = ()) -> "Runtime":
-        """The runtime of a device that does what was asked, with that runner, on those CPUs."""
+        """The runtime of a device that does what was asked, with that runner, on those CPUs.
+
+        Raises:
+            PhonebookError: the CPUs have too long a name.
+        """
+        affinity = affinity_of(cpus)
+        if len(affinity) > MOST_AFFINITY:
+            raise PhonebookError(
+                f"--cpus {cpu_list(cpus)}: so many ranges have too long a name for a table; "
+                "choose CPUs that follow each other"
+            )
         return Runtime(
             backend=self.backend,
             dtype=self.dtype,
@@ -78,7 +130,7 @@ class RuntimeRequest:
             memory_format=self.memory_format,
             executorch=executorch,
             runner=runner,
-            affinity=f"cpu{'.'.join(map(str, cpus))}" if cpus else "any",
+            affinity=affinity,
             protocol=self.protocol,
         )
 
@@ -96,9 +148,16 @@ class Runtime(Value):
     executorch: str = Field(pattern=r"^[0-9][0-9A-Za-z.+]*$", max_length=50)  # version
     runner: Runner
     affinity: str = Field(  # CPUs the runner may use
-        pattern=r"^(any|cpu[0-9]+(\.[0-9]+)*)$", max_length=100
+        pattern=rf"^(any|cpu[0-9]+(\.[0-9]+)*|cpu{_RANGE}(\.{_RANGE})*)$",
+        max_length=MOST_AFFINITY,
     )
     protocol: Protocol
+
+    @model_validator(mode="after")
+    def _ranges_are_for_many(self) -> Self:
+        if "to" in self.affinity and self.affinity != affinity_of(self.cpus):
+            raise ValueError(f"those CPUs are called {affinity_of(self.cpus)}")
+        return self
 
     @cached_property
     def key(self) -> str:
@@ -111,7 +170,9 @@ class Runtime(Value):
     @property
     def cpus(self) -> tuple[int, ...]:
         """The CPUs of `affinity`; none means any."""
-        return tuple(int(number) for number in re.findall(r"[0-9]+", self.affinity))
+        if self.affinity == "any":
+            return ()
+        return _numbers(self.affinity.removeprefix("cpu").split(".")) or ()
 
     @property
     def request(self) -> RuntimeRequest:
@@ -139,7 +200,7 @@ class Runtime(Value):
             ("--memory-format", self.memory_format, "contiguous"),
             ("--protocol", self.protocol, "in_situ"),
             ("--runner", self.runner, "native"),
-            ("--cpus", ",".join(map(str, self.cpus)), ""),
+            ("--cpus", cpu_list(self.cpus) if self.cpus else "", ""),
         )
         return tuple(
             word for option, value, usual in choices if value != usual for word in (option, value)

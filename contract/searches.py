@@ -20,7 +20,9 @@ from pydantic import (
 from contract.audits import BlockName, Snapshot
 from contract.devices import DeviceName
 from contract.estimates import Microseconds
+from contract.imports import Sources, provenance
 from contract.runtime import Runtime
+from contract.sessions import Origin
 from contract.spaces import SpaceName
 from contract.values import Value
 
@@ -33,6 +35,12 @@ OptionName = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 OptionText = Annotated[str, StringConstraints(max_length=1000)]
 Blocks = Annotated[tuple[BlockName, ...], Field(min_length=1, max_length=200)]
 EpochNumber = Annotated[int, Field(ge=1, le=MOST_EPOCHS)]
+
+
+# Left out where it goes without saying, as programs before it existed did.
+TableOrigin = Annotated[
+    Origin, Field(default="measured", exclude_if=lambda origin: origin == "measured")
+]
 
 
 class LearntFrom(Value):
@@ -48,11 +56,11 @@ class SearchPlan(Value):
     """What a search began with; it never changes.
 
     `group` is the same for the searches that one command made, one per device. `config` has
-    every option as the run's own folder records it.
+    every option as the run's own folder records it. `origin` and `sources` are those of the table.
     """
 
     group: UUID | None
-    target: str = Field(min_length=1, max_length=400)  # DEVICE or DEVICE@RUNTIME, as asked for
+    target: str = Field(min_length=1, max_length=400)  # the table's address, as asked for
     device: DeviceName
     runtime: Runtime
     space: SpaceName
@@ -66,6 +74,13 @@ class SearchPlan(Value):
         max_length=MOST_OPTIONS
     )
     started_at: AwareDatetime
+    origin: TableOrigin = "measured"
+    sources: Sources = ()
+
+    @property
+    def provenance(self) -> str:
+        """Where the table's rows come from; nothing of those that were measured."""
+        return provenance(self.origin, self.sources)
 
 
 class SearchEpoch(Value):
@@ -138,6 +153,13 @@ class Elsewhere(Value):
     runtime: Runtime
     snapshot: Snapshot
     predicted_us: Microseconds
+    origin: TableOrigin = "measured"
+    sources: Sources = ()
+
+    @property
+    def provenance(self) -> str:
+        """Where the table's rows come from; nothing of those that were measured."""
+        return provenance(self.origin, self.sources)
 
 
 class SearchRun(Value):

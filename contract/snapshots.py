@@ -3,11 +3,11 @@
 from typing import Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, NonNegativeInt, PositiveFloat
+from pydantic import AwareDatetime, NonNegativeFloat, NonNegativeInt
 
 from contract.audits import Snapshot
 from contract.devices import DeviceName
-from contract.estimates import Microseconds
+from contract.estimates import RowMicroseconds
 from contract.runtime import Runtime
 from contract.sessions import Origin
 from contract.tables import LatencyTable
@@ -30,16 +30,17 @@ class OperatorRow(Value):
     """An operator that only one of two tables has."""
 
     operator: str
-    latency_us: Microseconds
+    latency_us: RowMicroseconds
 
 
 class RowChange(Value):
-    """An operator whose latency differs; `ratio` is the later one over the earlier."""
+    """An operator whose latency differs; `ratio` is the later one over the earlier, null where
+    that was 0."""
 
     operator: str
-    from_us: Microseconds
-    to_us: Microseconds
-    ratio: PositiveFloat
+    from_us: RowMicroseconds
+    to_us: RowMicroseconds
+    ratio: NonNegativeFloat | None
 
 
 class TableSide(Value):
@@ -94,7 +95,12 @@ def difference(before: LatencyTable, after: LatencyTable) -> TableDiff:
             OperatorRow(operator=key, latency_us=old[key]) for key in old if key not in new
         ),
         changed=tuple(
-            RowChange(operator=key, from_us=old[key], to_us=new[key], ratio=new[key] / old[key])
+            RowChange(
+                operator=key,
+                from_us=old[key],
+                to_us=new[key],
+                ratio=new[key] / old[key] if old[key] else None,
+            )
             for key in changed
         ),
         unchanged=sum(key in old for key in new) - len(changed),

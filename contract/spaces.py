@@ -184,6 +184,12 @@ class SearchSpace(Value):
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
+    @cached_property
+    def searched_operators(self) -> tuple[Operator, ...]:
+        """Every operator of the networks that a search chooses from, each once: one head."""
+        others = self.heads[1:]
+        return tuple(op for op in self.operators if op not in others)
+
     def _choices(self) -> Iterator[Choice]:
         channels, size = self.stem.slot.out_channels, self.stem.slot.output_size
         for number, stage in enumerate(self.stages, start=1):

@@ -2,9 +2,29 @@
 
 import signal
 from types import FrameType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)  # torchrun, job queues and init systems send the latter
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came."""
+
+
+def interrupt_on_sigterm() -> None:
+    """Let SIGTERM end this program as Ctrl-C does, which closes what is open on the way."""
+    signal.signal(signal.SIGTERM, _terminate)
+
+
+def die_of_sigterm() -> NoReturn:
+    """End at once as SIGTERM ends a program, so that whoever sent it sees that it worked."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.raise_signal(signal.SIGTERM)
+    raise AssertionError("unreachable")
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
 
 
 class Stop:

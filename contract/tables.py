@@ -12,9 +12,11 @@ from contract.audits import AuditSummary, Snapshot
 from contract.devices import DeviceDescription, DeviceName
 from contract.errors import IncompleteTable, listing
 from contract.estimates import Estimate
+from contract.imports import Sources, provenance
 from contract.operators import Operator
 from contract.runtime import Runtime
 from contract.sessions import Origin, Session
+from contract.table_keys import TableKey
 from contract.timings import Failure, StoredTiming
 from contract.values import Value
 
@@ -40,7 +42,8 @@ class LatencyTable(Value):
     """The current row of each operator, for one device and one runtime.
 
     `space`, `complete` and `missing` are null unless the table was asked for by space. `audit`
-    is the latest one: of that space, or of any.
+    is the latest one: of that space, or of any. `sources` says where imported rows come from, and
+    is left out of other tables.
     """
 
     model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
@@ -55,7 +58,24 @@ class LatencyTable(Value):
     failures: tuple[FailedOperator, ...]
     snapshot: Snapshot
     audit: AuditSummary | None
+    sources: Sources = ()
     entries: tuple[Row, ...]
+
+    @property
+    def key(self) -> TableKey:
+        """Which table it is."""
+        return TableKey(self.device, self.runtime.key, self.origin)
+
+    @property
+    def provenance(self) -> str:
+        """`imported from SOURCE, of DATE`; nothing where the rows were measured."""
+        return provenance(self.origin, self.sources)
+
+    @property
+    def title(self) -> str:
+        """Which table it is, and where it comes from, for a person."""
+        words = f"{self.device} under {self.runtime.key}"
+        return f"{words} ({self.provenance})" if self.provenance else words
 
     @cached_property
     def _latency_us(self) -> dict[str, float]:
@@ -84,8 +104,7 @@ class LatencyTable(Value):
                 else f"run `{command}` to measure them"
             )
             raise IncompleteTable(
-                f"no timing on {self.device} under {self.runtime.key} for {listing(missing)}; "
-                f"{remedy}",
+                f"no timing on {self.title} for {listing(missing)}; {remedy}",
                 missing=missing,
             )
         return tuple(0.0 if op.is_free else self._latency_us[op.key] for op in operators)

@@ -15,6 +15,7 @@ _MOST_RUNS = 10_000  # of a visit
 _MOST_PARTS = 5_000  # operators or events of a program
 
 Nanoseconds = Annotated[int, Field(ge=0, lt=2**63)]
+Duration = Annotated[int, Field(ge=1, lt=2**63)]  # of what ran, in ns
 ProgramName = Annotated[str, Field(min_length=1, max_length=200)]
 Index = Annotated[int, Field(ge=0, lt=_MOST_PARTS)]
 
@@ -48,14 +49,16 @@ class Layout(Value):
 class Series(Value):
     """The timed runs of a visit under one plan, in the order taken.
 
-    `probes_ns` has the probe before each run and the one after the last. `events_ns` has the
-    runs of each event of the layout; it is empty without a trace.
+    `probes_ns` has the probe before each run and the one after the last; `memory_probes_ns` the
+    one that reaches memory, before the warm-up and after the last run, where the runner has it.
+    `events_ns` has the runs of each event of the layout; it is empty without a trace.
     """
 
-    samples_ns: tuple[Annotated[int, Field(ge=1, lt=2**63)], ...] = Field(
-        min_length=1, max_length=_MOST_RUNS
+    samples_ns: tuple[Duration, ...] = Field(min_length=1, max_length=_MOST_RUNS)
+    probes_ns: tuple[Duration, ...]
+    memory_probes_ns: tuple[Duration, Duration] | None = Field(
+        default=None, exclude_if=lambda probes: probes is None
     )
-    probes_ns: tuple[Annotated[int, Field(ge=1, lt=2**63)], ...]
     events_ns: tuple[tuple[Nanoseconds, ...], ...] = Field(default=(), max_length=_MOST_PARTS)
 
     @model_validator(mode="after")

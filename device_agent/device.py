@@ -14,6 +14,7 @@ from contract.errors import PhonebookError
 from contract.runtime import Runtime, RuntimeRequest
 from contract.sessions import Origin
 from contract.timings import FailureCode
+from device_agent.patience import PatienceOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +70,14 @@ class ProgramTiming:
 
     A probe is a fixed amount of work on the same CPU, timed in ns outside the runs: one before
     each run and one after the last, so that run i lies between the probes i and i + 1. It takes
-    longer the more the device is disturbed, and compares within one device and runner alone.
+    longer the more the device is disturbed, and compares within one device and runner alone. So
+    do the two memory probes, which reach beyond a core's own caches: before the warm-up and after
+    the last run, where the runner has them.
     """
 
     samples_ns: tuple[int, ...]
     probes_ns: tuple[int, ...]
+    memory_probes_ns: tuple[int, int] | None = None
     first_run_ns: int
     load_ns: int
     output: bytes  # of the last run, raw
@@ -137,6 +141,14 @@ class Stores(typing.Protocol):
         ...
 
 
+@typing.runtime_checkable
+class Addressed(typing.Protocol):
+    """A device that is reached at an address, which is not its serial number. Versions that knew
+    no other called the unit by it."""
+
+    address: Serial
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What one check of a device found: it is fit, or worth a look, or of no use like that."""
@@ -186,11 +198,25 @@ class DeviceKind:
     claims: Callable[[str], bool]
     must_be_possible: Callable[[RuntimeRequest], None]
     choose: Callable[[str, Serial | None], Serial]
-    open: Callable[[str, Serial, RuntimeRequest], AbstractContextManager[Device]]
+    open: Callable[[str, Serial, RuntimeRequest, PatienceOptions], AbstractContextManager[Device]]
     list_attached: Callable[[], Sequence[Found]]
     find_serials: Callable[[str], tuple[Serial, ...]]
     lock_name: Callable[[Serial], str]
     mishaps: Mapping[type[PhonebookError], tuple[str, str]]
+
+
+def must_have_cpus(threads: int, there: float, whose: str) -> None:
+    """See to it that each thread has a CPU: on fewer, they would take turns.
+
+    Raises:
+        PhonebookError: there are fewer.
+    """
+    if threads > there:
+        cpus = f"{there:g} CPU{'' if there == 1 else 's'}"
+        advice = f"give --threads {int(there)} or fewer" if there >= 1 else "grant a whole one"
+        raise PhonebookError(
+            f"--threads {threads}: {whose} {cpus}, and each thread needs one; {advice}"
+        )
 
 
 def must_offer(device: Device, wanted: Runtime) -> None:

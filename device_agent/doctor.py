@@ -21,11 +21,15 @@ from contract.runtime import Cpus, RuntimeRequest
 from contract.slots import Slot
 from device_agent import screen
 from device_agent.device import Device, Examined, Finding, Plan, ProgramFailed, ProgramFile
+from device_agent.device_lock import DeviceInUse
 from device_agent.devices.registry import KINDS, kind_of, open_device
 from device_agent.measuring.checks import check_timing
+from device_agent.measuring.station import SerialText
 from device_agent.places import cache_dir
 from device_agent.programs.cache import Exporter, ProgramCache, export_to_pte
 from device_agent.programs.program import Program
+from device_agent.runner.build import NativeRunnerUnavailable
+from device_agent.runner.conversation import Elsewhere
 
 VISITS = 8
 STEADY = 0.05  # of the median: how far visits may lie apart
@@ -34,7 +38,12 @@ SMALL = Operator(
     slot=Slot(in_channels=16, out_channels=16, input_size=56, stride=1),
 )
 _PLAN = Plan(warmup_runs=3, min_runs=50, max_runs=500, min_duration_s=0.3, deadline_s=60.0)
-_MISHAPS = {error: words for kind in KINDS for error, words in kind.mishaps.items()}
+_MISHAPS: dict[type, tuple[str, str]] = {
+    DeviceInUse: ("device", "in use"),
+    NativeRunnerUnavailable: ("runner", "cannot be built"),
+    Elsewhere: ("cores", "not those promised"),
+    **{error: words for kind in KINDS for error, words in kind.mishaps.items()},
+}
 _STATES = {"ok": "[green]ok[/green]", "look": "[yellow]look[/yellow]", "bad": "[red]bad[/red]"}
 
 app = command_line("python -m device_agent.doctor", "Check whether a device can be measured.")
@@ -46,9 +55,7 @@ def run(
     device: Annotated[
         str | None, Parameter(help="Which device [default: lists the phones attached].")
     ] = None,
-    serial: Annotated[
-        str | None, Parameter(help="Which phone of several [$ANDROID_SERIAL].")
-    ] = None,
+    serial: SerialText = None,
     threads: Annotated[int, Parameter(help="Of ExecuTorch's pool.")] = 1,
     cpus: Annotated[Cpus, Parameter(help="Bind the runner to these CPUs.")] = (),
 ) -> None:
@@ -78,8 +85,14 @@ def diagnose(
         with opened as device:
             yield from examine(device)
     except PhonebookError as error:
-        what, found = _MISHAPS.get(type(error), ("device", type(error).__name__))
+        what, found = mishap(error)
         yield Finding(what, "bad", found, str(error))
+
+
+def mishap(error: PhonebookError) -> tuple[str, str]:
+    """What the error is about and what was found, in a few words."""
+    known = (_MISHAPS[kind] for kind in type(error).__mro__ if kind in _MISHAPS)
+    return next(known, ("device", "cannot do what is asked"))
 
 
 def examine(device: Device, *, exporter: Exporter = export_to_pte) -> Iterator[Finding]:
@@ -186,8 +199,7 @@ def _list_phones() -> None:
     ]
     if not phones:
         raise DeviceFailed(
-            "no phone answers; name one to see why: "
-            "python -m device_agent.doctor --device galaxys8, or iphonex"
+            f"no phone answers; name one to see why: `{commands.examine('galaxys8')}`, or iphonex"
         )
     table = Table("serial", "--device")
     for serial, name in phones:

@@ -185,6 +185,7 @@ def _default_runtime(client: TableClient, device: str) -> Runtime:
     """
     devices = {each.name: each for each in client.devices()}
     if device not in devices:
+        client.check_name(device)
         raise PhonebookError(f"no device {device!r}; {near(device, list(devices))}")
     for summary in devices[device].runtimes:
         if summary.is_default:

@@ -17,7 +17,10 @@ from contract.spaces import find_space
 from device_agent import screen
 from device_agent.device import must_offer
 from device_agent.devices.registry import open_device
+from device_agent.measuring.station import SerialText
+from device_agent.measuring.wait_for_idle import IdleWait
 from device_agent.measuring.whole_network import export_network, must_be_measured, time_network
+from device_agent.patience import USUAL, PatienceOptions
 from device_agent.places import cache_dir
 from device_agent.programs.cache import ProgramCache, export_to_pte
 
@@ -29,6 +32,8 @@ def run(
     *,
     device: Annotated[str, Parameter(help="Which device: host is this computer.")],
     runtime: Annotated[str, Parameter(help="The runtime's key, as the table names it.")],
+    serial: SerialText = None,
+    waiting: PatienceOptions = USUAL,
     network: Annotated[str | None, Parameter(help="A published network.")] = None,
     space: Annotated[
         str | None, Parameter(help="Where to put the published network [default: its own].")
@@ -53,11 +58,12 @@ def run(
         chosen = published(network or "", in_space=find_space(space) if space else None)
 
     wanted = runtime_of(runtime)
-    with open_device(device, wanted.request) as opened:
+    with open_device(device, wanted.request, serial=serial, patience=waiting) as opened:
         must_offer(opened, wanted)
         must_be_measured(opened, device)
         cache = ProgramCache(cache_dir())
         file = export_network(chosen, opened.runtime, cache, export_to_pte, weights=weights)
+        IdleWait(opened, patience_s=waiting.patience * 60).wait()
         figures = time_network(opened, chosen, file)
     if result is not None:
         shutil.copyfile(file.path, result.with_name(PROGRAM))

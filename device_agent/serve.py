@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 from uuid import UUID, uuid4
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter
 from filelock import FileLock, Timeout
 
 from contract.cli import command_line, main
@@ -18,7 +18,7 @@ from contract.jobs import Job, MeasureNetwork
 from contract.stopping import Stop
 from device_agent.measuring.journal import Journal
 from device_agent.measuring.station import Options, Station, open_station
-from device_agent.measuring.wait_for_idle import PATIENCE_S
+from device_agent.patience import USUAL, PatienceOptions
 from device_agent.places import journal_path, state_dir
 from device_agent.serving.agent import Agent, Unit, units_of
 from device_agent.supervisor import Supervisor
@@ -45,13 +45,7 @@ def run(
     server: Annotated[
         str | None, Parameter(help="Its address [default: $PHONEBOOK_SERVER or port 8420 here].")
     ] = None,
-    patience: Annotated[
-        float,
-        Parameter(
-            help="Minutes to wait while other programs use the device's CPUs.",
-            validator=validators.Number(gte=0),
-        ),
-    ] = PATIENCE_S / 60,
+    waiting: PatienceOptions = USUAL,
     once: Annotated[
         bool, Parameter(negative="", help="Do the job that waits, if one does, and end.")
     ] = False,
@@ -78,7 +72,7 @@ def run(
         def open_for(
             job: Job, unit: Unit, supervisor: Supervisor
         ) -> AbstractContextManager[Station]:
-            options = _options(job, unit, patience=patience)
+            options = _options(job, unit, waiting=waiting)
             return open_station(
                 options, supervisor=supervisor, server_patience_s=None, client=client
             )
@@ -121,14 +115,14 @@ def identity(folder: Path) -> UUID:
         ) from error
 
 
-def _options(job: Job, unit: Unit, *, patience: float) -> Options:
+def _options(job: Job, unit: Unit, *, waiting: PatienceOptions) -> Options:
     return Options(
         device=unit.kind,
         serial=unit.serial,
         runtime=job.runtime.request,
         name=unit.device,
         effort="standard" if isinstance(job.work, MeasureNetwork) else job.work.effort,
-        patience=patience,
+        waiting=waiting,
     )
 
 

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from contract.stopping import interrupt_on_sigterm
+
 OUT = Path("runs/demo")
 DATABASE = f"sqlite:///{OUT / 'phonebook.db'}"
 SPACE = "fbnet-32-0.35"
@@ -94,6 +96,7 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
+    interrupt_on_sigterm()
     try:
         sys.exit(main())
     except KeyboardInterrupt:

@@ -16,6 +16,7 @@ from contract import comparison
 from contract.cli import command_line, main
 from contract.client import default_server, known_space
 from contract.errors import PhonebookError
+from contract.imports import ImportedFrom, provenance
 from contract.spaces import SearchSpace
 from contract.tables import LatencyTable
 from contract.values import Value
@@ -61,16 +62,22 @@ class OperatorPair(Value):
 
 
 class ComparedTables(Value):
-    """What --json prints. `pairs` has every operator, first those whose rank differs most."""
+    """What --json prints. `pairs` has every operator, first those whose rank differs most.
+
+    `without_ratio` are those that take no time in one of the tables.
+    """
 
     first: str
     second: str
+    first_sources: tuple[ImportedFrom, ...]
+    second_sources: tuple[ImportedFrom, ...]
     space: str
     kendall_tau: float
     spearman: float
     speed_ratio: PositiveFloat
     blocks: dict[str, PositiveFloat]
     pairs: tuple[OperatorPair, ...]
+    without_ratio: tuple[str, ...]
 
 
 @app.default
@@ -88,7 +95,8 @@ def run(
     """List the operators that two tables rank most differently.
 
     Args:
-        first: DEVICE, or DEVICE@RUNTIME with a runtime's key or parts of it, as in host@int8.
+        first: DEVICE, DEVICE@RUNTIME with a runtime's key or parts of it (host@int8), or any other
+            address of a table, as the server's pages write it.
         second: Another such table.
         space: The search space whose operators count.
         top: How many operators to list.
@@ -117,34 +125,45 @@ def compare(first: LatencyTable, second: LatencyTable, *, space: SearchSpace) ->
 
     Raises:
         PhonebookError: both are the same table.
-        IncompleteTable: one of them lacks an operator of the space.
+        IncompleteTable: one of them lacks an operator that a search in the space needs.
     """
-    if _name(first) == _name(second):
+    if (first.key, first.snapshot) == (second.key, second.snapshot):
         raise PhonebookError(
-            f"both are the table of {_name(first)}; name two devices, or two runtimes of one as "
-            "DEVICE@RUNTIME"
+            f"both are the table of {first.key.address}; name two devices, or two runtimes of one "
+            "as DEVICE@RUNTIME, or one of them as it was, as DEVICE@sha256:..."
         )
     for table in (first, second):
-        table.latencies_us(space.operators)  # raises where one lacks an operator
+        table.latencies_us(space.searched_operators)  # raises where one lacks an operator
     found = comparison.compare(first, second, space.operators)
-    assert found.speed_ratio is not None
-    assert found.kendall_tau is not None
-    assert found.spearman is not None
+    if found.speed_ratio is None or found.kendall_tau is None or found.spearman is None:
+        raise PhonebookError(
+            f"fewer than {comparison.LEAST_RANKED} operators of {space.name} take time in both "
+            f"{first.key.address} and {second.key.address}: too few to rank"
+        )
     return ComparedTables(
-        first=_name(first),
-        second=_name(second),
+        first=first.key.address,
+        second=second.key.address,
+        first_sources=first.sources,
+        second_sources=second.sources,
         space=space.name,
         kendall_tau=found.kendall_tau,
         spearman=found.spearman,
         speed_ratio=found.speed_ratio,
         blocks=found.blocks,
         pairs=tuple(map(OperatorPair.of, found.by_shift)),
+        without_ratio=tuple(operator.key for operator in found.without_ratio),
     )
 
 
 def show(console: Console, found: ComparedTables, *, top: int) -> None:
     """The operators that differ most, then the figures over all of them."""
-    console.print(f"A: {found.first}\nB: {found.second}")
+    for name, address, sources in (
+        ("A", found.first, found.first_sources),
+        ("B", found.second, found.second_sources),
+    ):
+        console.print(
+            f"{name}: {address}" + (f" ({provenance('imported', sources)})" if sources else "")
+        )
     rows = Table(
         title=f"{min(top, len(found.pairs))} of {len(found.pairs)} operators of {found.space}, "
         "by how far their rank differs",
@@ -170,10 +189,10 @@ def show(console: Console, found: ComparedTables, *, top: int) -> None:
     )
     blocks = ", ".join(f"{block} {ratio:.2f}" for block, ratio in found.blocks.items())
     console.print(f"relative B/A by block (geometric mean): {blocks}")
-
-
-def _name(table: LatencyTable) -> str:
-    return f"{table.device}@{table.runtime.key}"
+    if found.without_ratio:
+        console.print(
+            f"left out, as they take 0 us in one of them: {', '.join(found.without_ratio)}"
+        )
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from contract import commands
 from contract.errors import PhonebookError, listing
 from contract.networks import Network, network, published
 from contract.operators import Operator
@@ -103,7 +104,7 @@ def _described(path: Path | str, metadata: dict[str, str]) -> Network:
         raise PhonebookError(
             f"{path} does not say which network its weights are of "
             f"({'.'.join(map(str, first['loc']))}: {first['msg']}); "
-            "give the weights.safetensors that `python -m search.run` wrote"
+            f"give the weights.safetensors that `{commands.search()}` wrote"
         ) from error
     found = network(
         described.architecture,

@@ -16,7 +16,7 @@ from contract.results import SearchResult
 from contract.spaces import find_space
 from contract.tables import LatencyTable
 from search.console import comparison, difference_percent, people_us, plain_console
-from search.measuring.network import Measured, Subject, Where, measurer
+from search.measuring.network import Measured, Subject, Where, measurer, where_of
 from search.tables.fetch import fetch
 
 app = command_line(
@@ -40,7 +40,9 @@ def predict(
 
     Args:
         listed: List the networks that have a name, and do nothing else.
-        device: As the server knows it; @ and a runtime's key or parts of it may follow: host@int8.
+        device: Whose table: DEVICE, DEVICE@RUNTIME with a runtime's key or parts of it
+            (host@int8), DEVICE@imported, or any other address of a table, as the server's pages
+            write it.
         network: A network's name, or the path of a search's result.json.
         space: Put a named network's blocks into this space; else its own.
         server: The server's address; else PHONEBOOK_SERVER, else this computer.
@@ -66,10 +68,13 @@ def predict(
         words = ("--network", network, "--space", space or found.space.name)
     address = server or default_server()
     table = fetch(address, target=device, space=found.space, offline=offline)
+    where = where_of(table, measure)
     latencies_us = table.latencies_us(found.operators)
     if not as_json:
         show_prediction(console, found, table, latencies_us)
-    how = measurer(measure, server=address, console=Console(stderr=True, markup=False))
+    if where != measure and not as_json:
+        console.print("the table is imported, so the network is not measured")
+    how = measurer(where, server=address, console=Console(stderr=True, markup=False))
     subject = Subject(network=found, device=table.device, runtime=table.runtime, words=words)
     measured = how(subject) if how else None
     if as_json:
@@ -117,13 +122,16 @@ def show_prediction(
     console: Console, network: Network, table: LatencyTable, latencies_us: tuple[float, ...]
 ) -> None:
     """The network's operators with their rows, and the sum."""
-    rows = Table("", "operator", title=f"{network.name} in {network.space.name} on {table.device}")
+    title = f"{network.name} in {network.space.name} on {table.device}"
+    rows = Table(
+        "", "operator", title=f"{title} ({table.provenance})" if table.provenance else title
+    )
     rows.add_column("latency", justify="right")
     places = ("stem", *map(str, range(1, len(network.layers) + 1)), "head")
     for place, operator, latency_us in zip(places, network.operators, latencies_us, strict=True):
         rows.add_row(place, operator.key, people_us(latency_us))
     console.print(rows)
-    console.print(f"predicted {people_us(sum(latencies_us))} under {table.runtime.key}")
+    console.print(f"predicted {people_us(sum(latencies_us))} on {table.title}")
 
 
 def prediction_document(
@@ -138,6 +146,8 @@ def prediction_document(
     return {
         "device": table.device,
         "runtime": table.runtime.key,
+        "origin": table.origin,
+        "sources": [source.model_dump(mode="json") for source in table.sources],
         "network": network.name,
         "space": network.space.name,
         "table_snapshot": table.snapshot,

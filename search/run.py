@@ -41,8 +41,10 @@ def run(
     """Search for a network for a device, by its table of measured latencies.
 
     Args:
-        device: As the server knows it, or DEVICE@RUNTIME (`host@int8`). Give several to search
-            for each and see how every network does on every device.
+        device: Whose table: DEVICE, DEVICE@RUNTIME with a runtime's key or parts of it
+            (host@int8), DEVICE@imported, or any other address of a table, as the server's pages
+            write it. Give several to search for each and see how every network does on every
+            device.
         preset: Options that suit each other: fbnet-imagenet (the paper's), small, glimpse.
             Options given beside it count more.
         space: The search space: one that ships or that the server knows, or a file of one

@@ -4,6 +4,7 @@ Refusal
 |-- Unauthenticated 401  nobody in particular asks, or with a token that does not work
 |-- Forbidden       403  the sender may not do this
 |-- NotFound        404  names what is not there, and what is near
+|   `-- Renamed          a device that has another name now
 |-- Conflict        409  the request contradicts what is stored
 |-- BodyTooSlow     408  the body did not come in time
 |-- BodyTooLarge    413  the body is larger than the server takes
@@ -14,12 +15,14 @@ Refusal
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from difflib import get_close_matches
 from http import HTTPStatus
 from typing import ClassVar
 
 from contract.errors import near
-from contract.problems import ANY_PROBLEM, Problem
+from contract.problems import ANY_PROBLEM, RENAMED, Problem
+from contract.times import stamp
 
 
 class Refusal(Exception):
@@ -76,6 +79,25 @@ class NotFound(Refusal):
     """What the request names does not exist."""
 
     status = HTTPStatus.NOT_FOUND
+
+
+class Renamed(NotFound):
+    """A device by a name that it has no longer.
+
+    Attributes:
+        was: that name.
+        name: its present one.
+    """
+
+    def __init__(self, was: str, name: str, until: datetime) -> None:
+        super().__init__(
+            f"device {was} is called {name} now, since {stamp(until)}; use that name, which an "
+            f"agent takes with --name {name}",
+            near=[name],
+            type=RENAMED,
+        )
+        self.was = was
+        self.name = name
 
 
 class Conflict(Refusal):

@@ -1,22 +1,18 @@
 """`python -m server.estimates`: make the rows of measured sessions anew by today's estimator."""
 
 import sys
-from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from contract import commands
 from contract.cli import command_line, main
 from contract.derivation import ESTIMATOR
-from contract.errors import PhonebookError
-from server.database.engine import open_database, reading, writing
-from server.database.schema import explained, require_head
-from server.errors import Refusal
-from server.roles import Caller
-from server.settings import read_settings
-from server.store.reestimates import Reestimate, estimate_again, sessions_to_estimate
+from server.http.clock import utc_now
+from server.keeper import KEEPER, DatabaseUrl, kept_database, say
 
-KEEPER = Caller(None, "admin")  # whoever has the database
+if TYPE_CHECKING:
+    from server.store.reestimates import Reestimate
 
 app = command_line(
     "python -m server.estimates",
@@ -32,52 +28,48 @@ def run(
         bool, Parameter(negative="", help="Do it; else say how many sessions there are.")
     ] = False,
     device: Annotated[str | None, Parameter(help="Sessions on this device alone.")] = None,
-    database_url: Annotated[
-        str | None, Parameter(help="SQLite or PostgreSQL [default: $PHONEBOOK_DATABASE_URL].")
-    ] = None,
+    database_url: DatabaseUrl = None,
 ) -> None:
     """Estimate every measured session again, one transaction each.
 
     It may be interrupted and run again: what is up to date is not touched.
     """
-    engine = open_database(read_settings(database_url=database_url).database_url)
-    require_head(engine)
-    try:
-        with explained(engine):
-            with reading(engine)() as session:
-                found = sessions_to_estimate(session, device)
-            if not again:
-                _say(f"{len(found):,} sessions; --again estimates them by {ESTIMATOR}")
-                return
-            done: list[Reestimate] = []
-            for number, each in enumerate(found, start=1):
-                with writing(engine).begin() as session:
-                    done.append(estimate_again(session, each, KEEPER, datetime.now(UTC)))
-                _progress(f"{number:,} of {len(found):,} sessions")
-            _report(done)
-    except Refusal as refusal:
-        raise PhonebookError(str(refusal)) from refusal
-    finally:
-        engine.dispose()
+    from server.database.engine import reading, writing
+    from server.store.reestimates import estimate_again, sessions_to_estimate
+
+    with kept_database(database_url) as engine:
+        with reading(engine)() as session:
+            found = sessions_to_estimate(session, device)
+        if not again:
+            say(f"{len(found):,} sessions; --again estimates them by {ESTIMATOR}")
+            return
+        done = []
+        for number, each in enumerate(found, start=1):
+            with writing(engine).begin() as session:
+                done.append(estimate_again(session, each, KEEPER, utc_now()))
+            _progress(f"{number:,} of {len(found):,} sessions")
+        _report(done)
 
 
-def _report(done: list[Reestimate]) -> None:
+def _report(done: list["Reestimate"]) -> None:
     timings = sum(each.timings for each in done)
     changed = sum(each.changed for each in done)
-    _say(f"estimated {timings:,} timings of {len(done):,} sessions again: {changed:,} changed")
+    say(f"estimated {timings:,} timings of {len(done):,} sessions again: {changed:,} changed")
     before = [each for each in done if not each.from_visits]
     if before:
-        _say(
+        say(
             f"{len(before):,} of the sessions have no visits: their samples were corrected before "
             "they were sent"
         )
-    kept = sum(each.kept for each in done)
+    waiting = [each for each in done if each.is_waiting]
+    if waiting:
+        say(
+            f"{len(waiting):,} of the sessions are left as they are: some of their visits are "
+            f"still with their agents; there, `{commands.send_outbox()}` sends them"
+        )
+    kept = sum(each.kept for each in done if not each.is_waiting)
     if kept:
-        _say(f"{kept:,} timings keep their figures, since their samples were dropped")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
+        say(f"{kept:,} timings keep their figures, since their samples were dropped")
 
 
 def _progress(words: str) -> None:

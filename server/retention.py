@@ -1,20 +1,18 @@
 """`python -m server.retention --older-than 90d`: drop the raw samples of old timings."""
 
 import sys
-from datetime import UTC, datetime
-from typing import Annotated
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
-from sqlalchemy import Engine
 
 from contract.cli import command_line, main
-from server.database.engine import open_database, reading, shown, writing
-from server.database.schema import explained, require_head
-from server.settings import read_settings
+from server.http.clock import utc_now
+from server.keeper import DatabaseUrl, kept_database, say
 from server.spans import span
-from server.store.agents import count_away, forget_away
-from server.store.retention import count_samples, drop_samples, old_samples
-from server.store.visits import count_visits, drop_visits
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 app = command_line(
     "python -m server.retention",
@@ -29,50 +27,46 @@ def run(
     *,
     older_than: Annotated[str, Parameter(help="Since they were measured: 90d, 12w or 36h.")],
     dry_run: Annotated[bool, Parameter(negative="", help="Only count them.")] = False,
-    database_url: Annotated[
-        str | None, Parameter(help="SQLite or PostgreSQL [default: $PHONEBOOK_DATABASE_URL].")
-    ] = None,
+    database_url: DatabaseUrl = None,
 ) -> None:
     """Keep each old timing's figures and drop the samples that they were computed from.
 
     Agents that were not heard of for so long are forgotten too, with their units.
     """
-    before = datetime.now(UTC) - span("--older-than", older_than)
-    engine = open_database(read_settings(database_url=database_url).database_url)
-    require_head(engine)
-    with explained(engine):
+    before = utc_now() - span("--older-than", older_than)
+    with kept_database(database_url) as engine:
         _keep(engine, before, dry_run=dry_run)
-    engine.dispose()
 
 
-def _keep(engine: Engine, before: datetime, *, dry_run: bool) -> None:
+def _keep(engine: "Engine", before: datetime, *, dry_run: bool) -> None:
+    from server.database.engine import reading, shown, writing
+    from server.store.agents import count_away, forget_away
+    from server.store.retention import count_samples, drop_samples, old_samples
+    from server.store.visits import count_visits, drop_visits
+
     with reading(engine)() as session:
         count, away = count_samples(session, before), count_away(session, before)
         visited = count_visits(session, before)
     timings = f"timings measured before {before:%Y-%m-%d %H:%M} UTC"
     if dry_run:
-        _say(f"{count:,} {timings} have raw samples in {shown(engine.url)}; nothing was dropped")
-        _say(f"{visited:,} visits were made before; none was dropped")
-        _say(f"{away:,} agents were not heard of since; none was forgotten")
+        say(f"{count:,} {timings} have raw samples in {shown(engine.url)}; nothing was dropped")
+        say(f"{visited:,} visits were made before; none was dropped")
+        say(f"{away:,} agents were not heard of since; none was forgotten")
     else:
         dropped = kept = 0
         for batch in old_samples(reading(engine), before):
             with writing(engine).begin() as session:
-                dropped += drop_samples(session, batch)
+                dropped += drop_samples(session, batch, utc_now())
             kept += sum(old.figures is None for old in batch)
             _progress(f"{dropped:,} of {count:,}")
-        _say(f"dropped the raw samples of {dropped:,} {timings}; their figures stay")
+        say(f"dropped the raw samples of {dropped:,} {timings}; their figures stay")
         if kept:
-            _say(f"kept those of {kept:,} more, from which no figures can be computed")
+            say(f"kept those of {kept:,} more, from which no figures can be computed")
         with writing(engine).begin() as session:
-            _say(f"dropped {drop_visits(session, before):,} visits made before")
+            say(f"dropped {drop_visits(session, before):,} visits made before")
         with writing(engine).begin() as session:
             agents, units = forget_away(session, before)
-        _say(f"forgot {agents:,} agents that were not heard of since, and {units:,} units")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
+        say(f"forgot {agents:,} agents that were not heard of since, and {units:,} units")
 
 
 def _progress(words: str) -> None:

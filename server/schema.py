@@ -5,9 +5,6 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from contract.cli import command_line, main
-from server.database.engine import open_database
-from server.database.schema import explained, upgrade
-from server.settings import read_settings
 
 app = command_line("python -m server.schema", "Look after the schema of the server's database.")
 
@@ -20,6 +17,10 @@ def upgrade_configured(
     ] = None,
 ) -> None:
     """Bring the database to the newest schema. Stop older servers first."""
+    from server.database.engine import open_database
+    from server.database.schema import explained, upgrade
+    from server.settings import read_settings
+
     engine = open_database(read_settings(database_url=database_url).database_url)
     with explained(engine):
         upgrade(engine)

@@ -5,6 +5,9 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Callable
+from functools import partial
+from typing import NoReturn
 
 import structlog
 import uvicorn
@@ -12,6 +15,7 @@ from fastapi import FastAPI
 
 from contract.cli import INTERRUPTED
 from contract.errors import PhonebookError
+from contract.stopping import Terminated, die_of_sigterm
 from server.app import create_app
 from server.database.engine import open_database, shown
 from server.database.schema import prepare
@@ -56,14 +60,17 @@ def serve(settings: Settings) -> None:
             announcement=f"Phonebook serves {address} (database {shown(engine.url)})",
             listeners=application.state.listeners,
         )
-        code = 0
+        leave: Callable[[], NoReturn] = partial(os._exit, 0)
         try:
             server.run(sockets=[listener])
+        except Terminated:
+            leave = die_of_sigterm
+            raise
         except KeyboardInterrupt:
-            code = INTERRUPTED
+            leave = partial(os._exit, INTERRUPTED)
             raise
         finally:
-            end(application.state.database, code)
+            end(application.state.database, leave)
     engine.dispose()
 
 
@@ -85,7 +92,7 @@ def configured(application: FastAPI, limits: Limits) -> uvicorn.Config:
     )
 
 
-def end(database: Database, code: int) -> None:
+def end(database: Database, leave: Callable[[], NoReturn]) -> None:
     """Let what has begun in the database come to its end; if it does not, leave it behind.
 
     Python waits for its threads, and one that waits for a database that does not answer would
@@ -94,7 +101,7 @@ def end(database: Database, code: int) -> None:
     if not database.close(within_s=HANGING_S):
         log.warning("the database does not answer; what it has not confirmed is left to it")
         logging.shutdown()
-        os._exit(code)
+        leave()
 
 
 class AnnouncingServer(uvicorn.Server):

@@ -1,70 +1,63 @@
-"""`python -m server.sessions withdraw|bring-back`: let a session count for nothing, and again."""
+"""`python -m server.sessions`: withdraw sessions and bring them back, and write notes on them."""
 
-import sys
-from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
 from cyclopts import Parameter
-from sqlalchemy.orm import Session as DbSession
 
 from contract.cli import command_line, main
 from contract.errors import PhonebookError
-from contract.tables import SessionReport
-from server.database.engine import open_database, writing
-from server.database.schema import explained, require_head
-from server.errors import Refusal
-from server.roles import Caller
-from server.settings import read_settings
-from server.store import withdrawals
+from server.http.clock import utc_now
+from server.keeper import KEEPER, DatabaseUrl, changing, given_reason, say
 
-KEEPER = Caller(None, "admin")  # whoever has the database
-
-Change = Callable[[DbSession, UUID, str, Caller, datetime], SessionReport]
 Id = Annotated[UUID, Parameter(help="The session's id.")]
 Why = Annotated[str, Parameter(help="Kept with the session, for whoever wonders.")]
-DatabaseUrl = Annotated[
-    str | None, Parameter(help="SQLite or PostgreSQL [default: $PHONEBOOK_DATABASE_URL].")
-]
 
 app = command_line(
     "python -m server.sessions",
-    "Withdraw sessions whose numbers are wrong. Nothing is deleted, and the server may go on "
-    "serving meanwhile.",
+    "Withdraw sessions whose numbers are wrong, and write notes on sessions. Nothing is deleted, "
+    "and the server may go on serving meanwhile.",
 )
 
 
 @app.command
 def withdraw(id: Id, /, *, reason: Why, database_url: DatabaseUrl = None) -> None:
     """Let a session count for nothing: rows become what they were without it."""
-    report = _change(withdrawals.withdraw, id, reason, database_url)
-    _say(f"session {id} of {report.session.device} is withdrawn: {len(report.timings)} timings")
+    from server.store import withdrawals
+
+    why = given_reason(reason)
+    with changing(database_url) as session:
+        report = withdrawals.withdraw(session, id, why, KEEPER, utc_now())
+    say(f"session {id} of {report.session.device} is withdrawn: {len(report.timings)} timings")
 
 
 @app.command
 def bring_back(id: Id, /, *, reason: Why, database_url: DatabaseUrl = None) -> None:
     """Let a withdrawn session count again."""
-    report = _change(withdrawals.bring_back, id, reason, database_url)
-    _say(f"session {id} of {report.session.device} counts: {len(report.timings)} timings")
+    from server.store import withdrawals
+
+    why = given_reason(reason)
+    with changing(database_url) as session:
+        report = withdrawals.bring_back(session, id, why, KEEPER, utc_now())
+    say(f"session {id} of {report.session.device} counts: {len(report.timings)} timings")
 
 
-def _change(change: Change, id: UUID, reason: str, database_url: str | None) -> SessionReport:
-    if not reason.strip():
-        raise PhonebookError("--reason: say why, in a few words")
-    engine = open_database(read_settings(database_url=database_url).database_url)
-    require_head(engine)
-    try:
-        with explained(engine), writing(engine).begin() as session:
-            return change(session, id, reason, KEEPER, datetime.now(UTC))
-    except Refusal as refusal:
-        raise PhonebookError(str(refusal)) from refusal
-    finally:
-        engine.dispose()
+@app.command
+def annotate(
+    id: Id,
+    /,
+    *,
+    note: Annotated[str, Parameter(help="What people should know who read its figures.")],
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Write a note on a session, which pages show beside its figures."""
+    from server.store import notes
 
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
+    if not note.strip():
+        raise PhonebookError("--note: write down what people should know")
+    with changing(database_url) as session:
+        found = notes.annotate(session, id, note, KEEPER, utc_now())
+    say(f"session {id} has {len(found)} note{'s' if len(found) > 1 else ''}")
 
 
 if __name__ == "__main__":

@@ -5,25 +5,25 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import uuid4
 
 from cyclopts import Parameter
-from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
 from contract import commands
 from contract.cli import command_line, main
 from contract.errors import PhonebookError
-from server.database.engine import open_database, reading, writing
-from server.database.schema import explained, prepare
 from server.errors import Unauthenticated
+from server.http.clock import utc_now
+from server.keeper import DatabaseUrl
 from server.roles import Role
-from server.settings import read_settings
 from server.spans import span
-from server.store import tokens
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlalchemy.orm import Session
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -31,25 +31,20 @@ Name = Annotated[str, Parameter(help="Whose it is: letters, digits, dots, dashes
 GivenRole = Annotated[
     Role, Parameter(help="reader: reads; agent: posts besides; admin: everything.")
 ]
-DatabaseUrl = Annotated[
-    str | None,
-    Parameter(
-        help="SQLite or PostgreSQL "
-        "[default: $PHONEBOOK_DATABASE_URL or the file phonebook.db in this folder]."
-    ),
-]
-
 app = command_line("python -m server.tokens", "Say who may use the server from elsewhere.")
 
 
-def require_one(engine: Engine, why: str) -> None:
+def require_one(engine: "Engine", why: str) -> None:
     """Refuse to serve before anybody has a token, and say why one is needed.
 
     Raises:
         PhonebookError: no token works; the message tells the command that makes one.
     """
+    from server.database.engine import reading
+    from server.store import tokens
+
     with reading(engine)() as session:
-        if not tokens.any_live(session, datetime.now(UTC)):
+        if not tokens.any_live(session, utc_now()):
             raise PhonebookError(
                 f"{why}, and there is no token that works; make one with "
                 f"`{commands.create_token(role='agent')}` and the same database, or "
@@ -68,18 +63,22 @@ def create(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Make a token and print it. It is shown this once; the server keeps its digest alone."""
+    from server.store import tokens
+
     _check_name(name)
     lasts = None if expires is None else span("--expires", expires)
     if lasts == timedelta(0):
         raise PhonebookError(f"--expires: {expires} is over at once; give at least 1h")
     with _database(database_url) as session:
-        token = tokens.create(session, name, role, lasts=lasts)
+        token = tokens.create(session, name, role, utc_now(), lasts=lasts)
     sys.stdout.write(f"{token}\n")
 
 
 @app.command(name="list")
 def list_all(*, database_url: DatabaseUrl = None) -> None:
     """List the tokens: their names, roles and times (UTC), not themselves."""
+    from server.store import tokens
+
     with _database(database_url) as session:
         found = tokens.reports(session)
     lines = [("name", "role", "created", "expires", "last used", "revoked")] + [
@@ -102,8 +101,10 @@ def list_all(*, database_url: DatabaseUrl = None) -> None:
 @app.command
 def revoke(name: str, /, *, database_url: DatabaseUrl = None) -> None:
     """Refuse the token of that name from now on."""
+    from server.store import tokens
+
     with _database(database_url) as session:
-        tokens.revoke(session, name)
+        tokens.revoke(session, name, utc_now())
     sys.stderr.write(f"token {name} is revoked\n")
 
 
@@ -119,17 +120,23 @@ def ensure(
 
     An older token of that name stops working.
     """
+    from server.store import tokens
+
     _check_name(name)
     with _database(database_url) as session:
         if _holds(session, file, name, role):
             sys.stderr.write(f"token {name} ({role}) is in {file}\n")
             return
-        _write(file, tokens.renew(session, name, role))
+        _write(file, tokens.renew(session, name, role, utc_now()))
     sys.stderr.write(f"token {name} ({role}) was made and is in {file}\n")
 
 
 @contextmanager
-def _database(database_url: str | None) -> Iterator[Session]:
+def _database(database_url: str | None) -> Iterator["Session"]:
+    from server.database.engine import open_database, writing
+    from server.database.schema import explained, prepare
+    from server.settings import read_settings
+
     engine = open_database(read_settings(database_url=database_url).database_url)
     try:
         prepare(engine)
@@ -147,7 +154,9 @@ def _check_name(name: str) -> None:
         )
 
 
-def _holds(session: Session, file: Path, name: str, role: Role) -> bool:
+def _holds(session: "Session", file: Path, name: str, role: Role) -> bool:
+    from server.store import tokens
+
     try:
         held = file.read_text().strip()
     except FileNotFoundError:
@@ -156,7 +165,7 @@ def _holds(session: Session, file: Path, name: str, role: Role) -> bool:
         raise PhonebookError(f"--file: cannot read {file}: {error}") from error
     found = tokens.find(session.connection(), held)
     try:
-        holder = tokens.check(found, datetime.now(UTC))
+        holder = tokens.check(found, utc_now())
     except Unauthenticated:
         return False
     if (holder.name, holder.role) != (name, role):

@@ -20,12 +20,11 @@ from benchmarks.service_data import SPACE
 from contract.client import TableClient
 from contract.devices import Conditions
 from contract.errors import PhonebookError, is_passing
-from contract.imports import Import
+from contract.imports import Import, ImportedTiming
 from contract.jobs import AuditTable, Job, MeasureNetwork, Profile
 from contract.runtime import Runtime
 from contract.searches import SearchRun
 from contract.sessions import Session
-from contract.timings import Timing
 from tests.fakes import RUNTIME
 
 FOREIGN = Runtime(
@@ -203,7 +202,7 @@ def _an_import(moment: datetime) -> Import:
         source="somebody else",
     )
     timings = tuple(
-        Timing(
+        ImportedTiming(
             id=uuid4(),
             operator=operator,
             measured_at=moment,

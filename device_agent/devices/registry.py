@@ -13,6 +13,7 @@ from device_agent.device_lock import lock_device
 from device_agent.devices.android.kind import ANDROID
 from device_agent.devices.host.kind import HOST
 from device_agent.devices.ios.kind import IOS
+from device_agent.patience import USUAL, PatienceOptions
 
 KINDS: tuple[DeviceKind, ...] = (HOST, IOS, ANDROID)  # the first that claims a name has it
 
@@ -44,7 +45,11 @@ def find_serials(name: str) -> tuple[str, ...]:
 
 
 def open_device(
-    name: str, request: RuntimeRequest, *, serial: str | None = None
+    name: str,
+    request: RuntimeRequest,
+    *,
+    serial: str | None = None,
+    patience: PatienceOptions = USUAL,
 ) -> AbstractContextManager[Device]:
     """The device that `--device` names: `host`, or a phone by its name.
 
@@ -55,18 +60,23 @@ def open_device(
         PhonebookError: no such kind of device, or it cannot do what was asked.
         DeviceFailed: the phone is not there, or refuses, or another agent measures there.
     """
-    return open_unit(kind_of(name), name, request, serial=serial)
+    return open_unit(kind_of(name), name, request, serial=serial, patience=patience)
 
 
 def open_unit(
-    kind: DeviceKind, name: str, request: RuntimeRequest, *, serial: str | None = None
+    kind: DeviceKind,
+    name: str,
+    request: RuntimeRequest,
+    *,
+    serial: str | None = None,
+    patience: PatienceOptions = USUAL,
 ) -> AbstractContextManager[Device]:
     """As `open_device`, of a kind that is known."""
     kind.must_be_possible(request)
     unit = kind.choose(name, serial)
     lock = lock_device(kind.lock_name(unit))
     try:
-        device = kind.open(name, unit, request)
+        device = kind.open(name, unit, request, patience)
     except BaseException:
         with lock:
             raise

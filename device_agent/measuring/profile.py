@@ -1,6 +1,7 @@
 """Profiling: a device's table of a space brought to completeness, whatever interrupts it."""
 
 from contract.errors import DeviceFailed, RequestRefused, ServerUnreachable, is_passing
+from contract.problems import RENAMED
 from contract.spaces import SearchSpace
 from device_agent import screen
 from device_agent.measuring.journal import TABLE, OpenSession
@@ -52,9 +53,14 @@ def _begin_or_resume(station: Station, space: SearchSpace, *, again: bool) -> Op
         station.introduce(space)
         table = station.client.table(station.name, runtime=runtime, space=space.name)
     except (ServerUnreachable, RequestRefused) as error:
-        if unfinished is None or not is_passing(error):
+        # What was begun under a former name is stored under the present one.
+        renamed = isinstance(error, RequestRefused) and error.type == RENAMED
+        if unfinished is None or not (renamed or is_passing(error)):
             raise
-        screen.console.print("the server is away; going on with the unfinished session")
+        why = str(error) if renamed else "the server is away"
+        screen.console.print(
+            f"{why}; going on with the unfinished session", markup=False, highlight=False
+        )
     if unfinished is not None:
         station.say_resuming(unfinished, "session")
         return unfinished

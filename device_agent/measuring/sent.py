@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from contract import commands
 from contract.problems import WRONG_CLOCK
 from device_agent.measuring.journal import Journal
 
@@ -73,24 +74,20 @@ def too_large(server: str) -> str:
     )
 
 
-def outbox_command(server: str) -> str:
-    return f"python -m device_agent.outbox --server {server}"
-
-
 def left_behind(journal: Journal, server: str) -> str:
     """The sentence after an error that ended the sending."""
     waiting = journal.waiting(server)
     return (
         f"{results(waiting)} {'waits' if waiting == 1 else 'wait'} in the outbox; the agent's "
-        f"next run sends them, and so does `{outbox_command(server)}`"
+        f"next run sends them, and so does `{commands.send_outbox(server=server)}`"
     )
 
 
 def what_to_do(server: str) -> str:
     """The sentence after results that were not stored."""
     return (
-        f"All of it is kept: `{outbox_command(server)}` sends what waits, with --resend also what "
-        "was refused, and with --list shows both"
+        f"All of it is kept: `{commands.send_outbox(server=server)}` sends what waits, with "
+        "--resend also what was refused, and with --list shows both"
     )
 
 

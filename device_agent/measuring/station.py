@@ -7,11 +7,10 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Annotated
 from uuid import UUID, uuid4
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter
 
 from contract.client import TableClient, default_server, table_client
 from contract.devices import check_name
@@ -21,21 +20,29 @@ from contract.operators import Operator
 from contract.runtime import RuntimeRequest
 from contract.sessions import Effort, Session
 from contract.spaces import SearchSpace, ships
+from contract.version import installed_version
 from device_agent import screen
-from device_agent.device import Device, Stores
+from device_agent.device import Addressed, Device, Stores
 from device_agent.devices.registry import open_device
 from device_agent.measuring import upload
 from device_agent.measuring.journal import Journal, OpenSession
 from device_agent.measuring.protocols.protocol import PlannedProgram
 from device_agent.measuring.sent import results, what_to_do
 from device_agent.measuring.session import Sitting
-from device_agent.measuring.wait_for_idle import PATIENCE_S, IdleWait
+from device_agent.measuring.wait_for_idle import IdleWait
+from device_agent.patience import USUAL, PatienceOptions
 from device_agent.places import cache_dir, journal_path
 from device_agent.programs.cache import Exporter, ProgramCache, export_to_pte
 from device_agent.supervisor import Supervisor
 
 SpaceText = Annotated[
     str, Parameter(help="A space that ships or the server knows, or a file of one: ./mine.yaml.")
+]
+
+
+SerialText = Annotated[
+    str | None,
+    Parameter(help="Which phone of several: serial number, UDID, or HOST:PORT [$ANDROID_SERIAL]."),
 ]
 
 
@@ -47,12 +54,7 @@ class Options:
     device: Annotated[
         str, Parameter(help="Which device: host is this computer, galaxys8 or iphonex that phone.")
     ]
-    serial: Annotated[
-        str | None,
-        Parameter(
-            help="Which phone of several: serial number, UDID, or HOST:PORT [$ANDROID_SERIAL]."
-        ),
-    ] = None
+    serial: SerialText = None
     runtime: Annotated[RuntimeRequest, Parameter(name="*")] = RuntimeRequest()
     name: Annotated[
         str | None, Parameter(help="The device's name on the server, if not the same.")
@@ -64,13 +66,7 @@ class Options:
         Effort,
         Parameter(help="How many networks and rounds, and more for unsure rows."),
     ] = "standard"
-    patience: Annotated[
-        float,
-        Parameter(
-            help="Minutes to wait while other programs use the device's CPUs.",
-            validator=validators.Number(gte=0),
-        ),
-    ] = PATIENCE_S / 60
+    waiting: Annotated[PatienceOptions, Parameter(name="*")] = USUAL
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +80,7 @@ class Station:
     cache: ProgramCache
     exporter: Exporter
     effort: Effort = "standard"
-    patience_s: float = PATIENCE_S
+    waiting: PatienceOptions = USUAL
     server_patience_s: float | None = upload.PATIENCE_S  # None: as long as it takes
     supervisor: Supervisor = field(default_factory=Supervisor)
 
@@ -111,14 +107,7 @@ class Station:
             PhonebookError: it measures another space by that name.
         """
         while True:
-            opened = self.journal.open_session(
-                self.client.server,
-                self.name,
-                self.device.runtime,
-                space.name,
-                purpose=purpose,
-                unit=self.device.serial,
-            )
+            opened = self._open_session(space, purpose)
             if opened is None:
                 return None
             if not self.journal.began_corrected(opened.session.id):
@@ -132,6 +121,24 @@ class Station:
         if not ships(space):
             self._must_measure(opened, space)
         return opened
+
+    def _open_session(self, space: SearchSpace, purpose: str) -> OpenSession | None:
+        """The newer name of the unit is looked for first."""
+        names = [self.device.serial]
+        if isinstance(self.device, Addressed):
+            names.append(self.device.address)
+        found = (
+            self.journal.open_session(
+                self.client.server,
+                self.name,
+                self.device.runtime,
+                space.name,
+                purpose=purpose,
+                unit=unit,
+            )
+            for unit in names
+        )
+        return next((opened for opened in found if opened is not None), None)
 
     def _must_measure(self, opened: OpenSession, space: SearchSpace) -> None:
         begun = self.journal.space_of(opened.session.id)
@@ -158,8 +165,8 @@ class Station:
             origin=self.device.origin,
             effort=self.effort,
             started_at=datetime.now(UTC),
-            agent_version=version("phonebook"),
-            conditions=self.device.conditions(),
+            agent_version=installed_version(),
+            conditions=self.device.conditions().evolve(patience=self.waiting.stated()),
             unit=self.device.serial,
         )
         return self.journal.begin(
@@ -183,7 +190,9 @@ class Station:
         self._export(sitting, planned)
         if isinstance(self.device, Stores):
             self.device.store(sitting.exported)
-        idle = IdleWait(self.device, supervisor=self.supervisor, patience_s=self.patience_s)
+        idle = IdleWait(
+            self.device, supervisor=self.supervisor, patience_s=self.waiting.patience * 60
+        )
         with screen.Steps("measuring", "visits", sitting.least_visits, self.supervisor) as steps:
 
             def on_more(visits: int, programs: int) -> None:
@@ -265,7 +274,12 @@ def open_station(
             else table_client(options.server or default_server())
         ) as connected,
         Journal(journal_path()) as journal,
-        open_device(options.device, options.runtime, serial=options.serial) as device,
+        open_device(
+            options.device,
+            options.runtime,
+            serial=options.serial,
+            patience=options.waiting,
+        ) as device,
     ):
         yield Station(
             device=device,
@@ -275,7 +289,7 @@ def open_station(
             cache=ProgramCache(cache_dir()),
             exporter=export_to_pte,
             effort=options.effort,
-            patience_s=options.patience * 60,
+            waiting=options.waiting,
             server_patience_s=server_patience_s,
             supervisor=supervisor or Supervisor(),
         )

@@ -69,6 +69,7 @@ def series_of(timing: ProgramTiming) -> Series:
     return Series(
         samples_ns=timing.samples_ns,
         probes_ns=timing.probes_ns,
+        memory_probes_ns=timing.memory_probes_ns,
         events_ns=tuple(event.samples_ns for event in timing.events),
     )
 

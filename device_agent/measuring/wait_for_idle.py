@@ -5,9 +5,10 @@ import time
 from contract.errors import DeviceFailed
 from device_agent import screen
 from device_agent.device import Device
+from device_agent.patience import USUAL
 from device_agent.supervisor import Supervisor
 
-PATIENCE_S = 600.0
+PATIENCE_S = USUAL.patience * 60
 LOOK_S = 5.0
 MARGIN = 0.25  # CPUs' worth: to spare beside the runtime's threads, and what nobody minds
 

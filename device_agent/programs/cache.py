@@ -5,18 +5,22 @@ import os
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from tempfile import gettempdir
 
 from contract.errors import PhonebookError
+from device_agent import screen
+from device_agent.allowance import free_memory_bytes, usable_cpus
 from device_agent.device import ProgramFile
 from device_agent.places import full_folder
 from device_agent.programs.program import Program
 from device_agent.supervisor import Halted, Supervisor
 
 LOOK_S = 0.5
+WORKER_BYTES = 600 << 20  # a process with torch and ExecuTorch, and the program that it exports
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,9 @@ _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, 
 class ProgramCache:
     """Exported programs in a folder, by content. Files appear whole or not at all."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, workers: int | None = None) -> None:
+        """`workers` is how many processes export at most [what this computer has room for]."""
+        self._workers = workers or _workers()
         self._folder = folder / "programs"
         self._folder.mkdir(parents=True, exist_ok=True)
 
@@ -52,37 +58,64 @@ class ProgramCache:
     ) -> Generator[Exported, None, None]:
         """Yield every program as it becomes available, cached ones first.
 
-        Runs `exporter` in worker processes, one per CPU; all have ended when the iterator has,
-        also where it is closed early.
+        Runs `exporter` in worker processes, as many as CPUs and memory allow; all have ended when
+        the iterator has, also where it is closed early, and end with this process. Where one dies,
+        half as many go on with what is left.
 
         Raises:
-            PhonebookError: a worker process died, or could not write its file; what was finished
-                before stays cached.
+            PhonebookError: the last worker process died, or one could not write its file; what was
+                finished before stays cached.
             Halted: the supervisor ended it; what is at hand is broken off.
         """
         todo = [program for program in programs if not self.file(program).path.exists()]
         for program in programs:
             if program not in todo:
                 yield Exported(program, self.file(program), None, was_cached=True)
-        if not todo:
-            return
+        workers = self._workers
+        while todo:
+            workers = min(workers, len(todo))
+            try:
+                with closing(
+                    self._export(todo, workers, exporter, supervisor or Supervisor())
+                ) as exports:
+                    for exported in exports:
+                        todo.remove(exported.program)
+                        yield exported
+            except BrokenProcessPool as died:
+                if workers == 1:
+                    raise PhonebookError(
+                        f"exporting {todo[0].name}: its worker process died, which had this "
+                        "computer for itself (out of memory?); what was exported is kept, run the "
+                        "same command to go on"
+                    ) from died
+                workers //= 2
+                screen.console.print(
+                    f"a worker process that exported died (out of memory?); {workers} of them go "
+                    "on"
+                )
+
+    def _export(
+        self,
+        programs: Sequence[Program],
+        workers: int,
+        exporter: Exporter,
+        supervisor: Supervisor,
+    ) -> Generator[Exported, None, None]:
+        """Raises BrokenProcessPool where a worker died: what it was at is not told."""
         pool = ProcessPoolExecutor(
-            max_workers=min(os.cpu_count() or 1, len(todo)),
+            max_workers=workers,
             mp_context=get_context("spawn"),
-            initializer=_quiet_worker,
+            initializer=_begin_worker,
             initargs=(str(self._folder / "export.log"),),
         )
         try:
             futures = {
-                pool.submit(exporter, program, self.file(program)): program for program in todo
+                pool.submit(exporter, program, self.file(program)): program for program in programs
             }
-            for future in _as_completed(futures, supervisor or Supervisor()):
+            for future in _as_completed(futures, supervisor):
                 program, error = futures[future], future.exception()
                 if isinstance(error, BrokenProcessPool):
-                    raise PhonebookError(
-                        f"exporting {program.name}: a worker process died (out of memory?); "
-                        "what was exported is kept, run the same command to go on"
-                    ) from error
+                    raise error
                 if isinstance(error, OSError) and error.errno in _UNWRITABLE:
                     raise PhonebookError(
                         f"exporting {program.name}: {error}; what was exported is kept in "
@@ -125,11 +158,26 @@ def export_to_pte(program: Program, file: ProgramFile) -> None:
     export(program, file)
 
 
-def _quiet_worker(log: str) -> None:
-    """Leave Ctrl-C to the parent, and the libraries' chatter to a log file."""
-    import signal
+def _workers() -> int:
+    """As many as compute at once and have their memory, and one in any case."""
+    return max(1, min(usable_cpus(), free_memory_bytes() // WORKER_BYTES))
 
+
+def _begin_worker(log: str) -> None:
+    """Leave Ctrl-C to the parent, and the libraries' chatter to a log file; end with the parent,
+    whatever ended that."""
+    import signal
+    from threading import Thread
+
+    Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

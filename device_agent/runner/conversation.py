@@ -3,11 +3,13 @@
 import signal
 import time
 import typing
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import ValidationError
 
 from contract.errors import DeviceFailed
+from contract.runtime import cpu_list
 from device_agent.device import ProgramFailed
 from device_agent.runner.protocol import ANSWERS, Alive, Answer, Failed, Job, Ready, Timed
 
@@ -39,6 +41,10 @@ class Link(typing.Protocol):
         ...
 
 
+class Elsewhere(DeviceFailed):
+    """The runner ran on other CPUs than promised, so that what it timed is no sample."""
+
+
 class Conversation:
     """With one runner that was just started.
 
@@ -55,10 +61,11 @@ class Conversation:
         except ProgramFailed as failed:
             raise DeviceFailed(f"the runner did not start: {failed.message}") from failed
 
-    def time_program(self, job: Job) -> Timed:
-        """Have one job done.
+    def time_program(self, job: Job, *, cpus: Sequence[int] = ()) -> Timed:
+        """Have one job done, on these CPUs where any are named.
 
         Raises:
+            Elsewhere: it was done on others; the runner is closed.
             ProgramFailed: the runner said why not, or crashed, or fell silent.
             DeviceFailed: the device is gone.
         """
@@ -71,6 +78,13 @@ class Conversation:
             raise ProgramFailed(answer.error, answer.message)
         if not isinstance(answer, Timed):
             raise self._close_as_failed("crashed", f"the runner answered a job with {answer!r}")
+        if cpus and answer.cpus and answer.cpus != tuple(cpus):
+            self.close()
+            raise Elsewhere(
+                f"the runner was moved to the CPUs {cpu_list(answer.cpus)}, and was to run on "
+                f"{cpu_list(cpus)}, by power saving or a control group. What was measured is "
+                "kept: see that nothing moves it, then run the same command"
+            )
         return answer
 
     def close(self) -> None:

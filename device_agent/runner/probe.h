@@ -1,4 +1,4 @@
-// A fixed amount of work, to tell how disturbed the device is.
+// Fixed amounts of work, to tell how disturbed the device is.
 #pragma once
 
 #include <cstdint>
@@ -12,5 +12,13 @@ namespace phonebook {
  * caches makes it longer, as they do a program's runs, even where the clock is steady.
  */
 int64_t probe_ns();
+
+/**
+ * How long it takes now, in ns, to stream once through a buffer that no core's own cache holds.
+ *
+ * It reaches the cache that all cores share, or memory where neighbours have taken that cache, as
+ * a network's weights and images do. It takes milliseconds and leaves its own data in the caches.
+ */
+int64_t memory_probe_ns();
 
 }  // namespace phonebook

@@ -92,13 +92,17 @@ class Alive(Value):
 class Timed(Value):
     """The job was done, and its output is in the job's file.
 
-    `probes_ns` has one probe before each run and one after the last.
+    `probes_ns` has one probe before each run and one after the last; `memory_probes_ns` the one
+    before all runs, warm-up included, and the one after them. `cpus` are those that every
+    thread of the runner may use, or else those of one that was moved; none where it tells none.
     """
 
     samples_ns: tuple[PositiveInt, ...]
     probes_ns: tuple[PositiveInt, ...]
+    memory_probes_ns: tuple[PositiveInt, PositiveInt] | None = None
     first_run_ns: NonNegativeInt
     load_ns: NonNegativeInt
+    cpus: tuple[NonNegativeInt, ...] = ()
     delegates: tuple[str, ...]
     events: tuple[Event, ...]
 
@@ -107,6 +111,7 @@ class Timed(Value):
         return ProgramTiming(
             samples_ns=self.samples_ns,
             probes_ns=self.probes_ns,
+            memory_probes_ns=self.memory_probes_ns,
             first_run_ns=self.first_run_ns,
             load_ns=self.load_ns,
             output=output,

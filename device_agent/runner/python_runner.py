@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -28,7 +29,9 @@ from device_agent.runner.protocol import Job
 HEARTBEAT_NS = 1_000_000_000
 PROBE_PASSES = 32
 
+_HOME = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 _PROBE_BUFFER = np.arange(16 * 1024, dtype=np.float32)  # 64 KiB
+_MEMORY_BUFFER = np.ones(8 * 1024 * 1024, dtype=np.float32)  # 32 MiB
 
 Answer = dict[str, Any]
 Say = Callable[[Answer], None]
@@ -123,11 +126,13 @@ def _time(method: Any, image: torch.Tensor, job: Job, watch: _Watch) -> Answer:
         method.execute()
         return time.perf_counter_ns() - began_ns
 
+    memory_before_ns = _memory_probe_ns()
     try:
         first_run_ns = run_once()
         for _ in range(1, job.warmup_runs):
             run_once()
         probes_ns.clear()
+        cpus = _cpus_now()
         timed_ns = 0
         while len(samples_ns) < job.max_runs and (
             len(samples_ns) < job.min_runs or timed_ns < job.min_duration_ns
@@ -140,7 +145,29 @@ def _time(method: Any, image: torch.Tensor, job: Job, watch: _Watch) -> Answer:
     except RuntimeError as error:
         raise _Failure("run_failed", str(error)) from error
     probes_ns.append(_probe_ns())
-    return {"samples_ns": samples_ns, "probes_ns": probes_ns, "first_run_ns": first_run_ns}
+    memory_probes_ns = (memory_before_ns, _memory_probe_ns())
+    if cpus == _HOME:
+        cpus = _cpus_now()
+    return {
+        "samples_ns": samples_ns,
+        "probes_ns": probes_ns,
+        "memory_probes_ns": memory_probes_ns,
+        "first_run_ns": first_run_ns,
+        "cpus": cpus,
+    }
+
+
+def _cpus_now() -> list[int]:
+    """As the native runner's affinity.h: those of the first thread that was moved."""
+    tasks = Path("/proc/self/task")
+    if not hasattr(os, "sched_getaffinity") or not tasks.exists():
+        return []
+    for task in tasks.iterdir():
+        with suppress(ProcessLookupError):
+            cpus = sorted(os.sched_getaffinity(int(task.name)))
+            if cpus != _HOME:
+                return cpus
+    return _HOME
 
 
 def _probe_ns() -> int:
@@ -150,6 +177,13 @@ def _probe_ns() -> int:
     began_ns = time.perf_counter_ns()
     for _ in range(PROBE_PASSES):
         _PROBE_BUFFER.max()
+    return time.perf_counter_ns() - began_ns
+
+
+def _memory_probe_ns() -> int:
+    """As the native runner's probe.h."""
+    began_ns = time.perf_counter_ns()
+    _MEMORY_BUFFER.max()
     return time.perf_counter_ns() - began_ns
 
 

@@ -3,16 +3,11 @@
 #include <executorch/runtime/platform/runtime.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
 
-#ifdef __linux__
-#include <sched.h>
-#endif
-
+#include "affinity.h"
 #include "answers.h"
 #include "clock.h"
 #include "delegate_events.h"
@@ -32,6 +27,7 @@ ThreadPool* get_threadpool();
 struct phonebook_runner {
   phonebook_say say;
   void* listener;
+  phonebook::Cpus cpus;  // as bound, or as found at the start
 };
 
 namespace phonebook {
@@ -59,25 +55,6 @@ int64_t clock_step_ns() {
     smallest_ns = std::min(smallest_ns, after_ns - before_ns);
   }
   return smallest_ns;
-}
-
-void bind_to(const uint32_t* cpus, size_t count) {
-#ifdef __linux__
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  for (size_t index = 0; index < count; ++index) {
-    if (cpus[index] >= CPU_SETSIZE) {
-      throw Failure("run_failed", "there is no CPU " + std::to_string(cpus[index]));
-    }
-    CPU_SET(cpus[index], &set);
-  }
-  if (sched_setaffinity(0, sizeof set, &set) != 0) {
-    throw Failure("run_failed", std::string("binding to the CPUs: ") + std::strerror(errno));
-  }
-#else
-  (void)cpus, (void)count;
-  throw Failure("run_failed", "this system cannot bind a program to CPUs");
-#endif
 }
 
 void make_pool(uint32_t threads) {
@@ -142,10 +119,12 @@ std::string time_program(const phonebook_runner& runner, const phonebook_job& jo
     tracer.end_run();
     return ended_ns - began_ns;
   };
+  const int64_t memory_before_ns = memory_probe_ns();
   const int64_t first_run_ns = run_once();
   for (int64_t run = 1; run < job.warmup_runs; ++run) run_once();
   tracer.forget_samples();
   probes_ns.clear();
+  const Cpus cpus_before = cpus_now(runner.cpus);
 
   int64_t timed_ns = 0;
   const auto is_enough = [&] {
@@ -162,6 +141,8 @@ std::string time_program(const phonebook_runner& runner, const phonebook_job& jo
     timed_ns += sample_ns;
   }
   probes_ns.push_back(probe_ns());
+  const std::vector<int64_t> memory_probes_ns{memory_before_ns, memory_probe_ns()};
+  const Cpus cpus = cpus_before != runner.cpus ? cpus_before : cpus_now(runner.cpus);
   program.write_output(job.output);
 
   const auto event_answer = [](const Event& event) {
@@ -170,8 +151,10 @@ std::string time_program(const phonebook_runner& runner, const phonebook_job& jo
   };
   return "{\"samples_ns\": " + list(samples_ns) +
          ", \"probes_ns\": " + list(probes_ns) +
+         ", \"memory_probes_ns\": " + list(memory_probes_ns) +
          ", \"first_run_ns\": " + std::to_string(first_run_ns) +
          ", \"load_ns\": " + std::to_string(load_ns) +
+         (cpus.empty() ? "" : ", \"cpus\": " + list(cpus)) +
          ", \"delegates\": " + list(program.delegates(), quoted) +
          ", \"events\": " + list(tracer.events(), event_answer) + "}";
 }
@@ -190,7 +173,7 @@ phonebook_runner* phonebook_open(uint32_t threads, const uint32_t* cpus, size_t 
     const std::string ready = "{\"ready\": true, \"runner\": " + quoted(kRunner) +
                               ", \"threads\": " + std::to_string(threads) +
                               ", \"clock_step_ns\": " + std::to_string(clock_step_ns()) + "}";
-    auto runner = std::make_unique<phonebook_runner>(phonebook_runner{say, listener});
+    auto runner = std::make_unique<phonebook_runner>(phonebook_runner{say, listener, cpus_of(0)});
     say(listener, ready.c_str());
     return runner.release();
   } catch (const Failure& failure) {

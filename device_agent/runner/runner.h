@@ -5,9 +5,12 @@
  *
  *   {"ready": true, "runner": "native", "threads": 1, "clock_step_ns": 20}
  *   {"alive": true}
- *   {"samples_ns": [...], "probes_ns": [...], "first_run_ns": N, "load_ns": N,
- *    "delegates": [...], "events": [{"name": "...", "samples_ns": [...]}]}
+ *   {"samples_ns": [...], "probes_ns": [...], "memory_probes_ns": [N, N], "first_run_ns": N,
+ *    "load_ns": N, "cpus": [...], "delegates": [...], "events": [{"name": "...", "samples_ns": [...]}]}
  *   {"error": "load_failed", "message": "..."}
+ *
+ * `cpus` are those that the runs were made on, or where they moved to in between; left out where
+ * the system tells none.
  *
  * `runner` is "ndk" of one that the Android NDK built: another compiler, another C library.
  *

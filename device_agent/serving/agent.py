@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 from platform import node
 from uuid import UUID
 
@@ -24,9 +23,10 @@ from contract.jobs import (
     UnitDescription,
 )
 from contract.stopping import Stop
+from contract.version import installed_version
 from device_agent import screen
 from device_agent.device import must_offer
-from device_agent.device_lock import lock_device
+from device_agent.device_lock import DeviceInUse, lock_device
 from device_agent.devices.registry import find_serials, kind_of
 from device_agent.measuring import upload
 from device_agent.measuring.journal import Journal
@@ -37,6 +37,7 @@ from device_agent.serving.perform import perform, title
 from device_agent.supervisor import Halted, Supervisor
 
 POLL_S = 5.0
+REST_S = 60.0  # for a unit that an agent of another computer was found to have
 SEND_AGAIN_S = 300.0  # what was sent and has to wait
 CLOCKS = "the clocks differ"
 
@@ -96,6 +97,7 @@ class Agent:
         self._said: str | None = None  # what it is waiting for
         self._last_sent: Sent | None = None
         self._send_again_at = 0.0
+        self._rested_until: dict[Unit, float] = {}
 
     def serve(self) -> None:
         """Do jobs until asked to stop; a server that is away is waited for.
@@ -132,7 +134,7 @@ class Agent:
         for unit in self._units():
             if self._stop.asked:
                 break
-            if not _is_free(unit):
+            if not self._is_free(unit):
                 waits_for = f"{unit}: another agent is measuring there; waiting for it"
                 continue
             request = LeaseRequest(agent=self._id, device=unit.device, unit=unit.serial)
@@ -182,6 +184,9 @@ class Agent:
             raise
         except Halted as stopped:
             return outcome(done=False, reason=_reason(stopped), counts=False)
+        except DeviceInUse as busy:
+            self._rested_until[unit] = time.monotonic() + REST_S
+            return outcome(done=False, reason=_reason(busy), counts=False)
         except DeviceFailed as passing:
             return outcome(done=False, reason=_reason(passing))
         except PhonebookError as error:
@@ -235,6 +240,16 @@ class Agent:
         self._last_sent = sent
         self._send_again_at = time.monotonic() + SEND_AGAIN_S
 
+    def _is_free(self, unit: Unit) -> bool:
+        """Whether no other agent has it, as far as this computer knows."""
+        if time.monotonic() < self._rested_until.get(unit, 0.0):
+            return False
+        try:
+            with lock_device(kind_of(unit.kind).lock_name(unit.serial)):
+                return True
+        except DeviceInUse:
+            return False
+
     def _pause(self) -> None:
         until = time.monotonic() + self._poll_s
         while time.monotonic() < until and not self._stop.asked:
@@ -255,7 +270,7 @@ class Agent:
 def _description(units: Sequence[Unit]) -> AgentDescription:
     return AgentDescription(
         host=node() or "unknown",
-        version=version("phonebook"),
+        version=installed_version(),
         units=tuple(UnitDescription(device=each.device, serial=each.serial) for each in units),
     )
 
@@ -263,11 +278,3 @@ def _description(units: Sequence[Unit]) -> AgentDescription:
 def _reason(reason: Exception) -> str:
     """As the server keeps it: the end of a long message, without NUL."""
     return str(reason).replace("\0", "")[-4000:]
-
-
-def _is_free(unit: Unit) -> bool:
-    try:
-        with lock_device(kind_of(unit.kind).lock_name(unit.serial)):
-            return True
-    except DeviceFailed:
-        return False

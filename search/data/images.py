@@ -158,6 +158,7 @@ class DataSet:
     class_names: tuple[str, ...]  # what label 0, 1, ... is
     train: Images
     test: Images
+    test_from: str  # where the images to be judged on came from, for a person
 
 
 def seed_of(text: str) -> int:

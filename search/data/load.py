@@ -50,13 +50,18 @@ def load(
     look = Look(resolution=resolution, smallest_area=smallest_area)
     if name == DIGITS:
         everything = digits(resolution=resolution)
-        test, train = everything.hold_out(TEST_SHARE, seed=seed)
-        images = DataSet(name=name, class_names=_numbers(everything), train=train, test=test)
+        images = _held_out(name, everything, _numbers(everything), seed=seed)
     elif name.startswith(HUB):
         images = _pictures(name, read_hub(name), look, seed=seed, workers=workers)
     elif is_idx_folder(Path(name)):
         train, test = idx_folder(Path(name), resolution=resolution)
-        images = DataSet(name=name, class_names=_numbers(train, test), train=train, test=test)
+        images = DataSet(
+            name=name,
+            class_names=_numbers(train, test),
+            train=train,
+            test=test,
+            test_from="the files t10k-*",
+        )
     else:
         images = _pictures(name, _read_path(Path(name)), look, seed=seed, workers=workers)
     if classes is not None:
@@ -88,10 +93,41 @@ def _pictures(name: str, parts: Parts, look: Look, *, seed: int, workers: int) -
 
     train = images(parts.train, "train row ")
     if parts.test is None:
-        test, train = train.hold_out(TEST_SHARE, seed=seed)
-    else:
-        test = images(parts.test, "test row ")
-    return DataSet(name=name, class_names=parts.class_names, train=train, test=test)
+        return _held_out(name, train, parts.class_names, seed=seed)
+    test = images(parts.test, "test row ")
+    came_from = f"its part {parts.test_name}"
+    return DataSet(
+        name=name, class_names=parts.class_names, train=train, test=test, test_from=came_from
+    )
+
+
+def _held_out(
+    name: str, everything: Images, class_names: tuple[str, ...], *, seed: int
+) -> DataSet:
+    """A fifth of the images to be judged on, drawn by their names and the seed.
+
+    Of every class something is left to learn from, and where it has two images or more, one of
+    them is judged.
+    """
+    test, _ = everything.hold_out(TEST_SHARE, seed=seed)
+    is_test_B = torch.isin(everything.row_B, test.row_B)
+    single = []
+    for label in sorted(set(everything.label_B.tolist())):
+        places = (everything.label_B == label).nonzero().flatten()
+        if is_test_B[places].all():
+            is_test_B[places[-1]] = False
+        elif not is_test_B[places].any() and len(places) > 1:
+            is_test_B[places[0]] = True
+        if len(places) == 1:
+            single.append(class_names[label])
+    without = f"; none of {listing(single)}, of which there is one image" if single else ""
+    return DataSet(
+        name=name,
+        class_names=class_names,
+        train=everything.where(~is_test_B),
+        test=everything.where(is_test_B),
+        test_from=f"{TEST_SHARE:.0%} held out, as the data has no test part{without}",
+    )
 
 
 def _numbers(*images: Images) -> tuple[str, ...]:
@@ -115,6 +151,7 @@ def _drawn_classes(images: DataSet, classes: int, *, seed: int) -> DataSet:
         class_names=tuple(images.class_names[label] for label in drawn),
         train=_renumbered(images.train, new_label_N),
         test=_renumbered(images.test, new_label_N),
+        test_from=images.test_from,
     )
 
 

@@ -35,6 +35,7 @@ class Parts:
     class_names: tuple[str, ...]
     train: Part
     test: Part | None
+    test_name: str | None  # what the data calls that part
 
 
 def parquet_files(path: Path) -> list[Path]:
@@ -118,8 +119,9 @@ def parts_of(tables: Mapping[str, Any], *, where: str) -> Parts:
             f"{where} has the parts {', '.join(tables)}, but none called {TRAIN}; rename one"
         )
     image, label = _columns(tables[train].features, where)
-    tests = [tables[name] for name in TESTS if name in tables and name != train]
-    labelled = [table for table in tests if _is_labelled(table, label, where)]
+    tests = [name for name in TESTS if name in tables and name != train]
+    labelled_names = [name for name in tests if _is_labelled(tables[name], label, where)]
+    labelled = [tables[name] for name in labelled_names]
     if not _is_labelled(tables[train], label, where):
         raise PhonebookError(f"{where}: the part {train} has no rows with labels; give another")
     for column in (image, label):
@@ -133,6 +135,7 @@ def parts_of(tables: Mapping[str, Any], *, where: str) -> Parts:
         class_names=_class_names([tables[train], *labelled[:1]], label),
         train=_part(tables[train], image, label),
         test=_part(labelled[0], image, label) if labelled else None,
+        test_name=labelled_names[0] if labelled else None,
     )
 
 

@@ -15,6 +15,9 @@ from torch import Tensor
 # Those that Pillow reads by itself: for EPS it would start a program on what it was given.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
+# Pixels for which no file says what is white: taken for bytes, most would come out black or white.
+UNTOLD = {"F": "its pixels are fractions (32-bit floats)", "I": "its pixels are 32-bit integers"}
+
 SMALLEST_AREA = 0.08  # of the picture, as in Inception's and ResNet's training
 ASPECT_RATIOS = (3 / 4, 4 / 3)
 CROP_TRIES = 10
@@ -31,6 +34,11 @@ def decode(content: bytes | Path) -> Image.Image:
     """
     file = content if isinstance(content, Path) else io.BytesIO(content)
     with Image.open(file, formats=FORMATS) as image:
+        if image.mode in UNTOLD:
+            raise ValueError(
+                f"{UNTOLD[image.mode]}, of which nobody knows which is white; save it with 8 or "
+                "16 bits"
+            )
         if image.mode.startswith("I;16"):
             return image.convert("I").point(lambda value: value / 257).convert("RGB")
         if image.has_transparency_data:

@@ -18,6 +18,7 @@ from contract.jobs import Job, MeasureNetwork
 from contract.networks import Network
 from contract.results import NetworkMeasured
 from contract.runtime import Runtime
+from contract.tables import LatencyTable
 from search.measuring.queue import file_and_wait, is_served
 
 AGENT = (sys.executable, "-m", "device_agent.network")
@@ -68,6 +69,26 @@ class MeasurementFailed(PhonebookError):
     def __init__(self, message: str, *, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def where_of(table: LatencyTable, asked: Where) -> Where:
+    """Where networks are measured that are predicted by that table: where it was asked for.
+
+    Nobody measures a device by itself of which others told the latencies: it need not be here.
+
+    Raises:
+        PhonebookError: it was asked for under a runtime that is another program's.
+    """
+    if table.origin != "imported" or asked == "no":
+        return asked
+    if asked == "auto":
+        return "no"
+    if table.runtime.backend == "foreign":
+        raise PhonebookError(
+            f"--measure {asked}: nobody can measure under {table.runtime.key}, which is another "
+            f"program's, as the table of {table.device} is {table.provenance}; leave --measure out"
+        )
+    return asked
 
 
 def measurer(

@@ -26,7 +26,8 @@ def find_table(
     profile_missing: bool,
     offline: bool = False,
 ) -> LatencyTable:
-    """The target's table: whole, or, with `profile_missing`, one that an agent can complete.
+    """The target's table with a row for every operator that a search in the space needs, or, with
+    `profile_missing`, one that an agent can complete. Nobody measures into an imported table.
 
     Raises:
         IncompleteTable: rows are missing; the message says what fills them.
@@ -49,7 +50,7 @@ def find_table(
                 f"{target}@xnnpack-float32-t1-contiguous-et1.5.1-native-any-in_situ"
             ) from refusal
         raise
-    if not profile_missing:
+    if not profile_missing or table.origin == "imported":
         _must_be_complete(table, space)
     return table
 
@@ -57,14 +58,15 @@ def find_table(
 def complete_table(
     server: str, table: LatencyTable, *, target: str, space: SearchSpace, context: RunContext
 ) -> LatencyTable:
-    """The target's table with a row for every operator of the space: an agent that serves the
-    device measures what has none, which the run's first process files and all of them wait for.
+    """The target's table with a row for every operator that a search in the space needs: an agent
+    that serves the device measures what has none, which the run's first process files and all of
+    them wait for.
 
     Raises:
         DeviceFailed: the agents tried and could not.
         PhonebookError: as `fetch` does.
     """
-    missing = table.missing_of(space.operators)
+    missing = table.missing_of(space.searched_operators)
     if not missing:
         return table
     if context.processes.is_first:
@@ -80,14 +82,16 @@ def complete_table(
         console=warnings,
         stop=lambda: context.stop.asked,
     )
-    completed.latencies_us(space.operators)
+    completed.latencies_us(space.searched_operators)
     return completed
 
 
 def _must_be_complete(table: LatencyTable, space: SearchSpace) -> None:
     try:
-        table.latencies_us(space.operators)
+        table.latencies_us(space.searched_operators)
     except IncompleteTable as error:
+        if table.origin == "imported":
+            raise
         raise IncompleteTable(
             f"{error}; or give --profile-missing, and an agent that serves {table.device} does "
             "so first",

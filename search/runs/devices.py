@@ -7,7 +7,7 @@ from contract.spaces import SearchSpace
 from contract.tables import LatencyTable
 from search.config import DataConfig, MachineConfig, SearchConfig, TrainConfig
 from search.files import write_document
-from search.measuring.network import Where, measurer
+from search.measuring.network import Where, measurer, where_of
 from search.runs.complete_table import complete_table, find_table
 from search.runs.context import open_run
 from search.runs.cross import Cross, Searched, show_cross
@@ -54,6 +54,12 @@ def search_each(
             )
             for target, folder in zip(targets, folders, strict=True)
         ]
+        wheres = [where_of(table, measure) for table in tables]
+        for target, where in zip(targets, wheres, strict=True):
+            if where != measure:
+                context.console.print(
+                    f"{target}: the table is imported, so the network found is not measured"
+                )
         images = load_images(data, space, context)
         if profile_missing:
             tables = [
@@ -83,10 +89,18 @@ def search_each(
         ]
         for spec in specs if len(specs) > 1 else ():
             check(spec)
-        how = measurer(
-            measure, server=server, console=context.console, stop=lambda: context.stop.asked
-        )
-        results = [search_and_measure(spec, measure=how) for spec in specs]
+        results = [
+            search_and_measure(
+                spec,
+                measure=measurer(
+                    where,
+                    server=server,
+                    console=context.console,
+                    stop=lambda: context.stop.asked,
+                ),
+            )
+            for spec, where in zip(specs, wheres, strict=True)
+        ]
         if len(results) > 1 and context.processes.is_first:
             cross = Cross.of(targets, results, tables)
             write_document(folders[0].out / "cross.json", cross)
@@ -106,6 +120,8 @@ def _elsewhere(
             device=table.device,
             runtime=table.runtime,
             snapshot=table.snapshot,
+            origin=table.origin,
+            sources=table.sources,
             predicted_us=predicted_us,
         )
         for target, table, predicted_us in zip(targets, tables, searched.predicted_us, strict=True)

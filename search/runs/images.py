@@ -23,7 +23,7 @@ def load_images(data: DataConfig, space: SearchSpace, context: RunContext) -> Da
     )
     context.console.print(
         f"{images.name}: {len(images.train)} images to learn from, {len(images.test)} to be "
-        f"judged on, {len(images.class_names)} classes"
+        f"judged on ({images.test_from}), {len(images.class_names)} classes"
     )
     return images
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from contract import commands
 from contract.errors import PhonebookError
 from search.dnas.figures import EpochResult
 from search.files import writing
@@ -58,6 +59,7 @@ def _summary_writer() -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise PhonebookError(
-            "--logger tensorboard needs TensorBoard; run pip install 'phonebook[tensorboard]'"
+            "--logger tensorboard needs TensorBoard; in the checkout run "
+            f"`{commands.install('tensorboard')}`"
         ) from error
     return SummaryWriter

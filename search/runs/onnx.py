@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from contract import commands
 from contract.errors import PhonebookError
 
 
@@ -24,7 +25,7 @@ def write_onnx(path: Path, module: nn.Module, *, resolution: int) -> None:
             import_module(name)
     except ImportError as error:
         raise PhonebookError(
-            f"writing ONNX needs {error.name}; install it with `pip install 'phonebook[onnx]'`"
+            f"writing ONNX needs {error.name}; in the checkout run `{commands.install('onnx')}`"
         ) from error
     # PyTorch's exporter logs a line for each operator of torchvision that it does not find.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)

@@ -41,7 +41,7 @@ from search.training.from_scratch import accuracy
 class RunSpec:
     """What one run searches, with what, and where it keeps what it finds."""
 
-    target: str  # DEVICE or DEVICE@RUNTIME, as it was asked for
+    target: str  # the table's address, as it was asked for
     space: SearchSpace
     table: LatencyTable
     images: DataSet
@@ -63,6 +63,8 @@ class RunSpec:
             runtime=self.table.runtime,
             space=self.space.name,
             snapshot=self.table.snapshot,
+            origin=self.table.origin,
+            sources=self.table.sources,
             seed=self.context.machine.seed,
             preset=self.preset,
             epochs=self.search.epochs,
@@ -140,8 +142,7 @@ def _search_train_and_measure(spec: RunSpec, measure: Measure | None) -> SearchR
     if context.processes.is_first:
         metrics.begin(record.epochs, record.final_epochs)
     context.console.print(
-        f"searching {spec.space.name} for {spec.table.device} under {spec.table.runtime.key}; "
-        f"results: {folder.path}"
+        f"searching {spec.space.name} for {spec.table.title}; results: {folder.path}"
     )
     if spec.posting is not None:
         spec.posting.begin(folder.told, spec.plan, record.epochs)
@@ -192,7 +193,13 @@ def _begin(spec: RunSpec) -> Record:
     if spec.folder.resumes:
         return Record.read(spec.folder.checkpoint, identity=identity)
     if spec.context.processes.is_first:
-        options = {**identity, "class_names": spec.images.class_names, "versions": versions()}
+        options = {
+            **identity,
+            "origin": spec.table.origin,
+            "sources": [source.model_dump(mode="json") for source in spec.table.sources],
+            "class_names": spec.images.class_names,
+            "versions": versions(),
+        }
         spec.folder.begin(options, spec.table)
     return Record(identity=identity)
 
@@ -271,6 +278,8 @@ def _train_found(spec: RunSpec, found: Found, keeper: Keeper) -> SearchResult:
     result = SearchResult(
         device=spec.table.device,
         runtime=spec.table.runtime,
+        origin=spec.table.origin,
+        sources=spec.table.sources,
         space=spec.space,
         seed=context.machine.seed,
         architecture=found.architecture,

@@ -3,11 +3,13 @@
 import platform
 from importlib.metadata import version
 
+from contract.version import installed_version
+
 
 def versions() -> dict[str, str]:
     """What a run was made with."""
     return {
-        "phonebook": version("phonebook"),
+        "phonebook": installed_version(),
         "torch": version("torch"),
         "python": platform.python_version(),
     }

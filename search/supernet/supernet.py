@@ -34,7 +34,7 @@ class Supernet(nn.Module):
 
     Raises:
         IncompleteTable: the table lacks an operator of the space.
-        PhonebookError: stem and head take 1 us or less, so that log(LAT) is no price.
+        PhonebookError: the fastest network takes 1 us or less, so that log(LAT) is no price.
     """
 
     def __init__(
@@ -50,10 +50,15 @@ class Supernet(nn.Module):
         needed = (space.stem, *candidates, space.head)
         latencies_us = dict(zip(needed, table.latencies_us(needed), strict=True))
         self.fixed_us = latencies_us[space.stem] + latencies_us[space.head]
-        if self.fixed_us <= 1:
+        fastest_us = self.fixed_us + sum(
+            min(latencies_us[operator] for operator in choice.candidates)
+            for choice in space.choices
+        )
+        if fastest_us <= 1:
             raise PhonebookError(
-                f"stem and head take {self.fixed_us:g} us on {table.device}, but the logarithm of "
-                "the latency is a price only above 1 us; is the table in microseconds?"
+                f"the fastest network of {space.name} takes {fastest_us:g} us on {table.device}, "
+                "but the logarithm of the latency is a price only above 1 us; is the table in "
+                "microseconds?"
             )
         self.classes = space.classes
         self.recompute = recompute

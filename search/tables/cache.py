@@ -11,17 +11,26 @@ from pydantic import AwareDatetime, ValidationError
 
 from contract.errors import PhonebookError
 from contract.places import place
+from contract.sessions import Origin
 from contract.tables import LatencyTable
 from contract.values import Value
 
+_OF_ALL = {"server", "device", "space"}  # what the tables of a device have in common
+
 
 class Question(Value):
-    """What a server was asked: `runtime` is a key, or null for the device's default one."""
+    """What a server was asked: `runtime` is a key, or null for the device's default one.
+
+    Without an origin the device's measured rows were asked for, and where nothing was measured
+    on it, imported ones.
+    """
 
     server: str
     device: str
     runtime: str | None
     space: str
+    origin: Origin | None = None
+    snapshot: str | None = None
 
 
 class CachedTable(Value):
@@ -36,7 +45,7 @@ class CachedTable(Value):
     def described(self) -> str:
         """Which table it is, for a person."""
         return (
-            f"the table of {self.table.device} under {self.table.runtime.key} for "
+            f"the table of {self.table.title} for "
             f"{self.question.space} that was kept on {_people_time(self.fetched_at)} "
             f"(snapshot {self.table.snapshot})"
         )
@@ -60,16 +69,16 @@ class TableCache:
             return None
 
     def others(self, question: Question) -> list[CachedTable]:
-        """What is kept of the question's server, device and space under any runtime."""
+        """What is kept of the question's server, device and space, whichever table."""
         try:
             read = [_read(path) for path in sorted(self.folder.glob("*.json"))]
         except (OSError, PhonebookError):
             return []
-        wanted = question.model_dump(exclude={"runtime"})
+        wanted = question.model_dump(include=_OF_ALL)
         return [
             kept
             for kept in read
-            if kept is not None and kept.question.model_dump(exclude={"runtime"}) == wanted
+            if kept is not None and kept.question.model_dump(include=_OF_ALL) == wanted
         ]
 
     def broken(self) -> list[Path]:

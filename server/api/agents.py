@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Response
 from sqlalchemy.orm import Session as DbSession
 
 from contract.jobs import AgentDescription, AgentReport
+from contract.problems import Problem
 from server.http.access import By, needs
 from server.http.dependencies import Now, reads, writes
 from server.store import agents
@@ -17,7 +18,7 @@ router = APIRouter(tags=["fleet"], dependencies=[Depends(needs("reader"))])
     "/agents/{agent}",
     status_code=201,
     dependencies=[Depends(needs("agent"))],
-    responses={200: {"model": AgentReport}},
+    responses={200: {"model": AgentReport}, 409: {"model": Problem}},
 )
 @writes
 def announce(

@@ -71,7 +71,10 @@ def retry(job_id: UUID, session: DbSession, by: By, now: Now) -> JobReport:
     "/leases",
     dependencies=AGENT,
     response_model=Lease,
-    responses={204: {"description": "Nothing waits, or another agent has that unit"}},
+    responses={
+        204: {"description": "Nothing waits, another agent has that unit, or it is retired"},
+        **CONFLICT,
+    },
 )
 @writes
 def lease(request: LeaseRequest, session: DbSession, by: By, now: Now) -> Lease | Response:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Response
 from sqlalchemy.orm import Session as DbSession
 
 from contract.deeds import Reason
+from contract.notes import NewNote, Note
 from contract.problems import Problem
 from contract.sessions import Session
 from contract.tables import SessionReport
@@ -14,7 +15,7 @@ from server.api.intake import take_in
 from server.errors import Refusal, Unprocessable
 from server.http.access import By, needs
 from server.http.dependencies import Now, TheDatabase, reads, writes
-from server.store import measurements, withdrawals
+from server.store import measurements, notes, withdrawals
 
 router = APIRouter(
     tags=["measuring"],
@@ -88,6 +89,20 @@ async def add_timings(
             for new, answer in zip(batch.timings, answers, strict=True)
         )
     )
+
+
+@router.get("/sessions/{session_id}/notes")
+@reads
+def list_notes(session_id: UUID, session: DbSession) -> list[Note]:
+    """What people wrote down about a session, oldest first."""
+    return notes.notes(session, session_id)
+
+
+@router.post("/sessions/{session_id}/notes", dependencies=[Depends(needs("agent"))])
+@writes
+def annotate(session_id: UUID, new: NewNote, session: DbSession, by: By, now: Now) -> list[Note]:
+    """Write something down about a session, once; answered with all of its notes."""
+    return notes.annotate(session, session_id, new.text, by, now)
 
 
 ADMIN = [Depends(needs("admin"))]

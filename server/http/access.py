@@ -37,7 +37,7 @@ OPEN_WRITES = ("/sign-in", "/sign-out")  # by the server's own pages, as the rou
 COOKIE = "phonebook"  # has a sign-in's secret
 _SCHEME = HTTPBearer(
     scheme_name="token",
-    description="Made by `python -m server.tokens create --name NAME --role ROLE`.",
+    description=f"Made by `{commands.create_token(role='ROLE')}`.",
     auto_error=False,
 )
 

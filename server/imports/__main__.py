@@ -14,13 +14,13 @@ from contract.cli import command_line, main
 from contract.client import TableClient, default_server, table_client
 from contract.devices import Conditions, DeviceDescription
 from contract.errors import PhonebookError, near
-from contract.imports import Import
+from contract.imports import Import, ImportedTiming
 from contract.runtime import Runtime, runtime_of
 from contract.sessions import Session
-from contract.spaces import SPACE_NAMES
-from contract.timings import Timing
-from server.imports import csv_rows, hw_nas_bench, ofa, pickles
-from server.imports.operators import keys_of
+from contract.spaces import find_space, ships
+from server.imports import csv_rows, hw_nas_bench, ofa, others, pickles
+from server.imports.csv_rows import Unit
+from server.imports.operators import Vocabulary, shipped
 from server.imports.rows import Found, Source
 
 Format = Literal["ofa-yaml", "hw-nas-bench", "csv"]
@@ -55,6 +55,8 @@ def run(
     date: date,
     runtime: str | None = None,
     metric: str | None = None,
+    unit: Unit | None = None,
+    space: str | None = None,
     model: str | None = None,
     soc: str | None = None,
     cores: int | None = None,
@@ -65,20 +67,25 @@ def run(
 ) -> None:
     """Import latencies that others published, as a table of its own.
 
-    The table has origin `imported` and is served only by that name (`?origin=imported`). Each
-    row is one sample, graded C. Rows that name no operator of ours are rejected, each with its
-    reason. The same file twice is stored once.
+    The table has origin `imported`. Searches take it by the device's name where nothing was
+    measured on it, else as DEVICE@imported; the server serves it as `?origin=imported`. Each row
+    is one sample, graded C. Rows that name no operator of ours are rejected, each with its reason.
+    The same file twice is stored once.
 
     Args:
         file: What to read.
         format: Its form: tables of ProxylessNAS and Once-for-All, HW-NAS-Bench (JSON, or its
-            pickle, from which only numbers are taken), or CSV with `operator` and `latency_us`.
+            pickle, from which only numbers are taken), or CSV with `operator` and `latency_us`
+            or `latency_ms`.
         device: The device's name on the server.
         source: Where the numbers come from: a paper, an address, a commit.
         date: When they were measured or published, as in 2019-06-01.
         runtime: What they were measured under [default: what a CSV tells, else a foreign one
             of float32 and one thread].
         metric: Of HW-NAS-Bench, whose files hold several: pixel3_latency.
+        unit: Of a CSV whose column is called `latency` alone.
+        space: Place the rows in this space alone, by its name or its file; else in those that
+            ship with Phonebook.
         model: With soc, cores, memory_gb and os: what the device is, if the server does not know.
         soc: See model.
         cores: See model.
@@ -87,7 +94,10 @@ def run(
         server: The server's address; else PHONEBOOK_SERVER, else this computer.
         dry_run: Show what would be stored, and ask no server.
     """
-    read = parse(file, format=format, metric=metric)
+    if unit is not None and format != "csv":
+        raise PhonebookError(f"--unit {unit}: {format} has a unit of its own; leave --unit out")
+    vocabulary = Vocabulary(find_space(space)) if space is not None else shipped()
+    read = parse(file, format=format, metric=metric, unit=unit, vocabulary=vocabulary)
     chosen = runtime or read.runtime
     imports = list(
         imports_of(
@@ -96,6 +106,7 @@ def run(
             source=source,
             measured=date,
             runtime=runtime_of(chosen) if chosen else FOREIGN,
+            vocabulary=vocabulary,
         )
     )
     for rejected in read.rejected:
@@ -110,6 +121,9 @@ def run(
     described = (model, soc, cores, memory_gb, os)
     with table_client(server or default_server()) as client:
         ensure_device(client, device, described)
+        for named in vocabulary.spaces:
+            if not ships(named):
+                client.learn_space(named)
         for each in imports:
             report = client.add_import(each)
             say(
@@ -118,24 +132,32 @@ def run(
                 f"{'stored' if report.is_new else 'were stored before'}, "
                 f"session {report.session.id}"
             )
-    say(f"{len(read.rejected)} rows rejected; read the table with ?origin=imported")
+    say(f"{len(read.rejected)} rows rejected; searches take the table as {device}@imported")
 
 
-def parse(file: Path, *, format: Format, metric: str | None = None) -> Source:
-    """The rows of a file.
+def parse(
+    file: Path,
+    *,
+    format: Format,
+    metric: str | None = None,
+    unit: Unit | None = None,
+    vocabulary: Vocabulary | None = None,
+) -> Source:
+    """The rows of a file, as operators of the vocabulary, or else of the spaces that ship.
 
     Raises:
         PhonebookError: it cannot be read, or is not of that format.
     """
-    source = Source()
+    source, words = Source(), vocabulary or shipped()
     try:
         content = file.read_bytes()
+        _refuse_known(content)
         if format == "hw-nas-bench":
-            document = _json_or_pickle(content)
-            hw_nas_bench.load(document, source, metric=metric)
+            hw_nas_bench.load(_json_or_pickle(content), source, words, metric=metric)
+        elif format == "ofa-yaml":
+            ofa.load(content.decode("utf-8-sig"), source, words)
         else:
-            load = ofa.load if format == "ofa-yaml" else csv_rows.load
-            load(content.decode("utf-8-sig"), source)
+            csv_rows.load(content.decode("utf-8-sig"), source, words, unit=unit)
     except OSError as error:
         raise PhonebookError(f"cannot read {file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -146,7 +168,13 @@ def parse(file: Path, *, format: Format, metric: str | None = None) -> Source:
 
 
 def imports_of(
-    read: Source, *, device: str, source: str, measured: date, runtime: Runtime
+    read: Source,
+    *,
+    device: str,
+    source: str,
+    measured: date,
+    runtime: Runtime,
+    vocabulary: Vocabulary,
 ) -> Iterator[Import]:
     """The rows by space, each under the first space that has its operator.
 
@@ -156,11 +184,10 @@ def imports_of(
         PhonebookError: a name or the source is none that a session can have.
     """
     left = dict(read.found)
-    by_rows = sorted(SPACE_NAMES, key=lambda name: -sum(key in left for key in keys_of(name)))
-    for space in by_rows:
-        rows = [left.pop(key) for key in keys_of(space) if key in left]
+    for space in vocabulary.by_rows([frozenset({key}) for key in left]):
+        rows = [left.pop(key) for key in vocabulary.keys_of(space.name) if key in left]
         if rows:
-            yield _import(rows, device, source, measured, runtime, space)
+            yield _import(rows, device, source, measured, runtime, space.name)
 
 
 def _import(
@@ -185,7 +212,7 @@ def _import(
                 source=source,
             ),
             timings=tuple(
-                Timing(
+                ImportedTiming(
                     id=uuid5(session_id, row.operator.key),
                     operator=row.operator,
                     measured_at=moment,
@@ -214,6 +241,7 @@ def ensure_device(
         return
     model, soc, cores, memory_gb, os = described
     if model is None or soc is None or cores is None or memory_gb is None or os is None:
+        client.check_name(device)
         raise PhonebookError(
             f"no device {device!r} on {client.server}; {near(device, known)}; a new one is "
             "described with --model, --soc, --cores, --memory-gb and --os"
@@ -241,6 +269,16 @@ def show(imports: list[Import], *, rejected: int) -> None:
 def say(line: str) -> None:
     """One line for the person at the screen."""
     print(line)  # noqa: T201  # what this command is for
+
+
+def _refuse_known(content: bytes) -> None:
+    """Whatever format was named: raises ValueError for a file known to hold no operators."""
+    try:
+        reason = others.recognised_document(_json_or_pickle(content))
+    except ValueError:
+        reason = others.recognised_text(content.decode("utf-8-sig", errors="replace"))
+    if reason:
+        raise ValueError(reason)
 
 
 def _json_or_pickle(content: bytes) -> object:

@@ -9,27 +9,27 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from contract.slots import Slot
-from server.imports.operators import Unmapped, known
+from server.imports.operators import Unmapped, Vocabulary
 from server.imports.rows import Found, Rejected, Source, latency_us
 
 _KEY = re.compile(r"(?P<layer>[A-Za-z]{1,20})(?P<fields>(_[A-Za-z]{1,10}[0-9]{1,6})+)")
 _FIELD = re.compile(r"_([A-Za-z]{1,10})([0-9]{1,6})")
 
 
-def load(document: object, source: Source, *, metric: str | None) -> None:
+def load(document: object, source: Source, vocabulary: Vocabulary, *, metric: str | None) -> None:
     """Book every entry as found or rejected, by its key.
 
     Raises:
         ValueError: it is not such a table, or the metric is missing or no latency.
     """
     table = _table(document, metric)
-    heads = _Heads(source)
+    heads = _Heads(source, vocabulary)
     for name, value in table.items():
         try:
             layer, fields = _parsed(name)
             ms = latency_us(value, per_us=1000)
             if not heads.take(name, layer, fields, ms):
-                source.add(Found(name, known(*_block(layer, fields)), ms))
+                source.add(Found(name, vocabulary.known(*_block(layer, fields)), ms))
         except Unmapped as error:
             source.reject(Rejected("key", name, str(error)))
     heads.add()
@@ -93,8 +93,9 @@ def _slot(fields: Mapping[str, int]) -> Slot:
 class _Heads:
     """Collects the parts of heads, in us by their shapes, until all are read."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, vocabulary: Vocabulary) -> None:
         self._source = source
+        self._vocabulary = vocabulary
         # (channels in, channels, size), (channels, size), (channels, classes)
         self._pointwise: dict[tuple[int, int, int], tuple[str, float]] = {}
         self._average: dict[tuple[int, int], tuple[str, float]] = {}
@@ -124,7 +125,7 @@ class _Heads:
             names = [name for name, _ in parts]
             used.update(names)
             try:
-                whole = known(block, slot)
+                whole = self._vocabulary.known(block, slot)
                 us = round(sum(us for _, us in parts), 4)
                 self._source.add(Found(" + ".join(names), whole, us))
             except Unmapped as error:

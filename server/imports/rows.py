@@ -51,6 +51,8 @@ class Source:
 def latency_us(text: object, *, per_us: float = 1.0) -> float:
     """The latency that a file tells, with the digits that figures keep; `per_us` us in its unit.
 
+    0 is a latency: that of an operator which the file's model of a device has no time for.
+
     Raises:
         Unmapped: it is no duration.
     """
@@ -61,6 +63,6 @@ def latency_us(text: object, *, per_us: float = 1.0) -> float:
     if not math.isfinite(duration):
         raise Unmapped(f"{str(text)[:40]!r} is no number")
     rounded = round(duration, 4)
-    if not 1e-4 <= rounded <= 1e12:
+    if duration and not 1e-4 <= rounded <= 1e12:
         raise Unmapped(f"{str(text)[:40]} is no duration")
     return rounded

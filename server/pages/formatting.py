@@ -5,7 +5,7 @@ from contract.estimates import Estimate
 from contract.runtime import Runtime
 from contract.searches import SearchReport, SearchSummary
 from contract.slots import Slot
-from server.store.table_keys import TableKey
+from contract.table_keys import TableKey
 
 UNCERTAIN = "≈"  # stands before a latency of grade C
 
@@ -59,6 +59,12 @@ def conditions_words(conditions: Conditions) -> str:
         parts.append("low-power mode")
     if conditions.is_awake is False:
         parts.append("screen off")
+    if conditions.patience is not None:
+        told = conditions.patience
+        parts.append(
+            f"told to wait {told.cooling_s / 60:g} min to be below {told.cool_c:g} °C, up to "
+            f"{told.hot_c:g} °C, and {told.others_s / 60:g} min for others"
+        )
     return ", ".join(parts) or "no readings"
 
 

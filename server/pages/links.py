@@ -43,6 +43,28 @@ def here(request: Request) -> str:
     return f"{path}?{request.url.query}" if request.url.query else path
 
 
+def named_at(request: Request) -> set[str]:
+    """What the address may name as a device: a part of its path, or what a choice begins with."""
+    path: str = request.scope["path"]
+    return {*path.split("/"), *(_device_of(value) for value in request.query_params.values())}
+
+
+def with_name(request: Request, was: str, name: str) -> str:
+    """The address with another name for the device that it calls `was`."""
+    path: str = request.scope["path"]
+    parts = [name if part == was else part for part in path.split("/")]
+    chosen = [
+        (key, name + value[len(was) :] if _device_of(value) == was else value)
+        for key, value in request.query_params.multi_items()
+    ]
+    return quote("/".join(parts)) + (f"?{urlencode(chosen)}" if chosen else "")
+
+
+def _device_of(choice: str) -> str:
+    """A choice is a device, or a table of it: `DEVICE@RUNTIME` or `DEVICE/RUNTIME/ORIGIN`."""
+    return re.split("[@/]", choice, maxsplit=1)[0]
+
+
 def is_own(address: str) -> bool:
     """Whether it is a path of this server: browsers take `//host` and `/\\host` for another."""
     return _OWN.fullmatch(address) is not None

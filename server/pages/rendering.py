@@ -6,21 +6,25 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from starlette.routing import Match
 from starlette.types import Scope
 
-from server.errors import Refusal
+from server.errors import Refusal, Renamed
 from server.http.access import needs
 from server.http.problems import asks_for_page, explained
 from server.pages.charts import Chart, download
+from server.pages.links import named_at, with_name
 from server.pages.refusals import refusal_page
 from server.pages.templating import page
 
 
 class PageRoute(APIRoute):
-    """A route whose refusals are pages, whoever asks; those of a chart's rows are as the API's."""
+    """A route whose refusals are pages, whoever asks; those of a chart's rows are as the API's.
+
+    A page of a device that has another name now leads to that of the same under this name.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         answer = super().get_route_handler()
@@ -31,6 +35,8 @@ class PageRoute(APIRoute):
             except (Refusal, RequestValidationError) as error:
                 if "chart" in request.query_params:
                     raise
+                if isinstance(error, Renamed) and error.was in named_at(request):
+                    return RedirectResponse(with_name(request, error.was, error.name))
                 if isinstance(error, RequestValidationError):
                     status = HTTPStatus.UNPROCESSABLE_ENTITY
                     return refusal_page(request, status, explained(error.errors()))

@@ -9,9 +9,11 @@ from sqlalchemy import delete, exists, func, select, tuple_, update
 from sqlalchemy.orm import Session as DbSession
 
 from contract.jobs import LEASE, AgentDescription, AgentReport, LostUnit, UnitDescription
-from server.database.records import AgentRecord, JobRecord, UnitRecord
+from contract.problems import RENAMED
+from contract.times import stamp
+from server.database.records import AgentRecord, FormerNameRecord, JobRecord, UnitRecord
 from server.database.upserts import insert_once, insert_or_set
-from server.errors import NotFound
+from server.errors import Conflict, NotFound
 from server.roles import Caller
 from server.store.deeds import note
 from server.store.owners import must_own
@@ -33,17 +35,37 @@ def announce(
 
     Raises:
         Forbidden: the agent is another token's.
+        Conflict: a unit is of a device that has another name now.
     """
     values = {"host": description.host, "version": description.version, "seen_at": now}
     created = insert_once(session, AgentRecord, {"id": agent_id, "made_by": by.name, **values})
     if created:
         note(session, by, "announced the agent", agent_id, now, detail=description.host)
     told = set(description.units)
+    must_be_present(session, {unit.device for unit in told})
     if set(_units(session, [agent_id])[agent_id]) != told:
         _move_units(session, agent_id, told, by, now)  # first, since it locks every agent
     record = note_heartbeat(session, agent_id, by, now)
     record.host, record.version = description.host, description.version
     return _reports(session, [record])[0], created
+
+
+def must_be_present(session: DbSession, devices: Collection[str]) -> None:
+    """Refuse names that devices have no longer: jobs are under the present ones.
+
+    Raises:
+        Conflict: there is one; the message tells what to start the agent with.
+    """
+    former = session.scalars(
+        select(FormerNameRecord).where(FormerNameRecord.name.in_(devices)).limit(1)
+    ).one_or_none()
+    if former is not None:
+        raise Conflict(
+            f"device {former.name} is called {former.device} now, since {stamp(former.until)}; "
+            f"start the agent again with `--name {former.device}`",
+            near=[former.device],
+            type=RENAMED,
+        )
 
 
 def agents(session: DbSession, *, heard_since: datetime | None = None) -> list[AgentReport]:
@@ -71,16 +93,19 @@ def count_away(session: DbSession, heard_since: datetime) -> int:
 def forget_away(session: DbSession, heard_since: datetime) -> tuple[int, int]:
     """Forget the agents that were not heard of since, and their units: how many of each.
 
-    An agent that a job names stays, without its units.
+    An agent that a job names stays, without its units. Retired units stay, and so their agents.
     """
     away = select(AgentRecord.id).where(AgentRecord.seen_at <= heard_since)
     units = session.execute(
-        delete(UnitRecord).where(UnitRecord.agent.in_(away)).returning(UnitRecord.serial)
+        delete(UnitRecord)
+        .where(UnitRecord.agent.in_(away), UnitRecord.retired_at.is_(None))
+        .returning(UnitRecord.serial)
     ).all()
     named = exists().where(JobRecord.agent == AgentRecord.id)
+    has_retired = exists().where(UnitRecord.agent == AgentRecord.id)
     gone = session.execute(
         delete(AgentRecord)
-        .where(AgentRecord.seen_at <= heard_since, ~named)
+        .where(AgentRecord.seen_at <= heard_since, ~named, ~has_retired)
         .returning(AgentRecord.id)
     ).all()
     return len(gone), len(units)

@@ -10,15 +10,15 @@ from sqlalchemy.orm import Session as DbSession
 
 from contract.audits import Audit, AuditReport, AuditSummary, summary
 from contract.sessions import Origin
+from contract.table_keys import TableKey
 from server.database.records import AuditRecord
 from server.database.upserts import insert_once
-from server.errors import Conflict, NotFound
+from server.errors import Conflict, NotFound, Unprocessable
 from server.roles import Caller
 from server.store.clocks import check_clock
 from server.store.deeds import note
-from server.store.devices import count_change, find_device
+from server.store.devices import count_change, device_to_write
 from server.store.spaces import known_spaces
-from server.store.table_keys import TableKey
 
 MOST_AUDITS = 50  # in the choice
 
@@ -42,12 +42,17 @@ def add_audit(
     Raises:
         NotFound: no such device or space.
         Conflict: the id belongs to another audit.
-        Unprocessable: it began or ended before 2000 or in the future.
+        Unprocessable: it began or ended before 2000 or in the future, or is of imported rows.
     """
+    if new.origin == "imported":
+        raise Unprocessable(
+            f"an imported table cannot be audited: nobody here measured the rows of {new.device}, "
+            "so whole networks measured here tell nothing of them"
+        )
     check_clock("started_at", new.started_at, now)
     check_clock("ended_at", new.ended_at, now)
     figures = summary(new)
-    find_device(session, new.device)
+    new = new.evolve(device=device_to_write(session, new.device).name)
     known_spaces(session).find(new.space)
     created = insert_once(
         session,
@@ -82,7 +87,7 @@ def find_audit(session: DbSession, audit_id: UUID) -> AuditReport:
     if record is None:
         raise NotFound(f"no audit {audit_id}; `GET /lut/DEVICE` names the latest one of a table")
     return AuditReport(
-        audit=Audit.model_validate(record.body),
+        audit=Audit.model_validate({**record.body, "device": record.device}),
         summary=AuditSummary.model_validate(record.summary),
     )
 

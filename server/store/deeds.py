@@ -3,11 +3,11 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session as DbSession
 
 from contract.deeds import Deed, What
-from server.database.records import DeedRecord
+from server.database.records import DeedRecord, FormerNameRecord
 from server.roles import Caller
 
 MOST_DEEDS = 100  # in one listing
@@ -29,10 +29,14 @@ def note(
 def deeds(
     session: DbSession, *, subject: str | None = None, before: int | None = None
 ) -> list[Deed]:
-    """The newest deeds, at most 100, newest first: all, or those to one thing, or those before."""
+    """The newest deeds, at most 100, newest first: all, or those to one thing, or those before.
+
+    Those to a device are told by its present name, whatever it was called when they were done.
+    """
     query = select(DeedRecord).order_by(DeedRecord.id.desc()).limit(MOST_DEEDS)
     if subject is not None:
-        query = query.where(DeedRecord.subject == subject)
+        former = select(FormerNameRecord.name).where(FormerNameRecord.device == subject)
+        query = query.where(or_(DeedRecord.subject == subject, DeedRecord.subject.in_(former)))
     if before is not None:
         query = query.where(DeedRecord.id < before)
     return [

@@ -9,16 +9,18 @@ from sqlalchemy.orm import Session
 
 from contract import commands
 from contract.devices import DeviceDescription
-from contract.problems import NO_DEVICE
+from contract.problems import NO_DEVICE, NO_TABLE
 from contract.runtime import Runtime
 from contract.sessions import Origin
 from contract.tables import Device, RuntimeSummary, SpaceCompleteness
-from server.database.records import DeviceRecord, RowRecord, SessionRecord
+from server.database.records import DeviceRecord, FormerNameRecord, RowRecord, SessionRecord
 from server.database.upserts import insert_once
-from server.errors import Conflict, NotFound, unknown
+from server.errors import Busy, Conflict, NotFound, Renamed, unknown
 from server.roles import Caller
 from server.store.deeds import note
 from server.store.spaces import known_spaces
+
+_IN_ORDER = (DeviceRecord.retired_at.is_not(None), DeviceRecord.name)
 
 
 def register(
@@ -26,9 +28,12 @@ def register(
 ) -> tuple[Device, bool]:
     """Store or refresh a device's description; True if the device is new.
 
+    By a former name it is the device that had it: so the answer tells an agent its present one.
+
     Raises:
         Conflict: the name belongs to a device of another model or SoC.
     """
+    name = present_name(session, name)
     created = insert_once(
         session,
         DeviceRecord,
@@ -56,7 +61,7 @@ def register(
 
 
 def devices(session: Session, *, origin: Origin = "measured") -> list[Device]:
-    """Every device, by name, and its tables with rows of that origin."""
+    """Every device, by name, and its tables with rows of that origin; retired ones come last."""
     return _summaries(session, true(), origin)
 
 
@@ -96,35 +101,92 @@ def find_device(session: Session, name: str) -> DeviceRecord:
     """The device's record.
 
     Raises:
+        Renamed: it is called otherwise now.
         NotFound: no such device; the message lists near names.
     """
     record = session.get(DeviceRecord, name)
     if record is None:
+        check_name(session, name)
         raise unknown("device", name, names(session), type=NO_DEVICE)
     return record
+
+
+def device_to_write(session: Session, name: str) -> DeviceRecord:
+    """The device that a program means which stores something of it, be it by a former name: what
+    was measured under that is not lost. It keeps its name until the transaction ends.
+
+    Raises:
+        NotFound: no such device; the message lists near names.
+    """
+    called = name
+    while (record := _held(session, called)) is None:
+        present = present_name(session, name)
+        if present == called:
+            return find_device(session, name)
+        called = present  # which may be another already, once its lock is free
+    return record
+
+
+def present_name(session: Session, name: str) -> str:
+    """What the device is called now that is or was called that."""
+    former = select(FormerNameRecord.device).where(FormerNameRecord.name == name)
+    return session.scalar(former) or name
+
+
+def check_name(session: Session, name: str) -> None:
+    """
+    Raises:
+        Renamed: a device had that name, and has another now.
+    """
+    former = session.get(FormerNameRecord, name)
+    if former is not None:
+        raise Renamed(former.name, former.device, former.until)
+
+
+def retired_devices(session: Session) -> dict[str, datetime]:
+    """Since when each of the retired devices is that, by name."""
+    found = session.execute(
+        select(DeviceRecord.name, DeviceRecord.retired_at)
+        .where(DeviceRecord.retired_at.is_not(None))
+        .order_by(DeviceRecord.name)
+    )
+    return {name: retired_at for name, retired_at in found if retired_at is not None}
 
 
 def count_change(session: Session, name: str) -> int:
     """Tell whoever keeps an answer that the device's tables have changed; the new revision.
 
     Until the transaction ends no other one changes the device's tables.
+
+    Raises:
+        Busy: it got another name since the transaction began.
     """
-    return session.execute(
+    revision = session.execute(
         update(DeviceRecord)
         .where(DeviceRecord.name == name)
         .values(revision=DeviceRecord.revision + 1)
         .returning(DeviceRecord.revision)
-    ).scalar_one()
+    ).scalar_one_or_none()
+    if revision is None:
+        raise Busy(f"device {name} was given another name at this moment; send it again")
+    return revision
 
 
 def nothing_measured(name: str) -> NotFound:
     """The refusal for a device that is known but has no table."""
-    return NotFound(f"nothing was measured on {name} yet; run `{commands.profile(name)}`")
+    return NotFound(
+        f"nothing was measured on {name} yet; run `{commands.profile(name)}`", type=NO_TABLE
+    )
 
 
 def names(session: Session) -> Sequence[str]:
-    """The names of all devices, in order."""
-    return session.scalars(select(DeviceRecord.name).order_by(DeviceRecord.name)).all()
+    """The names of all devices, in order; retired ones come last."""
+    return session.scalars(select(DeviceRecord.name).order_by(*_IN_ORDER)).all()
+
+
+def _held(session: Session, name: str) -> DeviceRecord | None:
+    lock = {"read": True, "key_share": True}  # as PostgreSQL itself does for a foreign key
+    return session.get(DeviceRecord, name, with_for_update=lock)
 
 
 def _summaries(session: Session, which: ColumnElement[bool], origin: Origin) -> list[Device]:
@@ -147,7 +209,7 @@ def _summaries(session: Session, which: ColumnElement[bool], origin: Origin) -> 
     ):
         rows_of[name, runtime][operator] = measured_at
 
-    records = session.scalars(select(DeviceRecord).where(which).order_by(DeviceRecord.name))
+    records = session.scalars(select(DeviceRecord).where(which).order_by(*_IN_ORDER))
     return [
         Device(
             name=record.name,

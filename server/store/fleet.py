@@ -17,7 +17,7 @@ from server.store.jobs import MOST_JOBS, state_at
 
 FOLDED_AFTER = timedelta(days=1)  # agents not heard of for so long are not on the page at once
 
-UnitState = Literal["measuring", "free", "lost", "agent away"]
+UnitState = Literal["measuring", "free", "lost", "agent away", "retired"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +38,7 @@ class UnitStatus:
     host: str
     agent: UUID
     state: UnitState
-    since: datetime | None  # it is lost, or its agent was heard of last
+    since: datetime | None  # it is retired or lost, or its agent was heard of last
     job: UUID | None  # it holds
     reading: LastReading | None
     error: str | None  # of the newest job that failed on it
@@ -48,7 +48,8 @@ class UnitStatus:
 def units(
     session: DbSession, now: datetime, *, heard_since: datetime | None = None
 ) -> list[UnitStatus]:
-    """The units of the 500 agents that were heard of last, or of these since, by device."""
+    """The units of the 500 agents that were heard of last, or of these since, by device; retired
+    ones come last."""
     last = select(AgentRecord.id).order_by(AgentRecord.seen_at.desc()).limit(MOST_AGENTS)
     if heard_since is not None:
         last = last.where(AgentRecord.seen_at > heard_since)
@@ -56,7 +57,7 @@ def units(
         select(UnitRecord, AgentRecord)
         .join(AgentRecord, AgentRecord.id == UnitRecord.agent)
         .where(AgentRecord.id.in_(last))
-        .order_by(UnitRecord.device, UnitRecord.serial)
+        .order_by(UnitRecord.retired_at.is_not(None), UnitRecord.device, UnitRecord.serial)
     ).all()
     held = {
         (device, unit): job
@@ -71,7 +72,7 @@ def units(
     for unit, agent in found:
         key = (unit.device, unit.serial)
         heard = agent.seen_at > now - LEASE
-        state, since = _state(unit.lost_at, heard=heard, seen_at=agent.seen_at, held=key in held)
+        state, since = _state(unit, heard=heard, seen_at=agent.seen_at, held=key in held)
         failed_job, error = errors.get(key, (None, None))
         statuses.append(
             UnitStatus(
@@ -114,7 +115,13 @@ def digest(session: DbSession, now: datetime) -> str:
         )
     ]
     its_units = session.execute(
-        select(UnitRecord.device, UnitRecord.serial, UnitRecord.agent, UnitRecord.lost_at)
+        select(
+            UnitRecord.device,
+            UnitRecord.serial,
+            UnitRecord.agent,
+            UnitRecord.lost_at,
+            UnitRecord.retired_at,
+        )
         .join(AgentRecord, AgentRecord.id == UnitRecord.agent)
         .where(AgentRecord.seen_at > now - FOLDED_AFTER)
         .order_by(UnitRecord.device, UnitRecord.serial)
@@ -126,10 +133,12 @@ def digest(session: DbSession, now: datetime) -> str:
 
 
 def _state(
-    lost_at: datetime | None, *, heard: bool, seen_at: datetime, held: bool
+    unit: UnitRecord, *, heard: bool, seen_at: datetime, held: bool
 ) -> tuple[UnitState, datetime | None]:
-    if lost_at is not None:
-        return "lost", lost_at
+    if unit.retired_at is not None and not held:
+        return "retired", unit.retired_at
+    if unit.lost_at is not None:
+        return "lost", unit.lost_at
     if not heard:
         return "agent away", seen_at
     return ("measuring" if held else "free"), None

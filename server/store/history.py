@@ -272,8 +272,9 @@ class _Growing:
                     yield point
 
     def _steps(self, read: _Read, points: Sequence[Point]) -> Iterator[Step]:
-        for before, after in pairwise(levels([point.latency_us for point in points])):
-            last, first = points[after.start - 1], points[after.start]
+        timed = [point for point in points if point.latency_us]  # 0: no level to step from
+        for before, after in pairwise(levels([point.latency_us for point in timed])):
+            last, first = timed[after.start - 1], timed[after.start]
             old, new = read.sessions[last.session], read.sessions[first.session]
             yield Step(
                 device=self._device,

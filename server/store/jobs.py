@@ -13,17 +13,19 @@ from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.orm import Session as DbSession
 
+from contract import commands
 from contract.errors import PhonebookError
 from contract.estimates import Estimate
 from contract.jobs import Job, JobReport, JobState, MeasureNetwork, Progress, Work
 from contract.networks import network
 from contract.runtime import Runtime
-from server.database.records import AgentRecord, JobRecord
+from contract.times import stamp
+from server.database.records import AgentRecord, DeviceRecord, JobRecord
 from server.database.upserts import insert_once
 from server.errors import Conflict, NotFound, Unprocessable
 from server.roles import Caller
 from server.store.deeds import note
-from server.store.devices import find_device
+from server.store.devices import device_to_write, find_device
 from server.store.owners import must_own
 from server.store.paging import later_than
 from server.store.spaces import known_spaces
@@ -48,12 +50,15 @@ def file_job(session: DbSession, new: Job, by: Caller, now: datetime) -> tuple[J
 
     Raises:
         NotFound: no such device or space.
-        Conflict: the id belongs to another job.
+        Conflict: the id belongs to another job, or the device is retired.
         Unprocessable: the blocks to measure are no network of the space, or no agent can measure
             under the runtime.
     """
     _check_work(session, new)
-    find_device(session, new.device)
+    device = device_to_write(session, new.device)
+    new = new.evolve(device=device.name)
+    if session.get(JobRecord, new.id) is None:
+        _must_take_jobs(device)
     created = insert_once(
         session,
         JobRecord,
@@ -145,9 +150,24 @@ def cancel(session: DbSession, job_id: UUID, by: Caller, now: datetime) -> JobRe
     if record.state in ("done", "dead"):
         raise Conflict(f"job {job_id} is {record.state}: there is nothing to cancel")
     if record.state != "cancelled":
-        record.state, record.changed_at = "cancelled", now
-        note(session, by, "cancelled the job", job_id, now)
+        _cancel(session, record, by, now)
     return report(session, record, now)
+
+
+def cancel_all(session: DbSession, device: str, why: str, by: Caller, now: datetime) -> int:
+    """Cancel every job of the device that has not ended: how many."""
+    found = session.scalars(
+        select(JobRecord)
+        .where(JobRecord.device == device, JobRecord.state.in_(("waiting", "leased")))
+        .order_by(JobRecord.id)
+        .with_for_update()
+    ).all()
+    for record in found:
+        settle(session, record, now)
+    open_ones = [record for record in found if record.state in ("waiting", "leased")]
+    for record in open_ones:
+        _cancel(session, record, by, now, detail=why)
+    return len(open_ones)
 
 
 def retry(session: DbSession, job_id: UUID, by: Caller, now: datetime) -> JobReport:
@@ -155,7 +175,7 @@ def retry(session: DbSession, job_id: UUID, by: Caller, now: datetime) -> JobRep
 
     Raises:
         NotFound: no such job.
-        Conflict: it is being worked on, or done.
+        Conflict: it is being worked on, or done, or its device is retired.
         Forbidden: another token filed it.
     """
     record = lock_job(session, job_id, now)
@@ -164,6 +184,7 @@ def retry(session: DbSession, job_id: UUID, by: Caller, now: datetime) -> JobRep
         raise Conflict(f"job {job_id} is being worked on; wait for its end, or cancel it first")
     if record.state == "done":
         raise Conflict(f"job {job_id} is done; file a new one to have it done again")
+    _must_take_jobs(device_to_write(session, record.device))
     if record.state != "waiting":
         record.state, record.changed_at = "waiting", now
         record.forgiven = record.attempts
@@ -231,6 +252,21 @@ def job_of(record: JobRecord) -> Job:
         priority=record.priority,
         most_attempts=record.most_attempts,
     )
+
+
+def _cancel(
+    session: DbSession, record: JobRecord, by: Caller, now: datetime, *, detail: str | None = None
+) -> None:
+    record.state, record.changed_at = "cancelled", now
+    note(session, by, "cancelled the job", record.id, now, detail=detail)
+
+
+def _must_take_jobs(device: DeviceRecord) -> None:
+    if device.retired_at is not None:
+        raise Conflict(
+            f"device {device.name} was retired on {stamp(device.retired_at)} and takes no jobs; "
+            f"`{commands.bring_back_device(device.name)}` at the server changes that"
+        )
 
 
 def _check_work(session: DbSession, new: Job) -> None:

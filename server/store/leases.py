@@ -23,7 +23,7 @@ from server.database.records import JobRecord, UnitRecord
 from server.database.upserts import insert_or_set
 from server.errors import Conflict, Unprocessable
 from server.roles import Caller
-from server.store.agents import note_heartbeat, withheld
+from server.store.agents import must_be_present, note_heartbeat, withheld
 from server.store.jobs import job_of, lock_job, report, settle
 
 
@@ -32,13 +32,15 @@ def lease(session: DbSession, request: LeaseRequest, by: Caller, now: datetime) 
 
     An agent that holds the unit already gets its own lease again, with the same attempt and the
     same end: it was restarted, or lost the answer. Whoever else asks for that unit gets none, and
-    so does who asks for one that is `withheld`.
+    so does who asks for one that is `withheld` or retired.
 
     Raises:
         NotFound: the agent never announced itself.
         Forbidden: it is another token's.
+        Conflict: the device has another name now.
     """
     note_heartbeat(session, request.agent, by, now)
+    must_be_present(session, [request.device])
     unit = {
         "device": request.device,
         "serial": request.unit,
@@ -64,6 +66,8 @@ def lease(session: DbSession, request: LeaseRequest, by: Caller, now: datetime) 
         if holder.state == "leased":
             return _lease(holder)
         holder.expires_at = None  # cancelled, and its agent offers the unit again
+    if session.get_one(UnitRecord, (request.device, request.unit)).retired_at is not None:
+        return None
     record = session.scalars(
         select(JobRecord)
         .where(

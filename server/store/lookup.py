@@ -5,14 +5,22 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session as DbSession
 
 from contract.audits import AuditSummary
+from contract.imports import ImportedFrom
+from contract.problems import NO_TABLE
 from contract.runtime import Runtime
 from contract.sessions import Origin
 from contract.snapshots import TableDiff, difference
 from contract.tables import Device, FailedOperator, LatencyTable, Row, RuntimeSummary
 from contract.timings import Failure
 from contract.values import Value
-from server.database.records import AuditRecord, DeviceRecord, FailureRecord, RowRecord
-from server.errors import Unprocessable, unknown
+from server.database.records import (
+    AuditRecord,
+    DeviceRecord,
+    FailureRecord,
+    RowRecord,
+    SessionRecord,
+)
+from server.errors import NotFound, Unprocessable, unknown
 from server.store.devices import find_device, nothing_measured
 from server.store.snapshots import canonical, find_snapshot, rows_at, snapshot_id
 from server.store.spaces import known_spaces
@@ -32,6 +40,7 @@ class Asked(Value):
     space: str | None
     origin: Origin
     snapshot: str | None = None  # of the table as it was at that revision; None: as it is
+    device_then: str | None = None  # what that table calls the device, if not the same
 
 
 def ask(
@@ -79,7 +88,7 @@ def read(session: DbSession, asked: Asked) -> LatencyTable:
     missing = tuple(operator for operator in order if operator not in rows)
     return LatencyTable(
         schema_version=1,
-        device=asked.device,
+        device=asked.device_then or asked.device,
         runtime=asked.runtime,
         origin=asked.origin,
         space=asked.space,
@@ -92,6 +101,7 @@ def read(session: DbSession, asked: Asked) -> LatencyTable:
         ),
         snapshot=asked.snapshot or _snapshot(asked, entries),
         audit=_latest_audit(session, asked) if asked.snapshot is None else None,
+        sources=_sources(session, entries) if asked.origin == "imported" else (),
         entries=entries,
     )
 
@@ -109,7 +119,7 @@ def difference_of(
         now = ask(session, device, runtime=old.runtime.key, space=old.space, origin=origin)
     else:
         now = ask(session, device, origin=origin, snapshot=after)
-    return difference(old, read(session, now))
+    return difference(old, read(session, now)).evolve(device=device)
 
 
 def parse_runtime(key: str) -> Runtime:
@@ -166,6 +176,7 @@ def _ask_again(
         space=found.space,
         origin=origin,
         snapshot=snapshot,
+        device_then=found.device_then,
     )
 
 
@@ -173,6 +184,7 @@ def _default_runtime(session: DbSession, device: DeviceRecord, origin: Origin) -
     """The runtime served when none is asked for; None where nothing was measured.
 
     Raises:
+        NotFound: the device has no rows of that origin, and no default runtime.
         Unprocessable: rows of that origin have several runtimes, none of them the default one.
     """
     if origin == "measured":
@@ -182,6 +194,8 @@ def _default_runtime(session: DbSession, device: DeviceRecord, origin: Origin) -
         .where(RowRecord.device == device.name, RowRecord.origin == origin)
         .distinct()
     ).all()
+    if not of_origin and device.default_runtime is None:
+        raise NotFound(f"{device.name} has no {origin} rows", type=NO_TABLE)
     if not of_origin or device.default_runtime in of_origin:
         return device.default_runtime
     if len(of_origin) > 1:
@@ -217,6 +231,19 @@ def _failures(session: DbSession, asked: Asked) -> list[FailedOperator]:
         )
         for record in found
     ]
+
+
+def _sources(session: DbSession, rows: tuple[Row, ...]) -> tuple[ImportedFrom, ...]:
+    """Where imported rows come from, the oldest first."""
+    sittings = {row.session for row in rows}
+    found = session.execute(
+        select(SessionRecord.source, SessionRecord.started_at)
+        .where(SessionRecord.id.in_(sittings))
+        .order_by(SessionRecord.started_at, SessionRecord.source)
+        .distinct()
+    )
+    told = (ImportedFrom(source=source, date=at.date()) for source, at in found if source)
+    return tuple(dict.fromkeys(told))
 
 
 def _latest_audit(session: DbSession, asked: Asked) -> AuditSummary | None:

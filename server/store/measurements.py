@@ -24,7 +24,7 @@ from server.errors import Conflict, NotFound, Refusal, Unprocessable
 from server.roles import Caller
 from server.store.clocks import check_clock
 from server.store.deeds import note
-from server.store.devices import count_change, find_device
+from server.store.devices import count_change, device_to_write, find_device
 from server.store.owners import must_own
 from server.store.paging import later_than
 from server.store.retention import samples_digest
@@ -57,7 +57,7 @@ def add_session(
     check_clock("started_at", new.started_at, now)
     if new.ended_at is not None:
         check_clock("ended_at", new.ended_at, now)
-    find_device(session, new.device)
+    new = new.evolve(device=device_to_write(session, new.device).name)
     known_spaces(session).find(new.space)
     created = insert_once(
         session,
@@ -382,10 +382,8 @@ def _bring_up_to_date(
 def _repeated(record: TimingRecord, session_id: UUID, new: Timing) -> StoredTiming:
     """That id is stored: fine if it is this very timing, a conflict otherwise."""
     expected = _content(session_id, new)
-    if record.samples_digest is not None and record.samples_digest == samples_digest(
-        expected["rounds_us"], expected["drift"]
-    ):
-        expected |= {"rounds_us": None, "drift": None}  # these very ones were dropped
+    if record.samples_digest == samples_digest(expected["rounds_us"], expected["drift"]):
+        del expected["rounds_us"], expected["drift"]  # these very ones were posted
     if any(getattr(record, field) != value for field, value in expected.items()):
         raise Conflict(f"timing {new.id} is stored with other content; give this one a new id")
     return _stored(record)

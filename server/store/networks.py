@@ -9,8 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session as DbSession
 
 from contract.estimates import Estimate
+from contract.table_keys import TableKey
 from server.database.records import JobRecord, RowRecord
-from server.store.table_keys import TableKey
 
 MOST_MEASURED = 200  # jobs that measured a network
 

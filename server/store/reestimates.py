@@ -10,8 +10,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session as DbSession
 
-from contract.derivation import Derivation, Rounds, derive
-from contract.errors import PhonebookError
+from contract.derivation import Derivation, Derived, Rounds, derive
 from contract.estimates import estimate
 from server.database.records import SessionRecord, TimingRecord
 from server.roles import Caller
@@ -19,6 +18,7 @@ from server.store.current_rows import settle
 from server.store.deeds import note
 from server.store.devices import count_change
 from server.store.measurements import record_of
+from server.store.retention import samples_digest
 from server.store.visits import visits_of
 
 
@@ -30,13 +30,16 @@ class Reestimate:
         from_visits: from visits, uncorrected; else from samples that were corrected before they
             were sent.
         changed: how many timings have other figures now.
-        kept: how many have neither visits nor samples any more, and keep their figures.
+        kept: how many keep their figures: they have neither visits nor samples any more, or the
+            session's visits are not all here yet.
+        is_waiting: some of the visits are still with the agent that measured them.
     """
 
     from_visits: bool
     timings: int
     changed: int
     kept: int
+    is_waiting: bool = False
 
 
 def sessions_to_estimate(session: DbSession, device: str | None) -> list[UUID]:
@@ -52,7 +55,6 @@ def estimate_again(session: DbSession, session_id: UUID, by: Caller, now: dateti
 
     Raises:
         NotFound: no such session.
-        PhonebookError: the session's visits give no samples of an operator that it has.
     """
     sitting = record_of(session, session_id)
     visits = visits_of(session, session_id)
@@ -62,15 +64,14 @@ def estimate_again(session: DbSession, session_id: UUID, by: Caller, now: dateti
             TimingRecord.session == session_id, TimingRecord.failure_code.is_(None)
         )
     ).all()
+    if derived is not None and any(_lacks_visits(timing, derived) for timing in timings):
+        return Reestimate(
+            from_visits=True, timings=len(timings), changed=0, kept=len(timings), is_waiting=True
+        )
     changed = kept = 0
     for timing in timings:
         if derived is not None:
-            rounds = derived.operators.get(timing.operator)
-            if rounds is None:
-                raise PhonebookError(
-                    f"the visits of session {session_id} tell nothing of {timing.operator}"
-                )
-            changed += _set(timing, rounds)
+            changed += _set(timing, derived.operators[timing.operator])
         elif timing.rounds_us is None:
             kept += 1
         else:
@@ -87,10 +88,18 @@ def estimate_again(session: DbSession, session_id: UUID, by: Caller, now: dateti
     )
 
 
+def _lacks_visits(timing: TimingRecord, derived: Derived) -> bool:
+    """Whether the timing came of more visits than these: they are sent in batches."""
+    rounds = derived.operators.get(timing.operator)
+    return rounds is None or len(rounds.us) < len(timing.rounds_us or ())
+
+
 def _set(timing: TimingRecord, rounds: Rounds) -> bool:
     if timing.rounds_us != rounds.us or (timing.drift or []) != rounds.drift:
+        if timing.samples_digest is None:
+            timing.samples_digest = samples_digest(timing.rounds_us, timing.drift)
         timing.rounds_us, timing.drift = rounds.us, rounds.drift
-        timing.samples_digest = timing.samples_dropped_at = None
+        timing.samples_dropped_at = None
     return _set_figures(timing)
 
 

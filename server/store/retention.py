@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
@@ -48,6 +48,7 @@ def old_samples(
                     TimingRecord.rounds_us,
                     TimingRecord.drift,
                     TimingRecord.figures,
+                    TimingRecord.samples_digest,
                 )
                 .where(*_has_samples(before), *(() if last is None else (TimingRecord.id > last,)))
                 .order_by(TimingRecord.id)
@@ -64,15 +65,14 @@ def old_samples(
                     if figures
                     else _figures(rounds_us or (), drift or ())
                 ),
-                digest=samples_digest(rounds_us, drift),
+                digest=digest or samples_digest(rounds_us, drift),
             )
-            for id, rounds_us, drift, figures in found
+            for id, rounds_us, drift, figures, digest in found
         )
 
 
-def drop_samples(session: DbSession, batch: Sequence[OldSamples]) -> int:
+def drop_samples(session: DbSession, batch: Sequence[OldSamples], now: datetime) -> int:
     """Replace samples by their figures where there are figures; how many timings that were."""
-    now = datetime.now(UTC)
     dropped = 0
     for old in batch:
         if old.figures is None:
@@ -96,7 +96,7 @@ def drop_samples(session: DbSession, batch: Sequence[OldSamples]) -> int:
 def samples_digest(
     rounds_us: Sequence[Sequence[float]] | None, drift: Sequence[Sequence[float]] | None
 ) -> str:
-    """By which a repeated post of samples that were dropped is known again."""
+    """By which a repeated post of samples is known again, once they were dropped or made anew."""
     return sha256(json.dumps([rounds_us, drift]).encode()).hexdigest()
 
 

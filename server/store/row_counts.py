@@ -7,8 +7,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from contract.estimates import Grade
+from contract.table_keys import TableKey
 from server.database.records import DeviceRecord, RowRecord
-from server.store.table_keys import TableKey
 
 
 @dataclass(slots=True)

@@ -27,7 +27,7 @@ from server.errors import Conflict, NotFound, Unprocessable
 from server.roles import Caller
 from server.store.clocks import check_clock
 from server.store.deeds import note
-from server.store.devices import find_device
+from server.store.devices import device_to_write, find_device, present_name
 from server.store.owners import must_own
 from server.store.paging import later_than
 from server.store.spaces import known_spaces
@@ -53,10 +53,13 @@ def tell_search(
     plan = run.plan
     check_clock("plan.started_at", plan.started_at, now)
     _check_network(run, known_spaces(session).find(plan.space))
-    find_device(session, plan.device)
+    plan = plan.evolve(device=device_to_write(session, plan.device).name)
     told: dict[str, object] = {"state": run.state, "reason": run.reason, "heard_at": now}
     if run.elsewhere:
-        told["elsewhere"] = [each.model_dump(mode="json") for each in run.elsewhere]
+        told["elsewhere"] = [
+            each.evolve(device=present_name(session, each.device)).model_dump(mode="json")
+            for each in run.elsewhere
+        ]
     if run.result is not None:
         found = run.result.model_dump(mode="json")
         of_network = FoundFigures.model_fields
@@ -79,7 +82,7 @@ def tell_search(
     )
     record = _find(session, search_id, for_update=True)
     must_own(by, record.made_by, f"search {search_id}")
-    if SearchPlan.model_validate(record.plan) != plan:
+    if _plan(record) != plan:
         raise Conflict(f"search {search_id} is stored with another plan; give this one a new id")
     for name, value in told.items():
         setattr(record, name, value)
@@ -171,7 +174,7 @@ def find_search(session: DbSession, search_id: UUID) -> SearchReport:
     return SearchReport(
         id=record.id,
         run=SearchRun(
-            plan=SearchPlan.model_validate(record.plan),
+            plan=_plan(record),
             state=record.state,
             reason=record.reason,
             result=found_network(record),
@@ -209,7 +212,7 @@ def _counts(session: DbSession, ids: Sequence[UUID]) -> dict[UUID, int]:
 def _summary(record: SearchRecord, epochs: int) -> SearchSummary:
     return SearchSummary(
         id=record.id,
-        plan=SearchPlan.model_validate(record.plan),
+        plan=_plan(record),
         state=record.state,
         reason=record.reason,
         heard_at=record.heard_at,
@@ -217,6 +220,11 @@ def _summary(record: SearchRecord, epochs: int) -> SearchSummary:
         result=FoundFigures.model_validate(record.figures) if record.figures else None,
         elsewhere=_elsewhere(record),
     )
+
+
+def _plan(record: SearchRecord) -> SearchPlan:
+    """As it was told, but for the device's name, which may be another since."""
+    return SearchPlan.model_validate({**record.plan, "device": record.device})
 
 
 def _elsewhere(record: SearchRecord) -> tuple[Elsewhere, ...]:

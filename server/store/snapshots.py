@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session as DbSession
 from sqlalchemy.orm import aliased
 
 from contract.estimates import Estimate
+from contract.problems import NO_TABLE
 from contract.runtime import Runtime
 from contract.sessions import Origin
 from contract.snapshots import SnapshotSummary
@@ -137,7 +138,8 @@ def find_snapshot(
         raise NotFound(
             f"no table of {device} with {origin} rows has the snapshot {snapshot}; "
             f"`GET /lut/{device}/snapshots` lists what each session left, and without "
-            "`snapshot` the current table is served"
+            "`snapshot` the current table is served",
+            type=NO_TABLE,
         )
     return record
 
@@ -245,6 +247,38 @@ def _name_tables(
         ]
     ]
     insert_many(session, SnapshotRecord, named)
+
+
+def name_tables_of_device(
+    session: DbSession, device: str, *, revision: int, now: datetime
+) -> None:
+    """Remember the ids of all the device's tables: whole, and of each space with rows there."""
+    spaces = known_spaces(session)
+    with_rows = session.execute(
+        select(RowRecord.runtime, RowRecord.origin).where(RowRecord.device == device).distinct()
+    )
+    for runtime, origin in with_rows.all():
+        contents = _current(session, device, runtime, origin)
+        newest = (
+            select(RowRecord.session)
+            .filter_by(device=device, runtime=runtime, origin=origin)
+            .order_by(RowRecord.measured_at.desc())
+            .limit(1)
+        )
+        source = session.scalars(newest).one()
+        wholes = [(None, sorted(contents))]
+        parts = [(each, spaces.keys(each)) for each in spaces.that_need(list(contents))]
+        named = [
+            _named(
+                *(device, runtime, origin, space, order),
+                contents,
+                revision=revision,
+                session=source,
+                now=now,
+            )
+            for space, order in [*wholes, *parts]
+        ]
+        insert_many(session, SnapshotRecord, named)
 
 
 def name_tables_of_space(session: DbSession, space: str, now: datetime) -> None:

@@ -1,38 +1,18 @@
-"""Which tables there are, and how addresses name them."""
+"""Which tables there are, and those that addresses name."""
 
 from collections.abc import Iterable
-from typing import NamedTuple, get_args
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session as DbSession
 
-from contract.sessions import Origin
+from contract.errors import PhonebookError
+from contract.table_keys import TableAddress, TableKey
 from contract.tables import LatencyTable
 from server.database.records import RowRecord
-from server.errors import Unprocessable, unknown
+from server.errors import NotFound, Unprocessable, unknown
+from server.store.devices import check_name
 from server.store.lookup import ask, read
 from server.store.spaces import known_spaces
-
-SNAPSHOT = "sha256:"
-
-
-class TableKey(NamedTuple):
-    """One table: a device's, under the runtime with that key, of one origin."""
-
-    device: str
-    runtime: str
-    origin: Origin
-
-    @property
-    def address(self) -> str:
-        """As addresses name it: `DEVICE@RUNTIME`, and `DEVICE@RUNTIME@ORIGIN` if not measured."""
-        origin = "" if self.origin == "measured" else f"@{self.origin}"
-        return f"{self.device}@{self.runtime}{origin}"
-
-    @property
-    def device_and_origin(self) -> str:
-        """The device, with a word for rows that were not measured on it."""
-        return self.device if self.origin == "measured" else f"{self.device} ({self.origin})"
 
 
 def rows_by_table(session: DbSession) -> dict[TableKey, int]:
@@ -42,36 +22,53 @@ def rows_by_table(session: DbSession) -> dict[TableKey, int]:
     return {TableKey(device, runtime, origin): rows for device, runtime, origin, rows in found}
 
 
-def find_table(tables: Iterable[TableKey], address: str) -> TableKey:
+def find_table(session: DbSession, tables: Iterable[TableKey], address: str) -> TableKey:
     """The one of these tables with that address.
 
     Raises:
+        Renamed: its device is called otherwise now.
         NotFound: there is none; the message names near ones.
     """
     by_address = {table.address: table for table in tables}
     if address not in by_address:
+        check_name(session, address.partition("@")[0])
         raise unknown("table", address, list(by_address))
     return by_address[address]
 
 
-def read_at(session: DbSession, address: str, *, space: str) -> LatencyTable:
-    """The rows of a space in the table with that address, or in `DEVICE@SNAPSHOT` as it once was.
+def parse_address(text: str) -> TableAddress:
+    """What a table's address says.
+
+    Raises:
+        NotFound: no such origin, or no address.
+    """
+    try:
+        return TableAddress.parse(text)
+    except PhonebookError as error:
+        raise NotFound(str(error)) from error
+
+
+def read_at(session: DbSession, address: TableAddress, *, space: str) -> LatencyTable:
+    """The rows of a space in the table with that address, as it is or as it once was.
 
     Raises:
         NotFound: no such device, space, table or snapshot.
-        Unprocessable: not in that form, or the snapshot is of another space.
+        Unprocessable: the address tells neither a runtime nor a snapshot, not a runtime's key, or
+            the snapshot is of another space.
     """
-    device, at, rest = address.partition("@")
-    if not at:
-        raise Unprocessable(f"{address!r} is no table; one looks like DEVICE@RUNTIME")
-    given, _, word = rest.partition("@")
-    origin = next((known for known in get_args(Origin) if known == (word or "measured")), None)
-    if origin is None:
-        raise unknown("origin", word, list(get_args(Origin)))
-    if given.startswith(SNAPSHOT):
-        asked = ask(session, device, space=space, origin=origin, snapshot=given)
-    else:
-        asked = ask(session, device, runtime=given, space=space, origin=origin)
+    device, runtime, snapshot, origin = address
+    if runtime is None and snapshot is None:
+        raise Unprocessable(
+            f"{str(address)!r} is no table; one looks like DEVICE@RUNTIME or DEVICE@sha256:..."
+        )
+    asked = ask(
+        session,
+        device,
+        runtime=runtime,
+        space=space,
+        origin=origin or "measured",
+        snapshot=snapshot,
+    )
     return read(session, asked)
 
 

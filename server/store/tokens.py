@@ -2,7 +2,7 @@
 
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID, uuid4
 
@@ -54,14 +54,16 @@ class TokenReport:
     revoked_at: datetime | None
 
 
-def create(session: Session, name: str, role: Role, *, lasts: timedelta | None = None) -> str:
+def create(
+    session: Session, name: str, role: Role, now: datetime, *, lasts: timedelta | None = None
+) -> str:
     """A new token of that name, for a while or for good. The name of one that works no more may
     be given again.
 
     Raises:
         PhonebookError: the name has a token that works.
     """
-    token, now = fresh_secret(PREFIX), datetime.now(UTC)
+    token = fresh_secret(PREFIX)
     content = _content(role, token, now, lasts)
     ended = or_(TokenRecord.revoked_at.is_not(None), TokenRecord.expires_at <= now)
     if not (_insert(session, name, content) or _replace(session, name, content, ended)):
@@ -73,9 +75,9 @@ def create(session: Session, name: str, role: Role, *, lasts: timedelta | None =
     return token
 
 
-def renew(session: Session, name: str, role: Role) -> str:
+def renew(session: Session, name: str, role: Role, now: datetime) -> str:
     """A new token of that name, instead of the one it may have."""
-    token, now = fresh_secret(PREFIX), datetime.now(UTC)
+    token = fresh_secret(PREFIX)
     content = _content(role, token, now, None)
     if not _insert(session, name, content):
         _replace(session, name, content)
@@ -126,7 +128,7 @@ def any_live(session: Session, now: datetime) -> bool:
     return bool(session.scalar(select(exists().where(TokenRecord.revoked_at.is_(None), lasts))))
 
 
-def revoke(session: Session, name: str) -> None:
+def revoke(session: Session, name: str, now: datetime) -> None:
     """Whoever holds the token is refused from the next request on. Revoking twice does no harm.
 
     Raises:
@@ -137,16 +139,16 @@ def revoke(session: Session, name: str) -> None:
         names = session.scalars(select(TokenRecord.name).order_by(TokenRecord.name)).all()
         raise PhonebookError(f"no token {name!r}; {near(name, names)}")
     if record.revoked_at is None:
-        record.revoked_at = datetime.now(UTC)
-        note(session, NOBODY, "revoked the token", name, record.revoked_at)
+        record.revoked_at = now
+        note(session, NOBODY, "revoked the token", name, now)
 
 
-def revoke_all(session: Session) -> int:
+def revoke_all(session: Session, now: datetime) -> int:
     """Refuse every token from now on, in a database of whatever version: how many were not yet."""
     revoked = session.scalars(
         update(TokenRecord)
         .where(TokenRecord.revoked_at.is_(None))
-        .values(revoked_at=datetime.now(UTC))
+        .values(revoked_at=now)
         .returning(TokenRecord.name)
     )
     return len(revoked.all())

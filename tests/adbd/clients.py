@@ -76,6 +76,8 @@ class Client:
         if self._has_checksums and name != "CNXN" and sum(data) & 0xFFFFFFFF != checksum:
             raise ConnectionResetError
         match name:
+            case "CNXN" if self._phone.faults.wants_tls:
+                await self.send("STLS", 0x01000000)
             case "CNXN":
                 self.most = min(second, self._phone.most)
                 self._has_checksums = min(first, self._phone.version) < NO_CHECKSUMS
@@ -144,7 +146,7 @@ class Client:
             else:
                 has_terminal = name == "shell" and not v2
                 await shell(self._phone, stream, command, self._running, v2=v2, crlf=has_terminal)
-        if self._streams.pop(stream.local, None):
+        if self._streams.pop(stream.local, None) and not self._writer.is_closing():
             stream.on_end()
             with suppress(ConnectionError):
                 await self.send("CLSE", stream.local, stream.remote)

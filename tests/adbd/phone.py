@@ -20,6 +20,8 @@ class Faults:
     hang_up_after: int | None = None  # bytes sent from now on; then the connection is cut
     refuse_connections: bool = False  # the phone is away
     storage_full: bool = False
+    wants_tls: bool = False  # as the port of Android 11's wireless debugging
+    has_no_shell: bool = False
 
 
 @dataclass
@@ -52,6 +54,8 @@ class FakePhone:
         return Path(f"{self.root}{os.path.normpath(f'/{path}')}")
 
     def shell(self, command: str) -> list[str]:
+        if self.faults.has_no_shell:
+            return ["/bin/sh", "-c", "echo '/system/bin/sh: not executable' >&2; exit 126"]
         if self.emulator:
             return [*self.emulator, "/system/bin/sh", "-c", command]
         return ["/bin/sh", "-c", _OURS.sub(f"{self.root}/", command)]

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-NAMES = ("CNXN", "AUTH", "OPEN", "OKAY", "CLSE", "WRTE")
+NAMES = ("CNXN", "AUTH", "OPEN", "OKAY", "CLSE", "WRTE", "STLS")
 COMMANDS = {name: int.from_bytes(name.encode(), "little") for name in NAMES}
 HEADER = struct.Struct("<6I")
 NO_CHECKSUMS = 0x01000001  # the first version whose packets carry none

@@ -37,16 +37,33 @@ CPU revision\t: {revision}
 """
 _MEMORY = "MemTotal:        3689508 kB\nMemFree:          612340 kB\nMemAvailable:    1894120 kB\n"
 
-# Binding to CPUs that this computer has not: granted where the phone would have them.
+# Binding to CPUs that this computer has not: granted where the phone would have them, and told so.
 _GRANT_CPUS = f"""
 #include <cerrno>
+#include <cstring>
 #include <sched.h>
+namespace {{
+cpu_set_t all() {{
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (int cpu = 0; cpu < {CORES}; ++cpu) CPU_SET(cpu, &set);
+  return set;
+}}
+cpu_set_t granted = all();
+}}
 extern "C" int sched_setaffinity(pid_t, size_t, const cpu_set_t* cpus) noexcept {{
-  for (int cpu = 0; cpu < {CORES}; ++cpu) {{
-    if (CPU_ISSET(cpu, cpus)) return 0;
+  cpu_set_t wanted = all();
+  CPU_AND(&wanted, &wanted, cpus);
+  if (CPU_COUNT(&wanted) == 0) {{
+    errno = EINVAL;
+    return -1;
   }}
-  errno = EINVAL;
-  return -1;
+  granted = wanted;
+  return 0;
+}}
+extern "C" int sched_getaffinity(pid_t, size_t size, cpu_set_t* cpus) noexcept {{
+  std::memcpy(cpus, &granted, size < sizeof granted ? size : sizeof granted);
+  return 0;
 }}
 """
 _STATUS = "/data/system/status"

@@ -44,7 +44,7 @@ def test_a_choice_changes_the_url_and_comes_back_with_it(page: Page) -> None:
     page.wait_for_url("**mode=noise**")
     assert "against" not in query(page)  # what is not chosen stays out
     expect(page.get_by_role("heading", name="Noise by layer and block")).to_be_visible()
-    page.locator("select[name=against]").select_option(f"tablet/{RUNTIME.key}/measured")
+    page.locator("select[name=against]").select_option(f"tablet@{RUNTIME.key}")
     page.wait_for_url("**against=**")
     assert query(page)["mode"] == ["noise"]
     expect(
@@ -52,7 +52,7 @@ def test_a_choice_changes_the_url_and_comes_back_with_it(page: Page) -> None:
     ).to_be_visible()
     drawn(page)
     page.reload()
-    expect(page.locator("select[name=against]")).to_have_value(f"tablet/{RUNTIME.key}/measured")
+    expect(page.locator("select[name=against]")).to_have_value(f"tablet@{RUNTIME.key}")
 
 
 def test_the_table_has_the_numbers_of_the_api(page: Page, address: str) -> None:
@@ -114,7 +114,7 @@ def test_a_regression_leads_from_the_overview_to_its_operator(page: Page) -> Non
 
 def test_the_history_of_one_table(page: Page) -> None:
     page.goto("/history")
-    page.locator("select[name=table]").select_option(f"tablet/{RUNTIME.key}/measured")
+    page.locator("select[name=table]").select_option(f"tablet@{RUNTIME.key}")
     page.wait_for_url("**table=tablet**")
     expect(page.locator(".lesson")).to_contain_text("--again")
 

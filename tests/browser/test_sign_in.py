@@ -1,6 +1,7 @@
 """Somebody with a token and a browser: page, form, signed in, page, out."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -24,7 +25,7 @@ def lab(tmp_path: Path) -> Iterator[str]:
 def token(lab: str, tmp_path: Path) -> str:
     engine = open_database(f"sqlite:///{tmp_path}/phonebook.db")
     with writing(engine).begin() as session:
-        made = tokens.create(session, "ada", "agent")
+        made = tokens.create(session, "ada", "agent", datetime.now(UTC))
     engine.dispose()
     return made
 

@@ -49,6 +49,9 @@ HASHES = {
     "fbnet-224": "4f1f8b9e",
     "fbnet-224-0.35": "8b628f31",
     "fbnet-224-0.5": "9caaf1bd",
+    "ofa-mbv3-224": "c5ed9340",
+    "ofa-mbv3-224-1.2": "3060bed3",
+    "proxylessnas-224": "27112743",
 }
 
 
@@ -190,7 +193,9 @@ def test_small_images_keep_four_by_four_positions_to_the_end() -> None:
 
 @pytest.mark.parametrize("name", SPACE_NAMES)
 def test_every_space_needs_about_a_hundred_rows(name: str) -> None:
-    assert len(space(name).operators) == (99 if len(space(name).heads) == 2 else 98)
+    others = {"ofa-mbv3-224": 93, "ofa-mbv3-224-1.2": 93, "proxylessnas-224": 69}
+    of_fbnet = 99 if len(space(name).heads) == 2 else 98
+    assert len(space(name).operators) == others.get(name, of_fbnet)
 
 
 def test_a_mistyped_name_is_answered_with_near_ones() -> None:

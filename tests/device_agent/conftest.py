@@ -1,5 +1,6 @@
 """Real programs, exported once: operators, a small whole network, and two odd ones."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -32,6 +33,7 @@ from device_agent.programs.cache import ProgramCache, export_to_pte
 from device_agent.programs.program import Program
 from device_agent.runner.build import native_runner
 from tests.adbd import Adbd
+from tests.conftest import one_at_a_time
 from tests.device_agent.fake_app import FakeApp
 from tests.device_agent.phones import QUICK, FakeS8, Opens, fake_bundle
 from tests.usbmux import Cabled, FakeUsbmuxd
@@ -81,8 +83,9 @@ class Programs:
 
 
 @pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
-    folder = tmp_path_factory.mktemp("programs")
+def programs(common_folder: Path) -> Programs:
+    folder = common_folder / "programs-of-tests"
+    folder.mkdir(exist_ok=True)
     cache = ProgramCache(folder)
     networks = {
         dtype: Program(content=NETWORK, dtype=dtype, memory_format="contiguous")
@@ -100,7 +103,8 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
         for memory_format in MEMORY_FORMATS
     }
     wanted = [*networks.values(), *quantised.values(), *chain(*operators.values())]
-    failed = [done.error for done in cache.export(wanted, export_with_oddities) if done.error]
+    with one_at_a_time(folder):
+        failed = [done.error for done in cache.export(wanted, export_with_oddities) if done.error]
     assert failed == []
     return Programs(
         operators={key: [cache.file(program) for program in operators[key]] for key in operators},
@@ -246,3 +250,31 @@ def iphone(usbmuxd: FakeUsbmuxd) -> OpensIPhone:
 
     limits = Limits(look_every_s=0, pause_s=0.05, patience_s=0.3)
     return opener(IOS, "iphonex", IPhone, {"limits": limits, "return_limit_s": 5.0})
+
+
+ControlGroup = Callable[[float], list[str]]
+
+
+@pytest.fixture
+def control_group() -> Iterator[ControlGroup]:
+    """Makes a control group that grants the time of so many CPUs, and gives what starts a command
+    in it."""
+    top = Path("/sys/fs/cgroup")
+    is_new = (top / "cgroup.controllers").exists()
+    folder = (top if is_new else top / "cpu") / f"phonebook-test-{os.getpid()}"
+
+    def make(cpus: float) -> list[str]:
+        quota_us = f"{cpus * 100_000:.0f}"
+        try:
+            folder.mkdir()
+            if is_new:
+                (folder / "cpu.max").write_text(f"{quota_us} 100000")
+            else:
+                (folder / "cpu.cfs_quota_us").write_text(quota_us)
+        except OSError as error:
+            pytest.skip(f"this computer lets nobody make a control group: {error}")
+        return ["sh", "-c", f'echo $$ > {folder}/cgroup.procs && exec "$@"', "sh"]
+
+    yield make
+    if folder.exists():
+        folder.rmdir()

@@ -13,6 +13,7 @@ import time
 ROOT = os.environ["PHONE_ROOT"]
 NS = 5_000_000
 RUNS = 10
+CPUS: list[int] = []  # that it was bound to
 
 
 def say(answer: dict[str, object]) -> None:
@@ -39,13 +40,19 @@ def time_program(content: str, job: dict[str, str]) -> None:
             say({"alive": True})
             time.sleep(1.5)
             answer(job)
+        case "moved once":
+            moved = not os.path.exists(ROOT + "/moved")
+            open(ROOT + "/moved", "w").close()
+            answer(job, cpus=[0, 1] if moved else CPUS)
+        case "moved":
+            answer(job, cpus=[0, 1, 2, 3])
         case "damaged":
             say({"error": "load_failed", "message": "not a program"})
         case _:
             answer(job)
 
 
-def answer(job: dict[str, str]) -> None:
+def answer(job: dict[str, str], cpus: list[int] | None = None) -> None:
     with open(ROOT + job["output"], "wb") as output:
         output.write(struct.pack("<8f", *range(8)))
     say(
@@ -54,6 +61,7 @@ def answer(job: dict[str, str]) -> None:
             "probes_ns": [54_000] * (RUNS + 1),
             "first_run_ns": NS,
             "load_ns": 1,
+            "cpus": CPUS if cpus is None else cpus,
             "delegates": ["XnnpackBackend"],
             "events": [],
         }
@@ -65,6 +73,7 @@ def main() -> None:
     with open(ROOT + "/arguments", "a") as log:
         log.write(json.dumps(arguments) + "\n")
     threads = int(arguments["--threads"])
+    CPUS.extend(int(cpu) for cpu in arguments.get("--cpus", "").split(",") if cpu)
     say({"ready": True, "runner": "native", "threads": threads, "clock_step_ns": 20})
     for line in sys.stdin:
         job = dict(pair.split("=", 1) for pair in line.rstrip("\n").split("\t"))

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def serving(database: Path, *, clock: Clock = utc_now, port: int = 0) -> Iterato
 def new_token(database: Path, name: str, role: Role) -> str:
     engine = open_database(f"sqlite:///{database}")
     with writing(engine).begin() as session:
-        token = tokens.create(session, name, role)
+        token = tokens.create(session, name, role, datetime.now(UTC))
     engine.dispose()
     return token
 

@@ -18,9 +18,12 @@ from device_agent.devices.android.adb.errors import (
     CommandFailed,
     CommandTimedOut,
     KeyNotAccepted,
+    NoShell,
+    NotInNetwork,
     PhoneLost,
     PhoneNotFound,
     StorageFull,
+    WirelessDebugging,
 )
 from device_agent.devices.android.adb.packets import Tcp
 from tests.adbd import Adbd, FakePhone
@@ -171,6 +174,36 @@ def test_a_full_storage_is_told_before_everything_is_sent(adbd: Adbd, tmp_path: 
 def test_where_nothing_answers_the_cable_and_the_settings_are_named() -> None:
     with pytest.raises(PhoneNotFound, match="Is USB debugging on"):
         connect("127.0.0.1:9", say=print)
+
+
+def test_where_nothing_listens_in_the_network_no_cable_is_meant_and_the_command_is_named() -> None:
+    with pytest.raises(NotInNetwork, match=r"refused.*`adb tcpip 5555`") as refused:
+        connect("127.0.0.1:9", say=print)
+    assert "data" not in str(refused.value)
+
+
+def test_a_phone_in_the_network_that_hangs_up_is_no_matter_of_a_cables(adbd: Adbd) -> None:
+    adbd.phone.faults.refuse_connections = True
+    with pytest.raises(NotInNetwork, match="is the phone in this network and awake") as away:
+        connect(adbd.serial, say=print)
+    assert "cable" not in str(away.value)
+
+
+def test_android_11s_wireless_debugging_says_what_it_is_and_what_to_do(adbd: Adbd) -> None:
+    adbd.phone.faults.wants_tls = True
+    with pytest.raises(
+        WirelessDebugging, match=r"`adb tcpip 5555`, and name it by --serial 127\.0\.0\.1:5555"
+    ):
+        connect(adbd.serial, say=print)
+
+
+def test_a_phone_without_a_shell_says_why_at_once(adbd: Adbd) -> None:
+    adbd.phone.faults.has_no_shell = True
+    with connected(adbd) as phone:
+        began = time.monotonic()
+        with pytest.raises(NoShell, match="not executable"):
+            phone.run("true", timeout_s=30)
+        assert time.monotonic() - began < 10
 
 
 def test_properties(adbd: Adbd) -> None:

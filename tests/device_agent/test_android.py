@@ -202,7 +202,7 @@ def test_a_phone_that_stays_away_ends_the_session_and_says_how_to_go_on(
     with phone(return_limit_s=0.5) as device:
         adbd.phone.faults.refuse_connections = True
         adbd.hang_up()
-        with pytest.raises(PhoneLost, match="plug it in, then run the same command"):
+        with pytest.raises(PhoneLost, match="bring it back there, then run the same command"):
             device.time_program(program(tmp_path, "good"), PLAN)
     adbd.phone.faults.refuse_connections = False
     with phone() as device:
@@ -399,8 +399,15 @@ def test_a_session_survives_a_phone_that_goes_away_twice(
 
 
 def test_ctrl_c_leaves_nothing_running(phone: Opens, s8: FakeS8, tmp_path: Path) -> None:
+    def interrupt() -> None:
+        until = time.monotonic() + 30
+        while not runners(s8) and time.monotonic() < until:
+            time.sleep(0.1)
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGINT)
+
     s8.write("setting", "2")
-    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt), phone() as device:
         device.time_program(program(tmp_path, "silent"), PLAN)
     assert runners(s8) == []

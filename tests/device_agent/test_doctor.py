@@ -1,20 +1,24 @@
 """What the doctor finds on devices that are fit, and on those that are not."""
 
 import shutil
+import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from contract.errors import DeviceFailed
+from contract.errors import DeviceFailed, PhonebookError
 from contract.runtime import RuntimeRequest
 from device_agent.device import Device, Finding, ProgramFile
+from device_agent.devices.android.adb.errors import StorageFull
 from device_agent.devices.host.computer import Host
-from device_agent.doctor import SMALL, diagnose, examine, run
+from device_agent.devices.ios.errors import Away
+from device_agent.doctor import SMALL, diagnose, examine, mishap, run
 from device_agent.programs.program import Program
 from tests.adbd import Adbd
 from tests.device_agent.conftest import Programs
-from tests.device_agent.phones import FakeS8, Opens
+from tests.device_agent.phones import PROPERTIES, FakeS8, Opens
 from tests.fakes import FakeDevice, fake_export
 
 KEY = SMALL.key
@@ -98,6 +102,65 @@ def test_a_phone_that_is_not_there_is_the_cables_matter(home: None) -> None:
     assert "--serial HOST:PORT" in found.advice
     with pytest.raises(DeviceFailed, match="galaxys8: not fit yet: cable; what to do stands"):
         run(device="galaxys8")
+
+
+def away(s8: FakeS8) -> None:
+    s8.adb.faults.refuse_connections = True
+
+
+def encrypted(s8: FakeS8) -> None:
+    s8.adb.faults.wants_tls = True
+
+
+def without_a_shell(s8: FakeS8) -> None:
+    s8.adb.faults.has_no_shell = True
+
+
+def another_model(s8: FakeS8) -> None:
+    s8.properties(PROPERTIES | {"ro.product.model": "Pixel 8"})
+
+
+@pytest.mark.parametrize(
+    ("fault", "found", "advice"),
+    [
+        (away, "network: no answer", "Is USB debugging on"),
+        (encrypted, "network: wireless debugging of Android 11", "adb tcpip 5555"),
+        (without_a_shell, "shell: does not start", "not executable"),
+        (another_model, "phone: another one than named", "--device pixel-8"),
+    ],
+)
+def test_what_bars_a_phone_is_told_as_it_is(
+    adbd: Adbd, s8: FakeS8, fault: Callable[[FakeS8], None], found: str, advice: str
+) -> None:
+    fault(s8)
+    began = time.monotonic()
+    (finding,) = diagnose("galaxys8", RuntimeRequest())
+    assert (f"{finding.what}: {finding.found}", finding.state) == (found, "bad")
+    assert advice in finding.advice
+    assert time.monotonic() - began < 20
+
+
+def test_a_phone_with_little_room_says_how_much_is_left_to_it(phone: Opens, s8: FakeS8) -> None:
+    s8.write("free_kib", str(70 << 10))
+    big = ProgramFile(s8.adb.root / "big.pte")
+    big.path.write_bytes(bytes(8 << 20))
+    with (
+        phone() as device,
+        pytest.raises(StorageFull, match="of which the phone keeps 67 MB") as full,
+    ):
+        device.store([big])
+    assert mishap(full.value) == ("storage", "full")
+
+
+def test_every_failure_of_a_device_has_words_of_its_own() -> None:
+    general = mishap(PhonebookError("anything"))
+    kinds = [DeviceFailed]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    ours = [kind for kind in kinds[1:] if kind.__module__.startswith("device_agent.")]
+    assert len(ours) > 20
+    nameless = {kind for kind in ours if mishap(kind("")) == general}
+    assert nameless <= {Away}  # which is only caught
 
 
 def test_without_a_device_the_phones_are_listed(

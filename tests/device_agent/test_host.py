@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -20,7 +22,14 @@ from device_agent.devices.host.computer import Host
 from device_agent.measuring.checks import check_timing
 from device_agent.runner.build import NativeRunnerUnavailable
 from tests.device_agent.booking import booked
-from tests.device_agent.conftest import DTYPES, MEMORY_FORMATS, NETWORK, RUNNERS, Programs
+from tests.device_agent.conftest import (
+    DTYPES,
+    MEMORY_FORMATS,
+    NETWORK,
+    RUNNERS,
+    ControlGroup,
+    Programs,
+)
 from tests.device_agent.test_runner import LINUX_ONLY, the_child
 from tests.fakes import RUNTIME
 
@@ -174,6 +183,80 @@ def test_a_runtime_bound_to_cpus_is_opened_again_from_its_key(programs: Programs
         assert host.runtime == bound
         host.time_program(programs.operator, PLAN)
         assert the_child().cpu_affinity() == [cpu]
+
+
+@LINUX_ONLY
+def test_under_taskset_the_key_says_where_and_more_is_refused() -> None:
+    cpu = min(os.sched_getaffinity(0))
+    taskset = ["taskset", "-c", str(cpu)]
+    assert opened_by(taskset) == f"xnnpack-float32-t1-contiguous-et1.5.1-native-cpu{cpu}-isolated"
+    assert opened_by(taskset, f"cpus=({cpu},), runner='python'").endswith(
+        f"-python-cpu{cpu}-isolated"
+    )
+    assert "lets the agent run on 1 CPU, and each thread needs one; give --threads 1" in opened_by(
+        taskset, "threads=2"
+    )
+    assert f"run on CPUs {cpu} alone, not on 900; choose among them" in opened_by(
+        taskset, f"cpus=({cpu}, 900)"
+    )
+
+
+def test_more_threads_than_the_cpus_that_are_named_are_refused() -> None:
+    cpu = min(os.sched_getaffinity(0))
+    with pytest.raises(PhonebookError, match="--cpus names 1 CPU, and each thread needs one"):
+        open_host(cpus=(cpu,), threads=2)
+
+
+@pytest.mark.parametrize(
+    ("quota", "threads", "words"),
+    [
+        (1.0, 2, "grants the time of 1 CPU, and each thread needs one; give --threads 1 or fewer"),
+        (0.5, 1, "grants the time of 0.5 CPUs, and each thread needs one; grant a whole one"),
+        (1.0, 1, "-native-any-isolated"),
+    ],
+)
+def test_a_control_group_that_grants_less_time_is_refused(
+    control_group: ControlGroup, quota: float, threads: int, words: str
+) -> None:
+    assert words in opened_by(control_group(quota), f"threads={threads}")
+
+
+def opened_by(start: Sequence[str], request: str = "") -> str:
+    """The key under which this computer is opened by a process that is started so, or why not."""
+    script = f"""
+from contract.errors import PhonebookError
+from contract.runtime import RuntimeRequest
+from device_agent.devices.host.computer import Host
+try:
+    with Host(RuntimeRequest(protocol="isolated", {request})) as host:
+        print(host.runtime.key)
+except PhonebookError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [*start, sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+@LINUX_ONLY
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is nowhere to be moved to")
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_a_visit_whose_runner_is_moved_is_made_again(
+    programs: Programs, runner: Runner, capfd: pytest.CaptureFixture[str]
+) -> None:
+    allowed = sorted(os.sched_getaffinity(0))
+    with open_host(runner) as host:
+        host.time_program(programs.operator, PLAN)
+        moved = the_child()
+        moved.cpu_affinity(allowed[:1])
+        check_timing(host.time_program(programs.operator, PLAN), programs.operator, RUNTIME)
+        assert the_child().pid != moved.pid
+    assert "moved to other CPUs; its visit is made again" in capfd.readouterr().err
 
 
 def test_without_a_compiler_the_python_runner_stands_in(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,10 +64,15 @@ def test_one_that_is_warm_or_saves_power_is_not_measured(
     [
         (lambda app, usbmuxd, cabled: usbmuxd.unplug(cabled), "cable", "tap Trust"),
         (lambda app, usbmuxd, cabled: app.end(), "app", "tap its icon"),
+        (
+            lambda app, usbmuxd, cabled: setattr(app, "model", "iPhone17,1"),
+            "phone",
+            "iphone16-pro",
+        ),
         (lambda app, usbmuxd, cabled: setattr(app, "protocol", 9), "app", "build and install"),
         (lambda app, usbmuxd, cabled: setattr(app, "executorch", "1.4.1"), "app", "that version"),
     ],
-    ids=["unplugged", "closed", "another protocol", "another ExecuTorch"],
+    ids=["unplugged", "closed", "another model", "another protocol", "another ExecuTorch"],
 )
 def test_the_first_mishap_is_told_with_what_to_do(
     app: FakeApp,

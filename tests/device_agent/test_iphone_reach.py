@@ -65,6 +65,9 @@ class TestWhichPhone:
             ("iPhone10,3", "iphonex"),
             ("iPhone10,6", "iphonex"),
             ("iPhone12,1", "iphone11"),
+            ("iPhone17,1", "iphone16-pro"),
+            ("iPhone17,5", "iphone16e"),
+            ("iPhone18,3", "iphone17"),
             ("iPhone99,1", "iphone99-1"),
             ("iPad7,5", "ipad7-5"),
             ("x86_64", "iphone-x86_64"),
@@ -224,6 +227,35 @@ class TestTheApp:
             device.time_program(program(tmp_path, "good"), PLAN)
             udid = device.serial
         assert called.read_text() == f"developer dvt launch --udid {udid} com.example.bench\n"
+
+    @pytest.mark.parametrize(
+        ("printed", "words"),
+        [
+            (
+                "host \x1b[31mERROR\x1b[0m Developer Mode is off",
+                r"launch .* failed: host ERROR Dev",
+            ),
+            ("Device is locked", r"launch .* said: Device is locked"),
+            ("", r"launch .* said: nothing"),
+        ],
+    )
+    def test_what_the_command_says_is_shown_where_it_ends_well_and_no_app_answers(
+        self,
+        iphone: OpensIPhone,
+        app: FakeApp,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        printed: str,
+        words: str,
+    ) -> None:
+        app.end()
+        command = tmp_path / "bin" / "pymobiledevice3"
+        command.parent.mkdir()
+        command.write_text(f"#!/bin/sh\necho '{printed}' >&2\n")
+        command.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{command.parent}:{os.environ['PATH']}")
+        with pytest.raises(AppNotRunning, match=words):
+            iphone(start_limit_s=0.5)
 
     def test_it_is_started_by_the_identifier_that_it_is_built_with(self) -> None:
         project = Path(device_agent.__path__[0]) / "ios_app" / "App"

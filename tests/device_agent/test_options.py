@@ -27,6 +27,7 @@ USUAL = Runtime(
         ({"threads": 2, "memory_format": "channels_last"}, 4),
         ({"protocol": "isolated", "runner": "python"}, 4),
         ({"affinity": "cpu0.1"}, 2),
+        ({"affinity": "cpu0to63"}, 2),
     ],
 )
 def test_the_options_of_a_runtime_lead_back_to_it(change: dict[str, object], told: int) -> None:

@@ -1,10 +1,16 @@
 """Programs: cached by content, exported in workers, whole or not at all."""
 
 import errno
+import os
+import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from contract.errors import PhonebookError
@@ -40,6 +46,78 @@ def export_forever(program: Program, file: ProgramFile) -> None:
     if program.name != OPERATORS[0].key:
         time.sleep(3600)
     fake_export(program, file)
+
+
+def export_and_die(program: Program, file: ProgramFile) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def export_and_die_in_company(program: Program, file: ProgramFile) -> None:
+    """As one that the kernel ends for its memory where others export beside it."""
+    if len(workers_of(psutil.Process().parent())) > 1:
+        export_and_die(program, file)
+    fake_export(program, file)
+
+
+def workers_of(parent: psutil.Process | None) -> list[psutil.Process]:
+    assert parent is not None
+    return [each for each in parent.children() if "spawn_main" in " ".join(each.cmdline())]
+
+
+def test_where_a_worker_dies_fewer_go_on(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    exports = ProgramCache(tmp_path, workers=3).export(PROGRAMS, export_and_die_in_company)
+    assert {exported.program for exported in exports} == {*PROGRAMS}
+    assert "1 of them go on" in " ".join(capfd.readouterr().err.split())
+
+
+def test_a_worker_that_dies_alone_ends_the_export_and_says_whose_it_was(tmp_path: Path) -> None:
+    cache = ProgramCache(tmp_path, workers=2)
+    with pytest.raises(PhonebookError, match=rf"exporting {PROGRAMS[0].name}: its worker"):
+        list(cache.export(PROGRAMS, export_and_die))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_workers_end_with_the_command_whatever_ends_it(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    script = f"""
+from pathlib import Path
+from contract.cli import command_line, main
+from device_agent.programs.cache import ProgramCache
+from tests.device_agent import test_programs as here
+
+app = command_line("exports", "Export without an end.")
+
+@app.default
+def run() -> None:
+    cache = ProgramCache(Path({str(tmp_path)!r}), workers=2)
+    list(cache.export(here.PROGRAMS[1:], here.export_forever))
+
+if __name__ == "__main__":
+    main(app)
+"""
+    file = tmp_path / "exports.py"
+    file.write_text(script)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    # A script that starts it in the background has SIGINT ignored, which a child inherits.
+    start = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(
+        [sys.executable, str(file)], env=environment, preexec_fn=start, stderr=subprocess.PIPE
+    ) as command:
+        process = psutil.Process(command.pid)
+        until = time.monotonic() + 60
+        while len(workers := workers_of(process)) < 2:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        time.sleep(1)
+        command.send_signal(number)
+        _, said = command.communicate(timeout=60)
+    assert psutil.wait_procs(workers, timeout=30)[1] == []
+    if number != signal.SIGKILL:
+        assert command.returncode == (130 if number == signal.SIGINT else -number)
+        assert said.endswith(b"interrupted\n")
 
 
 def test_exporting_that_is_broken_off_ends_and_keeps_what_is_whole(tmp_path: Path) -> None:

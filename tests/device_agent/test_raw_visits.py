@@ -30,6 +30,7 @@ from device_agent.measuring.upload import send
 from device_agent.measuring.upload_visits import MOST_BYTES, visit_batches
 from device_agent.measuring.visit_journal import VisitEntry
 from device_agent.outbox import listing
+from device_agent.patience import PatienceOptions
 from device_agent.programs.cache import ProgramCache
 from tests.device_agent.servers import HTML, Answer, Proxy, before, serving, stored_operators
 from tests.device_agent.simulated import SimulatedDevice
@@ -83,7 +84,7 @@ def station(device: Device, address: str, journal: Path, cache: ProgramCache) ->
             cache=cache,
             exporter=fake_export,
             effort="quick",
-            patience_s=0,
+            waiting=PatienceOptions(patience=0),
             server_patience_s=0.3,
         )
 

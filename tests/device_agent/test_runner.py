@@ -17,8 +17,9 @@ import pytest
 from contract.errors import DeviceFailed
 from contract.runtime import MemoryFormat, Runner
 from device_agent.backends.xnnpack.backend import XNNPACK
-from device_agent.device import ProgramFailed, ProgramFile, ProgramTiming
+from device_agent.device import ProgramFailed, ProgramFile
 from device_agent.measuring.checks import check_output
+from device_agent.runner.conversation import Elsewhere
 from device_agent.runner.process import RunnerProcess
 from device_agent.runner.protocol import Job, Timed
 from tests.device_agent.conftest import DAMAGES, RUNNERS, Programs, command, damaged
@@ -55,7 +56,7 @@ def job(file: ProgramFile, folder: Path, **changes: object) -> Job:
 
 def check(timed: Timed, file: ProgramFile, folder: Path) -> None:
     output = (folder / "output").read_bytes()
-    timing = ProgramTiming(**dict(timed), output=output)
+    timing = timed.timing(output)
     check_output(timing, file, tolerance=XNNPACK.tolerances["float32"])
 
 
@@ -100,6 +101,8 @@ def test_each_run_lies_between_two_probes_outside_of_it(
     assert len(timed.probes_ns) == len(timed.samples_ns) + 1 == 201
     # This run is over in a few microseconds, which no probe is.
     assert 0 < min(timed.samples_ns) < min(timed.probes_ns)
+    assert timed.memory_probes_ns is not None
+    assert min(timed.memory_probes_ns) > 32 * 2**20 / 1000  # ns; no memory gives 1 TB/s
 
 
 def test_the_input_is_set_anew_before_each_run(
@@ -253,6 +256,42 @@ def test_every_thread_inherits_the_cpus(programs: Programs, tmp_path: Path) -> N
         }
     assert len(tasks) == 3
     assert allowed == {str(cpu)}
+
+
+@LINUX_ONLY
+@pytest.mark.parametrize("kind", RUNNERS)
+def test_each_visit_says_which_cpus_it_had_and_is_none_where_they_are_not_those_promised(
+    programs: Programs, tmp_path: Path, kind: Runner
+) -> None:
+    allowed = tuple(sorted(os.sched_getaffinity(0)))
+    visit = job(programs.operator, tmp_path)
+    with closing(RunnerProcess(command(kind), log=tmp_path / "log")) as process:
+        assert process.time_program(visit, cpus=allowed).cpus == allowed
+        with pytest.raises(Elsewhere, match="was to run on 99"):
+            process.time_program(visit, cpus=(99,))
+        assert process.is_closed
+
+
+@LINUX_ONLY
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is nowhere to be moved to")
+@pytest.mark.parametrize("kind", RUNNERS)
+def test_a_thread_that_is_moved_is_found_out(
+    programs: Programs, tmp_path: Path, kind: Runner
+) -> None:
+    allowed = tuple(sorted(os.sched_getaffinity(0)))
+    visit = job(programs.operator, tmp_path)
+    with closing(RunnerProcess(command(kind, threads=2), log=tmp_path / "log")) as process:
+        process.time_program(visit, cpus=allowed)
+        last = max(thread.id for thread in the_child().threads())
+        os.sched_setaffinity(last, {allowed[0]})
+        assert process.time_program(visit).cpus == (allowed[0],)
+
+
+@LINUX_ONLY
+def test_cpus_that_are_granted_in_part_are_refused(tmp_path: Path) -> None:
+    cpus = f"{min(os.sched_getaffinity(0))},900"
+    with pytest.raises(DeviceFailed, match="of the CPUs to bind to, the system grants"):
+        RunnerProcess([*command("native"), "--cpus", cpus], log=tmp_path / "log")
 
 
 @LINUX_ONLY

@@ -18,7 +18,7 @@ from contract.networks import published
 from contract.places import HOME_VARIABLE
 from contract.runtime import Runtime
 from contract.spaces import space
-from device_agent.device_lock import lock_device
+from device_agent.device_lock import DeviceInUse, lock_device
 from device_agent.measuring.protocols.protocol import EFFORTS
 from device_agent.serve import identity
 from tests.e2e.conftest import World
@@ -180,6 +180,22 @@ def test_a_device_that_another_agent_measures_on_is_left_alone(
             time.sleep(0.5)
             assert client.job(job.id).attempts == 0
     assert serving.device.visits == []
+
+
+def test_a_device_that_another_computers_agent_has_costs_no_attempt_and_rests(
+    client: TableClient, name: str, serve: Serve
+) -> None:
+    def is_claimed(key: str) -> None:
+        raise DeviceInUse("another agent has the phone")
+
+    job = file(client, name, PROFILE)
+    with serve(on_visit=is_claimed):
+        wait_until(lambda: client.job(job.id).reason == "another agent has the phone")
+        time.sleep(1)
+        report = client.job(job.id)
+    assert (report.state, report.attempts) == ("waiting", 1)
+    with serve():
+        assert ended(client, job).state == "done"
 
 
 def test_measuring_goes_on_while_the_server_is_away(tmp_path: Path, cache: Path) -> None:

@@ -46,7 +46,7 @@ def test_a_device_that_is_slower_throughout_ranks_alike() -> None:
 def test_what_is_dear_on_one_device_alone_stands_out() -> None:
     found = compare.compare(table_of(SMALL, cost), pixel(), space=SMALL)
     assert found.first.startswith("test-phone@xnnpack-float32")
-    assert found.second == f"pixel@{INT8.key}"
+    assert found.second == f"pixel@{INT8.key}@emulated"
     assert 0 < found.kendall_tau < 1
     assert found.blocks["k5_e3"] / found.blocks["k3_e3"] == pytest.approx(3)
     logs = [math.log(pair.relative_ratio) for pair in found.pairs]
@@ -76,7 +76,7 @@ def test_the_command_lists_the_operators_and_the_figures(
     arguments = ["test-phone", "pixel@int8", "--space", SMALL.name, "--server", server]
     compare.app([*arguments, "--json"])
     document = json.loads(capsys.readouterr().out)
-    assert document["second"] == f"pixel@{INT8.key}"
+    assert document["second"] == f"pixel@{INT8.key}@emulated"
     assert len(document["pairs"]) == len(SMALL.operators)
     compare.app([*arguments, "--top", "3"])
     shown = capsys.readouterr().out

@@ -48,7 +48,7 @@ def test_without_the_extra_the_command_that_installs_it_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(
-        PhonebookError, match=rf"needs {missing}; .*pip install 'phonebook\[onnx]'"
+        PhonebookError, match=rf"needs {missing}; .*pip install -c constraints.txt -e '\.\[onnx\]'"
     ):
         export.app(["--result", str(run_folder / "result.json")])
 

@@ -119,7 +119,18 @@ def test_several_devices_get_a_network_each_and_a_cross_table(
         ]
         assert (network["target"], network["measured_us"]) == (name, None)
         assert network["accuracy"] == result.accuracy
-    assert "predicted latency of each network on each device" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "predicted latency of each network on each device" in printed
+    for rival in cross["rivals"]:
+        told = f"on {rival['target']} the network searched for {rival['searched_for']} "
+        assert (told + "beats its own" in printed) is rival["beats"]
+    faster = [
+        (own["target"], other["target"])
+        for place, own in enumerate(cross["networks"])
+        for other in cross["networks"]
+        if other["predicted_us"][place] < own["predicted_us"][place]
+    ]
+    assert faster == [(each["target"], each["searched_for"]) for each in cross["rivals"]]
 
 
 def test_several_devices_are_refused_together_where_one_lacks_a_row(

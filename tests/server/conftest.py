@@ -1,4 +1,7 @@
-"""A migrated database, and the application over it: each test on SQLite and on PostgreSQL."""
+"""A migrated database, and the application over it: each test on SQLite and on PostgreSQL.
+
+What is decided before any query is marked `one_database`, and tested on SQLite alone.
+"""
 
 import shutil
 import socket
@@ -40,7 +43,14 @@ def plain_logs() -> None:
     structlog.configure(processors=[structlog.stdlib.add_log_level, logs.console()])
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "dialect" in metafunc.fixturenames:
+        on_one = metafunc.definition.get_closest_marker("one_database")
+        dialects = ["sqlite"] if on_one else ["sqlite", "postgresql"]
+        metafunc.parametrize("dialect", dialects, indirect=True)
+
+
+@pytest.fixture
 def dialect(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -48,7 +48,7 @@ NO_WRITES = {
 def make(engine: Engine, name: str, role: Role) -> dict[str, str]:
     """The header of a new token."""
     with writing(engine).begin() as session:
-        return bearer(tokens.create(session, name, role))
+        return bearer(tokens.create(session, name, role, datetime.now(UTC)))
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -82,6 +82,7 @@ def detail(answer: httpx2.Response, status: int) -> str:
     return Problem.model_validate_json(answer.text).detail
 
 
+@pytest.mark.one_database
 def test_every_route_demands_a_role_or_is_open_on_purpose(engine: Engine) -> None:
     for route in iter_route_contexts(create_app(engine, Settings()).routes):
         original = route.original_route
@@ -135,6 +136,7 @@ def test_a_token_has_the_rights_of_its_role(
         assert f"token me has the role {role}, and this needs admin" in detail(answer, 403)
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("path", ["/devices", "/lut/phone", "/sessions?device=phone", "/"])
 def test_nobody_in_particular_reads_nothing_from_a_shared_server(
     lab: TestClient, path: str
@@ -145,6 +147,7 @@ def test_nobody_in_particular_reads_nothing_from_a_shared_server(
     assert "python -m server.tokens create" in answer.text
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/static/phonebook.css", "/docs"])
 def test_what_tells_nothing_measured_is_open(lab: TestClient, path: str) -> None:
     assert lab.get(path).status_code == 200
@@ -178,7 +181,7 @@ def test_a_revoked_token_is_refused_from_the_next_request_on(
     token = make(engine, "lab", "agent")
     assert put_phone(lab, **token).status_code == 201
     with writing(engine).begin() as session:
-        tokens.revoke(session, "lab")
+        tokens.revoke(session, "lab", datetime.now(UTC))
     assert "unknown or revoked" in detail(put_phone(lab, **token), 401)
     again = make(engine, "lab", "agent")
     assert put_phone(lab, **again).status_code == 200
@@ -251,9 +254,8 @@ def test_a_database_that_takes_no_writes_is_read_with_a_token_too(engine: Engine
 
 
 def test_an_expired_token_is_told_from_an_unknown_one(engine: Engine, clock: Clock) -> None:
-    clock.now = datetime.now(UTC)
     with writing(engine).begin() as session:
-        token = bearer(tokens.create(session, "lab", "agent", lasts=timedelta(days=1)))
+        token = bearer(tokens.create(session, "lab", "agent", clock.now, lasts=timedelta(days=1)))
     app = create_app(engine, Settings(), clock=clock)
     with TestClient(app, base_url="http://lab", raise_server_exceptions=False) as client:
         clock.advance(timedelta(hours=23))
@@ -267,12 +269,13 @@ def test_an_expired_token_is_told_from_an_unknown_one(engine: Engine, clock: Clo
 
 def test_the_name_of_an_expired_token_may_be_given_again(engine: Engine) -> None:
     with writing(engine).begin() as session:
-        tokens.create(session, "lab", "agent", lasts=timedelta(0))
+        tokens.create(session, "lab", "agent", datetime.now(UTC), lasts=timedelta(0))
     assert make(engine, "lab", "agent")
     with pytest.raises(PhonebookError, match="there is a token lab already"):
         make(engine, "lab", "agent")
 
 
+@pytest.mark.one_database
 def test_there_is_no_token_in_a_query(engine: Engine, lab: TestClient) -> None:
     token = make(engine, "lab", "agent")["Authorization"].removeprefix("Bearer ")
     assert lab.get(f"/devices?token={token}&access_token={token}").status_code == 401

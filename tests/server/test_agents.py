@@ -88,6 +88,7 @@ def test_whoever_works_is_seen(fleet: Fleet, clock: Clock) -> None:
         assert found["seen_at"] == clock.now.isoformat().replace("+00:00", "Z")
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("serial", ["", "-x", "a b", "x" * 101])
 def test_what_is_no_serial_number_is_refused(fleet: Fleet, serial: str) -> None:
     description = an_agent("lab", "s1").model_dump(mode="json")

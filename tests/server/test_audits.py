@@ -92,6 +92,7 @@ def test_an_audit_that_is_not_there_is_said_so(client: TestClient) -> None:
     assert "no audit" in answer.json()["detail"]
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("field", ["started_at", "ended_at"])
 @pytest.mark.parametrize(
     "moment", [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)]
@@ -105,6 +106,7 @@ def test_a_clock_that_is_wrong_is_refused(agent: Agent, field: str, moment: date
     assert "set whichever clock is wrong" in answer.json()["detail"]
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     ("given", "instead", "expected"),
     [

@@ -163,8 +163,8 @@ def holders_of(url: str) -> dict[str, bool]:
 def signed_in(engine: Engine) -> str:
     """The secret of a browser that has signed in with one of two tokens."""
     with writing(engine).begin() as session:
-        tokens.create(session, "lab", "agent")
-        token = tokens.create(session, "ada", "admin")
+        tokens.create(session, "lab", "agent", datetime.now(UTC))
+        token = tokens.create(session, "ada", "admin", datetime.now(UTC))
         secret, _ = sign_ins.sign_in(session, token, datetime.now(UTC))
     return secret
 
@@ -179,7 +179,7 @@ def test_a_token_that_was_revoked_since_does_not_come_to_life_again(
 ) -> None:
     backup.create(to=tmp_path / "backup", database_url=database_url)
     with writing(engine).begin() as session:
-        tokens.revoke(session, "lab")
+        tokens.revoke(session, "lab", datetime.now(UTC))
     backup.restore(from_=tmp_path / "backup", database_url=second_url)
     assert holders_of(second_url) == {"ada": False, "lab": False}
     assert everything(second_url)["sign_ins"] == []

@@ -4,6 +4,7 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -167,7 +168,7 @@ def test_a_transaction_is_not_committed_to_a_file_that_went_away_meanwhile(
     engine: Engine, path: Path
 ) -> None:
     with writing(engine)() as session:
-        tokens.create(session, "lab", "agent")
+        tokens.create(session, "lab", "agent", datetime.now(UTC))
         rename(path)
         with pytest.raises(FileReplaced):
             session.commit()

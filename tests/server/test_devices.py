@@ -29,6 +29,7 @@ def test_another_device_under_the_same_name_is_a_conflict(agent: Agent, identity
     assert "--name" in detail
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("name", ["Phone", "-phone", "my phone", "x" * 65])
 def test_a_name_that_cannot_stand_in_a_url_is_refused(client: TestClient, name: str) -> None:
     answer = client.put(f"/devices/{name}", content=PHONE.model_dump_json(), headers=JSON)

@@ -9,6 +9,8 @@ from tests.server.conftest import Agent
 from tests.server.making import a_timing
 from tests.server.serving import connected, rest
 
+pytestmark = pytest.mark.one_database
+
 OF_ONE_ANSWER = ("x-request-id", "date")
 PAGE, DATA = {"accept": "text/html"}, {"accept": "application/json"}
 

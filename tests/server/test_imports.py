@@ -11,14 +11,16 @@ import pytest
 from fastapi.testclient import TestClient
 
 from contract.errors import PhonebookError, RequestRefused
-from contract.imports import Import
+from contract.imports import Import, ImportedTiming
+from contract.operators import Operator
 from contract.runtime import Runtime
 from contract.sessions import Origin, Session
 from contract.spaces import SPACE_NAMES, space
 from server.imports import ofa, pickles
 from server.imports.__main__ import app as command
 from server.imports.__main__ import parse
-from server.imports.operators import operators_by_key
+from server.imports.ofa_keys import name_of, operators_of
+from server.imports.operators import shipped
 from tests.server.conftest import Agent
 from tests.server.making import RUNTIME, SPACE, a_session, a_timing
 
@@ -162,7 +164,7 @@ def test_a_broken_or_tricky_pickle_is_refused(content: bytes) -> None:
     ],
 )
 def test_keys_of_proxylessnas_and_once_for_all_name_our_operators(key: str, operator: str) -> None:
-    assert ofa.operator_of(key).key == operator
+    assert operators_of(key, shipped())[0].key == operator
 
 
 BLOCK = "expanded_conv-input:56x56x24-output:56x56x24-"
@@ -177,7 +179,7 @@ FOREIGN_ROWS = {
     f"{BLOCK}expand:6-kernel:3-stride:2-idskip:0": "does not lead from 56 to 56",
     f"{BLOCK}expand:6-kernel:3-stride:1-idskip:1-groups:0": "groups",
     "expanded_conv-input:9x9x9-output:9x9x9-expand:6-kernel:3-stride:1-idskip:1": "no space has",
-    "Conv_1-input:7x7x320-output:7x7x1280": "a part of a head",
+    "Conv_1-input:7x7x321-output:7x7x1280": "a part of a head",
     "Logits-input:7x7x1280-output:1000": "a part of a head",
     "Conv-input:224x100x3-output:112x112x16": "not the shape of a square",
     "Conv-input:0x0x0-output:1x1x1": "no shape",
@@ -225,8 +227,8 @@ def test_a_table_written_for_once_for_all_is_read_as_the_same_numbers(
 
 
 def test_every_operator_has_its_own_key_there() -> None:
-    operators = operators_by_key()
-    assert len({ofa.name_of(op) for op in operators.values()}) == len(operators)
+    operators = shipped().operators
+    assert len({name_of(op) for op in operators.values()}) == len(operators)
 
 
 @pytest.mark.parametrize("format", ["csv", "ofa-yaml"])
@@ -368,9 +370,14 @@ def test_a_csv_of_several_runtimes_gives_the_first_alone(tmp_path: Path) -> None
     assert read.rejected[0].reason == "it is of runtime b, not a as the lines above"
 
 
+def told(operator: Operator = SPACE.stem, *, us: float = 10.0) -> ImportedTiming:
+    """What a table of others says of an operator."""
+    return ImportedTiming(**dict(a_timing(operator, us=us)))
+
+
 def an_import(**changes: Any) -> dict[str, Any]:
     session = a_session(origin="imported", source="a paper")
-    new = Import(session=session, timings=(a_timing(us=5), a_timing(SPACE.head, us=7)))
+    new = Import(session=session, timings=(told(us=5), told(SPACE.head, us=7)))
     return {**json.loads(new.model_dump_json()), **changes}
 
 
@@ -422,7 +429,7 @@ def test_several_imported_runtimes_must_be_told_apart(agent: Agent, client: Test
     runtimes = [RUNTIME, Runtime.parse(FOREIGN)]
     for runtime in runtimes:
         session = a_session(origin="imported", source="a paper", runtime=runtime)
-        new = Import(session=session, timings=(a_timing(),))
+        new = Import(session=session, timings=(told(),))
         assert agent.post("/imports", new.model_dump_json()).status_code == 201
     answer = client.get("/lut/phone?origin=imported")
     assert answer.status_code == 422

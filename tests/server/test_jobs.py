@@ -57,6 +57,7 @@ def test_a_job_for_an_unknown_device_names_near_ones(fleet: Fleet) -> None:
     assert fleet.jobs() == []
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     ("blocks", "expected"),
     [

@@ -216,6 +216,7 @@ def test_a_measured_network_needs_its_estimate_and_keeps_it(fleet: Fleet) -> Non
     assert fleet.job(job)["state"] == "done"
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("reason", [None, ""])
 def test_a_failure_without_a_reason_is_refused(fleet: Fleet, reason: str | None) -> None:
     agent, job = fleet.joined(), fleet.filed()

@@ -14,6 +14,8 @@ from tests.server.conftest import JSON, MAX_BODY_BYTES, Agent, local_client
 from tests.server.making import a_timing, an_audit
 from tests.server.test_access import bearer, detail, make, put_phone, shared
 
+pytestmark = pytest.mark.one_database
+
 
 class Clock:
     def __init__(self) -> None:

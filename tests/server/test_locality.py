@@ -1,6 +1,7 @@
 """What a place gives: this computer without a token, other names and pages, and proxies."""
 
 import time
+from datetime import UTC, datetime
 
 import pytest
 from fastapi.testclient import TestClient
@@ -13,6 +14,8 @@ from server.store import tokens
 from tests.server.conftest import local_client
 from tests.server.test_access import detail, make, put_phone, shared
 
+pytestmark = pytest.mark.one_database
+
 
 def test_the_first_token_ends_what_may_be_done_without_one(
     engine: Engine, client: TestClient
@@ -24,7 +27,7 @@ def test_the_first_token_ends_what_may_be_done_without_one(
     assert put_phone(client).status_code == 401
     assert put_phone(client, **token).status_code == 200
     with writing(engine).begin() as session:
-        tokens.revoke(session, "lab")
+        tokens.revoke(session, "lab", datetime.now(UTC))
     with local_client(engine) as restarted:  # it does not come back with the last token's end
         assert restarted.get("/devices").status_code == 401
         assert put_phone(restarted).status_code == 401

@@ -9,8 +9,10 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Connection, Engine, event, func, select
 
 from contract.blocks import Skip
+from contract.devices import Patience
 from contract.estimates import estimate
 from contract.operators import Operator
+from contract.sessions import Session
 from contract.spaces import space
 from server.database.records import TimingRecord
 from tests.server.conftest import Agent
@@ -37,6 +39,16 @@ def test_a_repeated_session_is_answered_with_the_first(agent: Agent) -> None:
     first, second = agent.post("/sessions", body), agent.post("/sessions", body)
     assert (first.status_code, second.status_code) == (201, 200)
     assert first.json() == second.json()
+
+
+def test_what_a_session_was_told_to_wait_for_is_kept(agent: Agent) -> None:
+    agent.register()
+    told = Patience(others_s=0.0, cooling_s=3600.0, cool_c=33.0, hot_c=41.5)
+    usual = a_session()
+    session = usual.evolve(conditions=usual.conditions.evolve(patience=told))
+    for _ in range(2):
+        answer = agent.post("/sessions", session.model_dump_json())
+        assert Session.model_validate_json(answer.content) == session
 
 
 def test_another_session_with_a_used_id_is_a_conflict(agent: Agent) -> None:
@@ -130,6 +142,7 @@ def test_a_skip_is_never_measured(agent: Agent) -> None:
     assert "0 us by definition" in answer.json()["detail"]
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     ("sample", "reason"),
     [
@@ -149,6 +162,7 @@ def test_a_sample_that_is_no_duration_is_named(agent: Agent, sample: str, reason
     assert reason in answer.json()["detail"]
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("sample", ["1e308", "1e-9"])
 def test_samples_without_an_estimate_are_refused(agent: Agent, sample: str) -> None:
     timing = a_timing()
@@ -160,6 +174,7 @@ def test_samples_without_an_estimate_are_refused(agent: Agent, sample: str) -> N
     assert "no durations in us" in answer.json()["detail"]
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("moment", [datetime(1970, 1, 1, tzinfo=UTC), NOON + timedelta(36500)])
 def test_a_clock_that_is_wrong_is_refused(agent: Agent, moment: datetime) -> None:
     timing = a_timing().evolve(measured_at=moment)
@@ -235,6 +250,7 @@ def test_drift_of_another_shape_is_refused(agent: Agent) -> None:
     assert "a drift factor for each sample, or none" in answer.json()["detail"]
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("field", ["started_at", "ended_at"])
 def test_a_session_of_a_wrong_clock_is_refused(agent: Agent, field: str) -> None:
     agent.register()

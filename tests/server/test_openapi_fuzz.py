@@ -19,6 +19,8 @@ from schemathesis.specs.openapi.checks import (
 from sqlalchemy import Engine
 
 from contract.deeds import Reason
+from contract.devices import NewName
+from contract.notes import NewNote
 from contract.timings import TimingBatch
 from server.app import create_app
 from server.database.engine import open_database
@@ -50,6 +52,12 @@ GOOD_BODIES = {
     for method, path, body in (
         ("put", "/devices/{device}", PHONE),
         ("put", "/devices/{device}/default-runtime", RUNTIME),
+        ("put", "/devices/{device}/name", NewName(name="phone", reason="it is that")),
+        ("post", "/devices/{device}/retire", Reason(reason="its screen broke")),
+        ("post", "/devices/{device}/bring-back", Reason(reason="it was mended")),
+        ("post", "/devices/{device}/units/{serial}/retire", Reason(reason="lost")),
+        ("post", "/devices/{device}/units/{serial}/bring-back", Reason(reason="found")),
+        ("post", "/sessions/{session_id}/notes", NewNote(text="the phone lay in the sun")),
         ("post", "/sessions", a_session()),
         ("post", "/sessions/{session_id}/timings", a_timing(SPACE.operators[5])),
         (

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from fastapi.testclient import TestClient
@@ -109,7 +109,7 @@ def test_dropped_samples_leave_the_figures_and_a_word(
     measured_daily(agent, 40, 41)
     for batch in old_samples(reading(engine), NOON + timedelta(days=30)):
         with writing(engine).begin() as session:
-            drop_samples(session, batch)
+            drop_samples(session, batch, datetime.now(UTC))
     seen = text(client, PAGE)
     assert "latency 41.0 µs" in seen
     assert "by python -m server.retention ; the figures that they gave stay" in seen
@@ -251,14 +251,14 @@ def test_the_map_compares_with_another_table_and_with_the_past(
     before = client.get("/lut/phone?space=fbnet-32").json()["snapshot"]
     agent.tell(agent.begin(a_session("tablet")), a_candidate(100))
     agent.tell(agent.begin(a_session(minutes=DAY)), a_steady_timing(operator, us=75, minutes=DAY))
-    for against, ratio in ((f"tablet/{RUNTIME.key}/measured", 0.75), (before, 1.5)):
+    for against, ratio in ((f"tablet@{RUNTIME.key}", 0.75), (f"phone@{before}", 1.5)):
         found = rows(client, f"/devices/phone?against={against}", "map")
         assert {row["ratio"] for row in found if row["operator"] == operator.key} == {ratio}
         assert (
             f'value="{against}" selected' in client.get(f"/devices/phone?against={against}").text
         )
-    assert "give a snapshot" in text(client, "/devices/phone?against=tablet", 422)
-    assert "did you mean tablet" in text(client, "/devices/phone?against=tablett/x/measured", 404)
+    assert "DEVICE@sha256:..." in text(client, "/devices/phone?against=tablet", 422)
+    assert "did you mean tablet" in text(client, "/devices/phone?against=tablett@x", 404)
 
 
 def test_stages_add_up_to_the_space(agent: Agent, client: TestClient) -> None:

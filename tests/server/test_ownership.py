@@ -1,7 +1,7 @@
 """What a token made is its own: every door that changes it is shut to other agents' tokens."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import httpx2
@@ -38,7 +38,7 @@ class Lab:
     def renewed(self, name: str) -> "Holder":
         """Whoever has the new token of that name; the old one works no more."""
         with writing(self._engine).begin() as session:
-            return self._with(bearer(tokens.renew(session, name, "agent")))
+            return self._with(bearer(tokens.renew(session, name, "agent", datetime.now(UTC))))
 
     def _with(self, headers: dict[str, str]) -> "Holder":
         return Holder(TestClient(self._app, headers=headers, raise_server_exceptions=False))
@@ -107,6 +107,14 @@ def test_anothers_job_is_neither_cancelled_nor_retried_but_may_be_worked_on(lab:
     assert lab.boss.fleet.retry(job).status_code == 200
     assert lab.boss.fleet.cancel(job).status_code == 200
     assert lab.x.fleet.retry(job).status_code == 200
+    assert lab.x.fleet.retry(job).status_code == 200, "it waits already"
+    deeds = lab.y.client.get("/deeds", params={"subject": str(job)}).json()
+    assert [(each["who"], each["what"]) for each in deeds] == [
+        ("x", "retried the job"),
+        ("boss", "cancelled the job"),
+        ("boss", "retried the job"),
+        ("x", "filed the job"),
+    ]
 
 
 def test_anothers_session_takes_no_timings(lab: Lab) -> None:

@@ -157,6 +157,7 @@ def test_a_device_without_timings_teaches_its_command(agent: Agent, client: Test
     assert "python -m device_agent.run --device phone" in page(client, "/devices/phone")
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     ("path", "status", "expected"),
     [
@@ -176,6 +177,7 @@ def test_a_wrong_url_gives_a_page_that_says_where_to_go(
     assert '<a href="/">All devices</a>' in html
 
 
+@pytest.mark.one_database
 def test_pages_load_nothing_from_elsewhere_and_run_no_inline_script(
     agent: Agent, client: TestClient
 ) -> None:
@@ -191,6 +193,7 @@ def test_pages_load_nothing_from_elsewhere_and_run_no_inline_script(
             assert client.get(address.replace("&amp;", "&")).status_code == 200
 
 
+@pytest.mark.one_database
 def test_plotly_is_served_from_the_wheel_and_kept_by_the_browser(
     agent: Agent, client: TestClient
 ) -> None:
@@ -205,6 +208,7 @@ def test_plotly_is_served_from_the_wheel_and_kept_by_the_browser(
     assert "plotly.js" in plain.text[:200]
 
 
+@pytest.mark.one_database
 def test_the_api_documentation_needs_no_network(client: TestClient) -> None:
     html = page(client, "/docs")
     assert "http" not in re.sub(r"https?://(127\.0\.0\.1|testserver)", "", html)

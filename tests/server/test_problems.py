@@ -7,6 +7,8 @@ from contract.problems import NO_SPACE, Problem
 from tests.server.conftest import JSON, MAX_BODY_BYTES, Agent
 from tests.server.making import PHONE, a_session
 
+pytestmark = pytest.mark.one_database
+
 
 @pytest.mark.parametrize(
     ("body", "expected"),

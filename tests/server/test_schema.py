@@ -202,6 +202,25 @@ def fill_first_schema(
         )
 
 
+def test_what_the_version_before_housekeeping_stored_is_served_and_may_be_renamed(
+    agent: Agent, client: TestClient, engine: Engine
+) -> None:
+    session = agent.begin()
+    agent.tell(session, a_steady_timing(disturbed=3), a_failure(SPACE.head))
+    agent.tell_audit(an_audit())
+    served = client.get("/lut/phone").json()
+    downgrade(engine, "0010")
+    assert not {"former_names", "notes"} & {*inspect(engine).get_table_names()}
+    upgrade(engine)
+    assert client.get("/lut/phone").json() == served
+    assert client.get("/retired").json() == {"devices": [], "units": []}
+    assert client.get(f"/sessions/{session}/notes").json() == []
+    new = {"name": "pixel-8", "reason": "there are two"}
+    client.put("/devices/phone/name", json=new).raise_for_status()
+    then = client.get("/lut/pixel-8", params={"snapshot": served["snapshot"]}).json()
+    assert (then["device"], then["entries"]) == ("phone", served["entries"])
+
+
 def test_a_table_that_others_refer_to_can_be_made_anew(agent: Agent, engine: Engine) -> None:
     agent.tell(agent.begin(), a_timing())
     with (

@@ -106,6 +106,7 @@ def test_what_was_found_stays_when_the_run_goes_on(client: TestClient, agent: Ag
     assert (stored.state, stored.result, stored.elsewhere) == ("running", found, (elsewhere,))
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     ("path", "body", "status", "words"),
     [

@@ -51,14 +51,6 @@ class Browser:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    """Tokens are made by the computer's clock, so that the server's begins with it."""
-    clock = Clock()
-    clock.now = datetime.now(UTC)
-    return clock
-
-
-@pytest.fixture
 def visitor(engine: Engine, clock: Clock) -> Iterator[Browser]:
     visitor = Browser(engine, clock, rate=0)
     with visitor.client:
@@ -125,6 +117,7 @@ FOREIGN = [
 ]
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("headers", FOREIGN)
 def test_a_page_of_another_origin_writes_nothing_with_the_cookie(
     engine: Engine, visitor: Browser, headers: dict[str, str]
@@ -134,6 +127,7 @@ def test_a_page_of_another_origin_writes_nothing_with_the_cookie(
     assert visitor.client.get("/devices").json() == []
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("headers", FOREIGN)
 def test_a_page_of_another_origin_signs_nobody_in_or_out(
     engine: Engine, visitor: Browser, headers: dict[str, str]
@@ -151,6 +145,7 @@ def test_a_page_of_another_origin_signs_nobody_in_or_out(
     assert visitor.page().status_code == 200
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("token", ["", "pb_wrong", "\u20ac", "x" * 10_000])
 def test_a_token_that_does_not_work_gets_the_form_again(visitor: Browser, token: str) -> None:
     answer = visitor.sign_in(token, "/history")
@@ -161,6 +156,7 @@ def test_a_token_that_does_not_work_gets_the_form_again(visitor: Browser, token:
     assert "set-cookie" not in answer.headers
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     "body", [b"", b"token", b"token=%ff%fe&next=%00", b"&" * 50, b"token=a&" * 50, b"\xff\xfe"]
 )
@@ -190,6 +186,7 @@ ELSEWHERE = [
 ]
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("then", ELSEWHERE)
 def test_the_form_never_leads_to_another_server(
     engine: Engine, visitor: Browser, then: str
@@ -199,6 +196,7 @@ def test_the_form_never_leads_to_another_server(
     assert visitor.sign_in(token_of(engine), then).headers["location"] == "/"
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("path", ["/lut/a%20b", "/devices/%C3%A9?x=1&y=%2F"])
 def test_the_form_leads_back_to_any_path(engine: Engine, visitor: Browser, path: str) -> None:
     found = re.search(r'name="next" value="([^"]*)"', visitor.page(path).text)
@@ -219,10 +217,10 @@ def test_guesses_are_slowed_down(engine: Engine, clock: Clock) -> None:
 def test_a_revoked_token_ends_its_sign_ins(engine: Engine, visitor: Browser) -> None:
     visitor.sign_in(token_of(engine))
     with writing(engine).begin() as session:
-        tokens.revoke(session, "ada")
+        tokens.revoke(session, "ada", datetime.now(UTC))
     assert visitor.page().status_code == 401
     with writing(engine).begin() as session:  # the name's next token is not for that browser
-        tokens.create(session, "ada", "agent")
+        tokens.create(session, "ada", "agent", datetime.now(UTC))
     assert visitor.page().status_code == 401
 
 
@@ -231,7 +229,7 @@ def test_a_renewed_token_ends_the_sign_ins_of_the_old_one(
 ) -> None:
     visitor.sign_in(token_of(engine))
     with writing(engine).begin() as session:
-        tokens.renew(session, "ada", "agent")
+        tokens.renew(session, "ada", "agent", datetime.now(UTC))
     assert visitor.page().status_code == 401
 
 
@@ -249,7 +247,7 @@ def test_a_sign_in_ends_after_thirty_days(engine: Engine, visitor: Browser, cloc
 
 def test_a_sign_in_ends_with_its_token(engine: Engine, visitor: Browser, clock: Clock) -> None:
     with writing(engine).begin() as session:
-        token = tokens.create(session, "ada", "agent", lasts=timedelta(days=1))
+        token = tokens.create(session, "ada", "agent", clock.now, lasts=timedelta(days=1))
     found = re.search(r"Max-Age=(\d+)", visitor.sign_in(token).headers["set-cookie"])
     assert found is not None
     assert int(found[1]) <= 86_400 + 60

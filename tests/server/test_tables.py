@@ -206,6 +206,7 @@ def test_csv_holds_the_same_numbers_as_json(agent: Agent, client: TestClient, wa
     assert len(expected) == 2
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     ("path", "status", "expected"),
     [
@@ -280,6 +281,7 @@ def test_a_table_is_read_from_the_current_rows_alone(
     assert len([statement for statement in statements if "FROM rows" in statement]) == 1
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     ("accept", "kind"),
     [
@@ -299,6 +301,7 @@ def test_the_form_is_what_the_client_wants_most(
     assert answer.headers["content-type"].startswith(kind)
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     ("named", "status"), [("*", 304), ('"other", {tag}', 304), ("{tag}x", 200), ('"other"', 200)]
 )

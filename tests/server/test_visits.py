@@ -43,6 +43,7 @@ def a_visit(number: int) -> Visit:
             Series(
                 samples_ns=tuple(90_000 + 100 * run for run in runs),
                 probes_ns=probes,
+                memory_probes_ns=(5_000_000, 5_100_000 + number),
                 events_ns=tuple(
                     tuple(1000 * (20 * (place + 1)) + number for _ in runs) for place in range(3)
                 ),
@@ -167,6 +168,51 @@ def test_rows_are_made_again_of_the_visits_and_old_ones_stay_under_their_snapsho
         if deed["what"] == "estimated the session again"
     ]
     assert deed["who"] is None
+
+
+def test_a_session_estimated_again_knows_what_its_agent_sends_again(
+    engine: Engine, agent: Agent, measured: UUID
+) -> None:
+    """As if the agent's estimator had made other samples of the visits than this server's does."""
+    session = a_session().evolve(id=uuid5(measured, "older"))
+    agent.begin(session)
+    agent.post(f"/sessions/{session.id}/visits", BATCH.model_dump_json()).raise_for_status()
+    derived = derived_of(BATCH)
+    for rounds in derived.operators.values():
+        rounds.multiply(1.25)
+    posted = [timing_of(operator, session.id, derived) for operator in OPERATORS]
+    agent.tell(session.id, *posted)
+    with writing(engine).begin() as open_session:
+        again = estimate_again(open_session, session.id, KEEPER, NOON)
+    assert again.changed == 3
+    for timing in posted:
+        answer = agent.post(f"/sessions/{session.id}/timings", timing.model_dump_json())
+        assert answer.status_code == 200
+    other = posted[0].evolve(rounds_us=((1.0, 2.0, 3.0),), drift=())
+    answer = agent.post(f"/sessions/{session.id}/timings", other.model_dump_json())
+    assert answer.status_code == 409
+
+
+def test_a_session_whose_visits_are_half_sent_keeps_its_figures(
+    engine: Engine, agent: Agent, client: TestClient
+) -> None:
+    session = agent.begin()
+    agent.tell(session, *(timing_of(each, session, derived_of(BATCH)) for each in OPERATORS))
+    first_half = BATCH.evolve(visits=BATCH.visits[:2])
+    agent.post(f"/sessions/{session}/visits", first_half.model_dump_json()).raise_for_status()
+    before = client.get("/lut/phone").json()
+    with writing(engine).begin() as open_session:
+        again = estimate_again(open_session, session, KEEPER, NOON)
+    assert (again.is_waiting, again.changed, again.kept) == (True, 0, 3)
+    assert client.get("/lut/phone").json() == before
+    url = engine.url.render_as_string(hide_password=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "server.estimates", "--database-url", url, "--again"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "1 of the sessions are left as they are" in done.stdout
 
 
 def test_a_session_without_visits_is_estimated_from_its_samples(

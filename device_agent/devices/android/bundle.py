@@ -18,6 +18,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from contract import commands
 from contract.errors import PhonebookError
 from contract.runtime import Runner
 from device_agent.runner.build import PROGRAM, NativeRunnerUnavailable, Target, build_runner
@@ -124,7 +125,7 @@ def read_adopted(cache: Path) -> Bundle:
     except FileNotFoundError:
         raise PhonebookError(
             "no runner built with the Android NDK was given here yet; "
-            "`python -m device_agent.bundle --runner PATH` takes one"
+            f"`{commands.adopt_runner()}` takes one"
         ) from None
     return Bundle(path=_folder(cache, sha256), sha256=sha256, runner="ndk")
 

@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from contract.devices import DeviceDescription
+from contract.devices import DeviceDescription, Serial
 from contract.errors import PhonebookError
+from device_agent.devices.android.adb.attached import own_serial
 from device_agent.devices.android.adb.errors import CommandFailed
 from device_agent.devices.android.adb.transport import Connection
 
@@ -40,6 +41,11 @@ class PhoneFacts:
     allowed: frozenset[int]
     off: tuple[int, ...]
     emulated_by: str | None  # what gives an emulator away
+
+    @property
+    def serial(self) -> Serial | None:
+        """The phone's own serial number, whatever way leads to it."""
+        return own_serial(self.properties)
 
     @property
     def model(self) -> str:
@@ -107,7 +113,7 @@ def read_facts(connection: Connection) -> PhoneFacts:
         return parse_facts(connection.properties(), ran.stdout)
     except (ValueError, KeyError, IndexError) as error:
         raise CommandFailed(
-            f"{connection.serial} hides what it is ({error!r}): {ran.stdout[:500]!r}; a phone's "
+            f"{connection.address} hides what it is ({error!r}): {ran.stdout[:500]!r}; a phone's "
             "own Android lets adb read /proc/cpuinfo, /proc/meminfo and /proc/self/status"
         ) from error
 

@@ -5,25 +5,41 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from typing import Self, TypeVar
 
+from contract import commands
 from contract.devices import Conditions, DeviceDescription, Serial
 from contract.errors import DeviceFailed
 from contract.runtime import Runner, RuntimeRequest
 from contract.sessions import Origin
 from device_agent import screen
-from device_agent.device import Finding, Plan, ProgramFailed, ProgramFile, ProgramTiming
+from device_agent.device import (
+    Finding,
+    Plan,
+    ProgramFailed,
+    ProgramFile,
+    ProgramTiming,
+    must_have_cpus,
+)
 from device_agent.devices.android import bundle as bundles
+from device_agent.devices.android.adb.addresses import place_in_network
 from device_agent.devices.android.adb.attached import connect, device_name
-from device_agent.devices.android.adb.errors import PhoneLost, PhoneNotFound, StorageFull
+from device_agent.devices.android.adb.errors import (
+    AnotherPhone,
+    PhoneLost,
+    PhoneNotFound,
+    StorageFull,
+)
 from device_agent.devices.android.adb.transport import Connection
 from device_agent.devices.android.bundle import Bundle
 from device_agent.devices.android.care import Care, Limits
+from device_agent.devices.android.claim import Claim
 from device_agent.devices.android.facts import read_facts
 from device_agent.devices.android.runner import PhoneRunner, cpu_s, end_leftovers
 from device_agent.devices.android.state import read_state
 from device_agent.devices.android.storage import OUTPUT, Storage
+from device_agent.patience import USUAL, PatienceOptions
 from device_agent.places import cache_dir
-from device_agent.runner.conversation import SILENCE_LIMIT_S
-from device_agent.runner.protocol import Job
+from device_agent.runner.conversation import SILENCE_LIMIT_S, Elsewhere
+from device_agent.runner.protocol import Job, Timed
 
 RETURN_LIMIT_S = 180.0  # for a phone that went away to be back, which a restart takes
 RETURN_LOOK_S = 0.5
@@ -45,23 +61,26 @@ class AndroidPhone:
         name: str,
         serial: Serial,
         request: RuntimeRequest,
+        patience: PatienceOptions = USUAL,
         *,
         bundle: Bundle | None = None,
         limits: Limits | None = None,
         return_limit_s: float = RETURN_LIMIT_S,
         silence_limit_s: float = SILENCE_LIMIT_S,
     ) -> None:
-        self.serial = serial
-        self._connection: Connection = connect(self.serial, say=_say)
+        self._connection: Connection = connect(serial, say=_say)
+        self.address = self._connection.address
         try:
             self._facts = read_facts(self._connection)
-            found = device_name(self._facts.model)
-            if found != name:
-                raise PhoneNotFound(
-                    f"{self.serial} is a {self._facts.model}, not a {name}: --device {found}"
-                )
+            self.serial: Serial = self._facts.serial or self.address
+            self._must_be(name, serial)
             chosen = tuple(sorted(set(request.cpus))) or self._facts.big_cores(request.threads)
             self._facts.must_allow(chosen)
+            must_have_cpus(
+                request.threads,
+                len(chosen or self._facts.allowed),
+                "--cpus names" if request.cpus else f"{self._facts.model} has",
+            )
             self._bundle = bundle or _bundle(request.runner)
         except BaseException:
             self._connection.close()
@@ -70,9 +89,10 @@ class AndroidPhone:
         self.runtime = request.granted(
             executorch=version("executorch"), runner=self._bundle.runner, cpus=chosen
         )
-        self._limits = limits or Limits()
+        self._care = Care(self._facts, self.runtime.cpus, limits or Limits.of(patience))
         self._return_limit_s = return_limit_s
         self._silence_limit_s = silence_limit_s
+        self._claim: Claim | None = None
         self._runner: PhoneRunner | None = None
         self._busy: tuple[float, float, float] | None = None  # uptime, all CPUs', the runner's
 
@@ -84,8 +104,8 @@ class AndroidPhone:
             )
         try:
             self._settle()
-        except BaseException:
-            self._connection.close()
+        except BaseException as failed:
+            self.__exit__(type(failed))
             raise
         return self
 
@@ -94,11 +114,8 @@ class AndroidPhone:
             if kind is not None and not issubclass(kind, Exception):
                 # Ctrl-C may have come in the middle of a packet.
                 self._connection.close()
-                self._connection = connect(self.serial, say=_say)
-                end_leftovers(self._connection)
-            elif self._runner is not None:
-                self._runner.close()
-            self._care.end(self._connection)
+                self._connection = connect(self.address, say=_say)
+            self._leave()
         except DeviceFailed as failed:
             _say(f"{self.serial} could not be left as it was found: {failed}")
         finally:
@@ -125,7 +142,7 @@ class AndroidPhone:
                 "bad",
                 str(failed),
                 "the phone does not start the runner; one built with the Android NDK may: "
-                "python -m device_agent.bundle --runner PATH, then --runner ndk",
+                f"`{commands.adopt_runner()}`, then --runner ndk",
             )
             return
         yield Finding("loader", "ok", f"the runner starts, on {self.runtime.affinity}")
@@ -154,17 +171,38 @@ class AndroidPhone:
     def time_program(self, file: ProgramFile, plan: Plan) -> ProgramTiming:
         return self._survive_losses(lambda: self._visit(file, plan))
 
+    def _must_be(self, name: str, serial: Serial) -> None:
+        """Raises AnotherPhone where the phone is another than was named."""
+        found = device_name(self._facts.model)
+        if found != name:
+            raise AnotherPhone(
+                f"{self.serial} is a {self._facts.model}, not a {name}: --device {found}"
+            )
+        if serial not in (self.serial, self.address):
+            raise AnotherPhone(
+                f"at {self.address} is the phone {self.serial} now, and no more {serial}: say "
+                "where that one is with --serial HOST:PORT"
+            )
+
     def _settle(self) -> None:
-        """Make a phone that was just connected ready, and end what runs there of ours."""
+        """Claim a phone that was just connected, make it ready, and end what is nobody's."""
         self._runner = None
         self._busy = None
-        left = end_leftovers(self._connection)
+        self._claim = Claim(self._connection)
+        left = end_leftovers(self._connection, spare=self._claim.holder)
         if left:
             _say(f"{self.serial}: ended {left} processes that an earlier agent left running")
         self._storage = Storage(self._connection)
         self._folder = self._storage.bundle(self._bundle)
-        self._care = Care(self._connection, self._facts, self.runtime.cpus, self._limits)
-        self._care.begin()
+        self._care.begin(self._connection)
+
+    def _leave(self) -> None:
+        """Leave nothing running, and the phone as it was found, where it is still ours."""
+        if self._claim is None or not self._claim.is_ours(self._connection):
+            return
+        end_leftovers(self._connection, spare=self._claim.holder)
+        self._care.end(self._connection)
+        self._claim.give_back(self._connection)
 
     def _ensure_runner(self) -> PhoneRunner:
         if self._runner is None or self._runner.is_closed:
@@ -181,22 +219,29 @@ class AndroidPhone:
         return self._runner
 
     def _visit(self, file: ProgramFile, plan: Plan) -> ProgramTiming:
-        program = self._storage.program(file)
-        self._care.before_visit()
-        runner = self._ensure_runner()
+        job = Job.visit(
+            plan,
+            program=self._storage.program(file),
+            output=OUTPUT,
+            memory_format=self.runtime.memory_format,
+        )
         try:
-            timed = runner.time_program(
-                Job.visit(
-                    plan,
-                    program=program,
-                    output=OUTPUT,
-                    memory_format=self.runtime.memory_format,
-                )
-            )
+            timed = self._time(job)
+        except Elsewhere:
+            _say(f"{self.serial}: the runner was moved to other CPUs; its visit is made again")
+            timed = self._time(job)
+        return timed.timing(self._connection.pull(OUTPUT))
+
+    def _time(self, job: Job) -> Timed:
+        self._care.before_visit()
+        try:
+            return self._ensure_runner().time_program(job, cpus=self.runtime.cpus)
         except ProgramFailed as failed:
             self._blame(failed)
             raise
-        return timed.timing(self._connection.pull(OUTPUT))
+        except Elsewhere:
+            self._care.must_be_awake(read_state(self._connection))
+            raise
 
     def _blame(self, failed: ProgramFailed) -> None:
         """Raises DeviceFailed where the failure is the phone's and not the program's."""
@@ -231,24 +276,31 @@ class AndroidPhone:
 
     def _survive_losses(self, act: Callable[[], T]) -> T:
         """Do it, and once more where the phone went away meanwhile and came back."""
-        try:
+
+        def act_as_claimed() -> T:
+            if self._claim is not None:
+                self._claim.renew(self._connection)
             return act()
+
+        try:
+            return act_as_claimed()
         except PhoneLost as lost:
             self._wait_for_return(lost)
-        return act()
+        return act_as_claimed()
 
     def _wait_for_return(self, lost: PhoneLost) -> None:
         _say(
             f"{self.serial} went away ({lost}); waiting {self._return_limit_s:.0f} s for it to "
-            "be back. Is the cable in?"
+            f"be back. {self._where('Is the cable in?', 'Is it in the network?')}"
         )
         self._connection.close()
         until = time.monotonic() + self._return_limit_s
         while True:
             try:
-                self._connection = connect(self.serial, say=_say)
+                self._connection = connect(self.address, say=_say)
                 facts = read_facts(self._connection)
-                if self._connection.properties().get("sys.boot_completed", "1") == "1":
+                is_up = facts.properties.get("sys.boot_completed", "1") == "1"
+                if is_up and (facts.serial or self.address) == self.serial:
                     break
                 self._connection.close()
             except (PhoneLost, PhoneNotFound):
@@ -256,7 +308,8 @@ class AndroidPhone:
             if time.monotonic() >= until:
                 raise PhoneLost(
                     f"{self.serial} is gone for {self._return_limit_s:.0f} s ({lost}). What was "
-                    "measured is kept: plug it in, then run the same command to go on"
+                    f"measured is kept: {self._where('plug it in', 'bring it back there')}, then "
+                    "run the same command to go on"
                 ) from lost
             time.sleep(RETURN_LOOK_S)
         _say(
@@ -265,6 +318,9 @@ class AndroidPhone:
         )
         self._facts = facts
         self._settle()
+
+    def _where(self, on_cable: str, in_network: str) -> str:
+        return in_network if place_in_network(self.address) else on_cable
 
 
 def _bundle(runner: Runner | None) -> Bundle:

@@ -62,13 +62,15 @@ class _Line:
             self._remote.kill()
 
 
-def end_leftovers(connection: Connection) -> int:
-    """Kill what an earlier agent left running on the phone, and say how much that was.
+def end_leftovers(connection: Connection, *, spare: int) -> int:
+    """Kill what an earlier agent left running on a phone that is claimed, but for the process
+    `spare`, and say how much that was.
 
     A phone does not end a command whose agent went away, and one runner disturbs the next.
     """
     ours = f"ls -ld /proc/[0-9]*/cwd 2>/dev/null | grep -F -- '-> {ROOT}/'"
-    left = _CWD.findall(connection.run(ours, timeout_s=LIMIT_S).stdout)
+    found = _CWD.findall(connection.run(ours, timeout_s=LIMIT_S).stdout)
+    left = [pid for pid in found if int(pid) != spare]
     if left:
         connection.run(f"kill -9 {' '.join(left)}", timeout_s=LIMIT_S)
     return len(left)

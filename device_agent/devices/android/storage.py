@@ -81,7 +81,8 @@ class Storage:
             if free is not None and free < size + SPARE_BYTES:
                 raise StorageFull(
                     f"the phone's storage is full: {size / 1e6:.0f} MB are to be pushed, and "
-                    f"{free / 1e6:.0f} MB are free. Free some of it; what was measured is kept, "
+                    f"{free / 1e6:.0f} MB are free, of which the phone keeps "
+                    f"{SPARE_BYTES / 1e6:.0f} MB. Free some of it; what was measured is kept, "
                     "and the same command goes on"
                 )
 
@@ -102,7 +103,7 @@ class Storage:
         ran = self._connection.run(command, timeout_s=LIMIT_S)
         if ran.code != 0:
             raise CommandFailed(
-                f"{self._connection.serial}: `{command}` ended with {ran.code}: "
+                f"{self._connection.address}: `{command}` ended with {ran.code}: "
                 f"{(ran.stderr or ran.stdout).strip()}"
             )
         return ran.stdout

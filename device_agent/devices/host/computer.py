@@ -16,15 +16,23 @@ import psutil
 
 from contract.devices import Conditions, DeviceDescription, Serial
 from contract.errors import DeviceFailed, PhonebookError
-from contract.runtime import Runner, RuntimeRequest
+from contract.runtime import Runner, RuntimeRequest, cpu_list
 from contract.sessions import Origin
 from device_agent import screen
-from device_agent.device import Plan, ProgramFailed, ProgramFile, ProgramTiming
+from device_agent.allowance import allowed_cpus, cpu_time, is_restricted
+from device_agent.device import (
+    Plan,
+    ProgramFailed,
+    ProgramFile,
+    ProgramTiming,
+    must_have_cpus,
+)
 from device_agent.devices.host.others_work import OthersWork
 from device_agent.places import full_folder
 from device_agent.runner.build import NativeRunnerUnavailable, native_runner
+from device_agent.runner.conversation import Elsewhere
 from device_agent.runner.process import RunnerProcess
-from device_agent.runner.protocol import Job
+from device_agent.runner.protocol import Job, Timed
 
 MAKE_ROOM = (
     "free some, or let TMPDIR name another folder; what was measured is kept, and the same "
@@ -45,8 +53,14 @@ class Host:
 
     def __init__(self, request: RuntimeRequest) -> None:
         cpus = sorted(set(request.cpus))
+        self._cpus = cpus or allowed_cpus()
+        _must_be_allowed(request.threads, cpus)
         runner, command = _choose(request.runner, cpus)
-        self.runtime = request.granted(executorch=version("executorch"), runner=runner, cpus=cpus)
+        self.runtime = request.granted(
+            executorch=version("executorch"),
+            runner=runner,
+            cpus=self._cpus if cpus or is_restricted() else (),
+        )
         self.serial: Serial = host_serial()
         self._command = [*command, "--threads", str(request.threads)]
         self._runner: RunnerProcess | None = None
@@ -89,18 +103,14 @@ class Host:
     def time_program(self, file: ProgramFile, plan: Plan) -> ProgramTiming:
         scratch = Path(self._scratch.name)
         output = scratch / "output"
+        job = Job.visit(
+            plan,
+            program=str(file.path),
+            output=str(output),
+            memory_format=self.runtime.memory_format,
+        )
         try:
-            if self._runner is None or self._runner.is_closed:
-                self._runner = RunnerProcess(self._command, log=scratch / "runner.log")
-            timed = self._runner.time_program(
-                Job.visit(
-                    plan,
-                    program=str(file.path),
-                    output=str(output),
-                    memory_format=self.runtime.memory_format,
-                )
-            )
-            return timed.timing(output.read_bytes())
+            return self._time(job).timing(output.read_bytes())
         except OSError as error:
             raise DeviceFailed(
                 f"this computer's files at {scratch}: {error.strerror}; {MAKE_ROOM}"
@@ -109,13 +119,35 @@ class Host:
             _blame(failed, scratch)
             raise
 
+    def _time(self, job: Job) -> Timed:
+        try:
+            return self._ensure_runner().time_program(job, cpus=self._cpus)
+        except Elsewhere:
+            screen.console.print("the runner was moved to other CPUs; its visit is made again")
+            return self._ensure_runner().time_program(job, cpus=self._cpus)
 
-def _blame(failed: ProgramFailed | DeviceFailed, scratch: Path) -> None:
-    """Raises DeviceFailed where there was no room for temporary files."""
-    if os.strerror(errno.ENOSPC) in str(failed) or full_folder([scratch]):
-        raise DeviceFailed(f"the disk of {scratch.parent} is full ({failed}); {MAKE_ROOM}") from (
-            failed
+    def _ensure_runner(self) -> RunnerProcess:
+        if self._runner is None or self._runner.is_closed:
+            log = Path(self._scratch.name) / "runner.log"
+            self._runner = RunnerProcess(self._command, log=log)
+        return self._runner
+
+
+def _must_be_allowed(threads: int, cpus: Sequence[int]) -> None:
+    """Raises PhonebookError where this process may not use those CPUs, or has too few."""
+    allowed = allowed_cpus()
+    denied = set(cpus).difference(allowed)
+    if denied:
+        raise PhonebookError(
+            f"--cpus {cpu_list(cpus)}: this computer lets the agent run on CPUs "
+            f"{cpu_list(allowed)} alone, not on {cpu_list(denied)}; choose among them"
         )
+    if cpus:
+        must_have_cpus(threads, len(cpus), "--cpus names")
+    must_have_cpus(threads, len(allowed), "this computer lets the agent run on")
+    granted = cpu_time()
+    if granted is not None:
+        must_have_cpus(threads, granted, "the control group of the agent grants the time of")
 
 
 def _choose(runner: Runner | None, cpus: Sequence[int]) -> tuple[Runner, list[str]]:
@@ -128,7 +160,7 @@ def _choose(runner: Runner | None, cpus: Sequence[int]) -> tuple[Runner, list[st
             if runner == "native" or cpus:
                 raise
             screen.console.print(f"using the Python runner: {unavailable}", markup=False)
-    if cpus:
+    if cpus and tuple(cpus) != allowed_cpus():  # which it has anyway
         raise PhonebookError("only the native runner can be bound to CPUs; leave out --cpus")
     return "python", [sys.executable, "-m", PYTHON_RUNNER]
 
@@ -183,3 +215,11 @@ def _os_name() -> str:
 def _sysctl(name: str) -> str | None:
     done = subprocess.run(["sysctl", "-n", name], capture_output=True, text=True, timeout=10)
     return done.stdout.strip() or None
+
+
+def _blame(failed: ProgramFailed | DeviceFailed, scratch: Path) -> None:
+    """Raises DeviceFailed where there was no room for temporary files."""
+    if os.strerror(errno.ENOSPC) in str(failed) or full_folder([scratch]):
+        raise DeviceFailed(f"the disk of {scratch.parent} is full ({failed}); {MAKE_ROOM}") from (
+            failed
+        )

@@ -28,7 +28,7 @@ HOST = DeviceKind(
     claims=lambda name: name == NAME,
     must_be_possible=_must_be_possible,
     choose=_choose,
-    open=lambda name, serial, request: Host(request),
+    open=lambda name, serial, request, patience: Host(request),
     list_attached=lambda: (Found(host_serial(), NAME),),
     find_serials=lambda name: (host_serial(),),
     lock_name=lambda serial: NAME,

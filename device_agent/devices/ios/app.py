@@ -2,14 +2,12 @@
 
 import http.client
 import json
-import platform
-import re
 from contextlib import suppress
-from hashlib import sha256
 from uuid import UUID, uuid4
 
 from pydantic import ValidationError
 
+from device_agent.device_lock import agent_name
 from device_agent.devices.ios.errors import (
     AnsweredNonsense,
     AppUnfit,
@@ -29,7 +27,6 @@ from device_agent.devices.ios.messages import (
     Refused,
 )
 from device_agent.devices.ios.mux import Usbmuxd
-from device_agent.places import state_dir
 
 ANSWER_LIMIT_S = 5.0
 UPLOAD_LIMIT_S = 30.0  # for one piece to be taken, or the last one to be hashed and kept
@@ -63,12 +60,6 @@ class HashDiffers(Exception):
 
 class TooLarge(Exception):
     """The app takes no program of that size."""
-
-
-def agent_name() -> str:
-    """What this agent is called on a phone: the computer, and its own state folder there."""
-    folder = sha256(str(state_dir()).encode()).hexdigest()[:6]
-    return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', platform.node()) or 'agent'}-{folder}"
 
 
 class App:

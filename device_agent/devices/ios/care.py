@@ -8,6 +8,7 @@ from contract.devices import Thermal
 from device_agent import screen
 from device_agent.devices.ios.errors import Asleep, LowPower, TooHot
 from device_agent.devices.ios.messages import AppInfo
+from device_agent.patience import USUAL
 
 COOL: tuple[Thermal, ...] = ("nominal", "fair")
 WARMEST = COOL[-1]  # that is measured
@@ -18,7 +19,7 @@ _HOT: Thermal = "critical"
 class Limits:
     """How long to wait for a phone that iOS calls warm, and how often to look at it."""
 
-    patience_s: float = 900.0
+    patience_s: float = USUAL.cooling * 60
     look_every_s: float = 10.0
     pause_s: float = 5.0
 

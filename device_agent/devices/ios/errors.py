@@ -2,6 +2,7 @@
 
 DeviceFailed
 |-- NotAttached       no such iPhone on the cable, or several
+|   `-- AnotherPhone  the one there is of another model than named
 |-- AppUnfit          the app there is another than this agent needs, or refuses what it asks
 |-- InUse             another agent has the app
 |-- Stuck             the app does not end a job it was told to stop
@@ -20,17 +21,22 @@ DeviceFailed
 """
 
 from contract.errors import DeviceFailed
+from device_agent.device_lock import DeviceInUse
 
 
 class NotAttached(DeviceFailed):
     """No such iPhone on the cable, or several that could be meant."""
 
 
+class AnotherPhone(NotAttached):
+    """The iPhone there is of another model than the one that was named."""
+
+
 class AppUnfit(DeviceFailed):
     """The app speaks another protocol, runs another ExecuTorch, or refuses what it is asked."""
 
 
-class InUse(DeviceFailed):
+class InUse(DeviceInUse):
     """Another agent has the app."""
 
 

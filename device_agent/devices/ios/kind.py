@@ -6,15 +6,21 @@ from contract.runtime import RuntimeRequest
 from device_agent.device import DeviceKind, Found
 from device_agent.devices.ios.attached import choose, list_iphones
 from device_agent.devices.ios.errors import (
+    AnotherPhone,
     AnsweredNonsense,
     AppNotRunning,
     AppUnfit,
     Asleep,
     HungUp,
     InUse,
+    LowPower,
     NotAttached,
     NoUsbmuxd,
+    StorageFull,
+    Stuck,
+    TooHot,
     Unplugged,
+    UploadDamaged,
 )
 from device_agent.devices.ios.models import is_apples
 from device_agent.devices.ios.phone import IPhone
@@ -49,6 +55,7 @@ IOS = DeviceKind(
     mishaps={
         NoUsbmuxd: ("usbmuxd", "no answer"),
         NotAttached: ("cable", "not that iPhone"),
+        AnotherPhone: ("phone", "another one than named"),
         Unplugged: ("cable", "it was unplugged"),
         AppNotRunning: ("app", "does not run"),
         HungUp: ("app", "no answer"),
@@ -56,5 +63,10 @@ IOS = DeviceKind(
         AnsweredNonsense: ("app", "something else answers"),
         AppUnfit: ("app", "not what this agent needs"),
         InUse: ("app", "in use"),
+        Stuck: ("app", "does not end a job"),
+        LowPower: ("power", "low-power mode is on"),
+        TooHot: ("heat", "too hot"),
+        StorageFull: ("storage", "full"),
+        UploadDamaged: ("cable", "damages what is sent"),
     },
 )

@@ -37,6 +37,15 @@ _NAMES = {
     "iPhone15,5": "iphone15-plus",
     "iPhone16,1": "iphone15-pro",
     "iPhone16,2": "iphone15-pro-max",
+    "iPhone17,1": "iphone16-pro",
+    "iPhone17,2": "iphone16-pro-max",
+    "iPhone17,3": "iphone16",
+    "iPhone17,4": "iphone16-plus",
+    "iPhone17,5": "iphone16e",
+    "iPhone18,1": "iphone17-pro",
+    "iPhone18,2": "iphone17-pro-max",
+    "iPhone18,3": "iphone17",
+    "iPhone18,4": "iphone-air",
 }
 
 

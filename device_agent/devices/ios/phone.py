@@ -11,18 +11,25 @@ from contract.errors import DeviceFailed
 from contract.runtime import RuntimeRequest
 from contract.sessions import Origin
 from device_agent import screen
-from device_agent.device import Finding, Plan, ProgramFailed, ProgramFile, ProgramTiming
+from device_agent.device import (
+    Finding,
+    Plan,
+    ProgramFailed,
+    ProgramFile,
+    ProgramTiming,
+    must_have_cpus,
+)
 from device_agent.devices.ios.app import ANSWER_LIMIT_S, App
 from device_agent.devices.ios.care import COOL, WARMEST, Care, Limits, must_not_save_power
 from device_agent.devices.ios.errors import (
+    AnotherPhone,
     AppNotRunning,
     AppUnfit,
     Asleep,
     Away,
-    NotAttached,
 )
 from device_agent.devices.ios.jobs import GRACE_S, Jobs
-from device_agent.devices.ios.launch import can_launch, launch, launch_command
+from device_agent.devices.ios.launch import Launch, can_launch, launch, launch_command
 from device_agent.devices.ios.messages import (
     PROTOCOL,
     AppInfo,
@@ -34,6 +41,7 @@ from device_agent.devices.ios.messages import (
 from device_agent.devices.ios.models import device_name
 from device_agent.devices.ios.mux import Usbmuxd
 from device_agent.devices.ios.storage import Storage
+from device_agent.patience import USUAL, PatienceOptions
 
 RETURN_LIMIT_S = 180.0  # for a phone or app that went away to be back
 START_LIMIT_S = 20.0  # for an app that was just started to answer
@@ -55,15 +63,18 @@ class IPhone:
         name: str,
         serial: Serial,
         request: RuntimeRequest,
+        patience: PatienceOptions = USUAL,
         *,
         limits: Limits | None = None,
         return_limit_s: float = RETURN_LIMIT_S,
+        start_limit_s: float = START_LIMIT_S,
         answer_limit_s: float = ANSWER_LIMIT_S,
         grace_s: float = GRACE_S,
     ) -> None:
         self.serial = serial
         self._request = request
         self._return_limit_s = return_limit_s
+        self._start_limit_s = start_limit_s
         self._app = App(self.serial, answer_limit_s=answer_limit_s)
         try:
             self._info = self._reach()
@@ -75,7 +86,7 @@ class IPhone:
         self.runtime = request.granted(executorch=self._info.executorch, runner=self._info.runner)
         self._files: dict[str, ProgramFile] = {}  # by hash
         self._storage = Storage(self._app)
-        self._care = Care(self._app.info, limits or Limits())
+        self._care = Care(self._app.info, limits or Limits(patience_s=patience.cooling * 60))
         self._jobs = Jobs(
             self._app,
             wait_for_return=self._wait_for_return,
@@ -215,17 +226,20 @@ class IPhone:
         self._storage.program(self._files[digest])
 
     def _must_fit(self, info: AppInfo, name: str | None = None) -> None:
-        """Raises NotAttached where it is another phone than named, AppUnfit where it is another
+        """Raises AnotherPhone where it is another than named, AppUnfit where it is another
         app than this agent needs."""
         found = device_name(info.model)
         if name not in (None, found):
-            raise NotAttached(f"{self.serial} is an {info.model}, not an {name}: --device {found}")
+            raise AnotherPhone(
+                f"{self.serial} is an {info.model}, not an {name}: --device {found}"
+            )
         if info.executorch != version("executorch"):
             raise AppUnfit(
                 f"{self.serial}: the app runs ExecuTorch {info.executorch}, and this agent "
                 f"exports for {version('executorch')}; build the app with that version, and "
                 "install it"
             )
+        must_have_cpus(self._request.threads, info.cores, f"an {info.model} has")
         if self._request.is_traced and not info.tracer:
             raise AppUnfit(
                 f"{self.serial}: the app was built without ExecuTorch's event tracer, so it "
@@ -238,26 +252,30 @@ class IPhone:
         try:
             return self._app.info()
         except AppNotRunning as closed:
-            failed = self._launch()
-            if failed is not None:
-                raise AppNotRunning(f"{closed}. {failed}") from closed
-        until = time.monotonic() + START_LIMIT_S
+            if not can_launch():
+                command = " ".join(launch_command(self.serial))
+                raise AppNotRunning(
+                    f"{closed}. (With pymobiledevice3 installed the agent starts it: {command})"
+                ) from closed
+            launched = self._launch()
+            if launched.has_failed:
+                raise AppNotRunning(f"{closed}. ({launched.said})") from closed
+        until = time.monotonic() + self._start_limit_s
         while True:
             try:
                 return self._app.info()
-            except Away:
+            except Away as away:
                 if time.monotonic() >= until:
-                    raise
+                    raise type(away)(f"{away}. ({launched.said})") from away
                 time.sleep(LOOK_S)
 
-    def _launch(self) -> str | None:
-        """Start the app. Returns why not."""
+    def _launch(self) -> Launch:
+        """Start the app, and tell what the command said that does it."""
         command = " ".join(launch_command(self.serial))
-        if not can_launch():
-            return f"(With pymobiledevice3 installed the agent starts it: {command})"
         _say(f"{self.serial}: starting the app: {command}")
-        failed = launch(self.serial)
-        return None if failed is None else f"({command} failed: {failed})"
+        launched = launch(self.serial)
+        verb = "failed" if launched.has_failed else "said"
+        return Launch(launched.has_failed, f"{command} {verb}: {launched.said or 'nothing'}")
 
     def _survive_absence(self, act: Callable[[], T]) -> T:
         """Do it, and again where the phone or the app went away meanwhile and came back."""
@@ -282,7 +300,7 @@ class IPhone:
             except Away as still:
                 away = still
                 if isinstance(still, AppNotRunning) and not was_launched:
-                    self._launch()
+                    _say(f"{self.serial}: {self._launch().said}")
                     was_launched = True
             if time.monotonic() >= until:
                 raise type(away)(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from contract.comparison import ComparedOperator, compare
+from contract.operators import Operator
 from contract.spaces import SearchSpace
 from contract.tables import LatencyTable
 
@@ -20,6 +21,7 @@ class TwoTables:
     spearman: float | None
     kendall: float | None
     inversions: tuple[ComparedOperator, ...]  # whose places differ most
+    without_ratio: tuple[Operator, ...]  # that take no time in one of them
     only_a: int
     only_b: int
 
@@ -27,6 +29,7 @@ class TwoTables:
 def compare_tables(a: LatencyTable, b: LatencyTable, space: SearchSpace) -> TwoTables:
     """The operators of the space that both tables have."""
     found = compare(a, b, space.operators)
+    common = len(found.operators) + len(found.without_ratio)
     moved = [pair for pair in found.by_shift if pair.shift]
     return TwoTables(
         a=a,
@@ -36,6 +39,7 @@ def compare_tables(a: LatencyTable, b: LatencyTable, space: SearchSpace) -> TwoT
         spearman=found.spearman,
         kendall=found.kendall_tau,
         inversions=tuple(moved[:MOST_INVERSIONS]),
-        only_a=len(a.entries) - len(found.operators),
-        only_b=len(b.entries) - len(found.operators),
+        without_ratio=found.without_ratio,
+        only_a=len(a.entries) - common,
+        only_b=len(b.entries) - common,
     )

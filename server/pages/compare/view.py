@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session as DbSession
 
 from contract.spaces import DEFAULT_SPACE
+from contract.table_keys import TableAddress, TableKey
 from contract.tables import LatencyTable
 from contract.times import stamp
 from server.pages.charts import Chart
@@ -13,7 +14,7 @@ from server.pages.compare.charts import pairs_chart
 from server.pages.compare.comparison import TwoTables, compare_tables
 from server.store.snapshots import find_snapshot, snapshots
 from server.store.spaces import known_spaces
-from server.store.table_keys import SNAPSHOT, TableKey, common_spaces, read_at, rows_by_table
+from server.store.table_keys import common_spaces, parse_address, read_at, rows_by_table
 
 MOST_SNAPSHOTS = 12  # of a table, in the choice
 
@@ -58,18 +59,19 @@ def compare_view(session: DbSession, a: str, b: str, space: str) -> CompareView 
     if not tables:
         return None
     first, second = _usual(tables)
-    names = (a or first.address, b or second.address)
+    addresses = parse_address(a or first.address), parse_address(b or second.address)
+    names = str(addresses[0]), str(addresses[1])
     tables_now = [table for table in tables if table.address in names]
     spaces = common_spaces(session, tables_now)
-    wanted = space or _space_of_snapshot(session, names) or next(iter(spaces), DEFAULT_SPACE)
+    wanted = space or _space_of_snapshot(session, addresses) or next(iter(spaces), DEFAULT_SPACE)
     chosen = known_spaces(session).find(wanted)
-    of_a, of_b = (read_at(session, name, space=chosen.name) for name in names)
+    of_a, of_b = (read_at(session, each, space=chosen.name) for each in addresses)
     comparison = compare_tables(of_a, of_b, chosen)
     return CompareView(
         tables=tables,
-        past=dict([*_unlisted(names), *_past(session, tables_now, chosen.name)]),
+        past=dict([*_unlisted(addresses), *_past(session, tables_now, chosen.name)]),
         names=names,
-        titles=_titles(names, (of_a, of_b)),
+        titles=_titles(addresses, (of_a, of_b)),
         spaces={chosen.name: len(comparison.pairs), **spaces},
         space=chosen.name,
         comparison=comparison,
@@ -83,11 +85,10 @@ def _usual(tables: Sequence[TableKey]) -> tuple[TableKey, TableKey]:
     return first, (others[0] if others else first)
 
 
-def _space_of_snapshot(session: DbSession, names: Sequence[str]) -> str | None:
-    for name in names:
-        device, _, rest = name.partition("@")
-        if rest.startswith(SNAPSHOT) and "@" not in rest:
-            return find_snapshot(session, device, rest, origin="measured").space
+def _space_of_snapshot(session: DbSession, addresses: Sequence[TableAddress]) -> str | None:
+    for device, _, snapshot, origin in addresses:
+        if snapshot is not None:
+            return find_snapshot(session, device, snapshot, origin=origin or "measured").space
     return None
 
 
@@ -97,27 +98,22 @@ def _past(session: DbSession, tables: Sequence[TableKey], space: str) -> Iterato
         found = snapshots(
             session, table.device, runtime=table.runtime, space=space, origin=table.origin
         )
-        end = "" if table.origin == "measured" else f"@{table.origin}"
         for each in found[:MOST_SNAPSHOTS]:
             title = f"{table.device_and_origin} as of {stamp(each.made_at)}, {each.rows} rows"
-            yield f"{table.device}@{each.snapshot}{end}", title
+            yield table.as_of(each.snapshot), title
 
 
-def _unlisted(names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Snapshots that the address names, which the newest ones need not hold."""
-    for name in names:
-        device, _, rest = name.partition("@")
-        if rest.startswith(SNAPSHOT):
-            yield name, f"{device} as {rest[:19]}"
+def _unlisted(addresses: Sequence[TableAddress]) -> Iterator[tuple[str, str]]:
+    """Snapshots that the page's address names, which the newest ones need not hold."""
+    for address in addresses:
+        if address.snapshot is not None:
+            yield str(address), f"{address.device} as {address.snapshot[:19]}"
 
 
-def _titles(names: Sequence[str], tables: Sequence[LatencyTable]) -> tuple[str, str]:
+def _titles(addresses: Sequence[TableAddress], tables: Sequence[LatencyTable]) -> tuple[str, str]:
     """What tells the two tables apart: the device, or the parts of the runtime, or the moment."""
     a, b = tables
-    devices = [
-        table.device if table.origin == "measured" else f"{table.device} ({table.origin})"
-        for table in tables
-    ]
+    devices = [table.key.device_and_origin for table in tables]
     if devices[0] != devices[1]:
         return devices[0], devices[1]
     parts = [table.runtime.key.split("-") for table in tables]
@@ -127,10 +123,10 @@ def _titles(names: Sequence[str], tables: Sequence[LatencyTable]) -> tuple[str, 
             for mine, theirs in (parts, reversed(parts))
         ]
         return f"{a.device} {own[0]}", f"{b.device} {own[1]}"
-    if names[0] == names[1]:
+    if addresses[0] == addresses[1]:
         return f"{a.device} (a)", f"{b.device} (b, the same)"
     moments = [
-        table.snapshot[7:15] if SNAPSHOT in name else "now"
-        for name, table in zip(names, tables, strict=True)
+        table.snapshot[7:15] if address.snapshot else "now"
+        for address, table in zip(addresses, tables, strict=True)
     ]
     return f"{a.device} {moments[0]}", f"{b.device} {moments[1]}"

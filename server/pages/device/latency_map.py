@@ -134,7 +134,7 @@ def latency_map(
             _value(mode, row, operators[cell.operator], now)
             if others is None
             else row.latency_us / others[row.operator]
-            if row.operator in others
+            if others.get(row.operator)  # neither missing nor 0
             else None
         )
         if value is None:

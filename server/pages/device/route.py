@@ -39,6 +39,4 @@ def device_page(
         against=against,
     )
     charts = view.chosen.charts if view.chosen else ()
-    return render(
-        request, "device/device.html", charts=charts, view=view, mode=mode, against=against
-    )
+    return render(request, "device/device.html", charts=charts, view=view, mode=mode)

@@ -1,7 +1,7 @@
 """What the device page shows, gathered from the store."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import get_args
@@ -12,29 +12,29 @@ from sqlalchemy.orm import Session as DbSession
 from contract.estimates import Grade
 from contract.sessions import Origin, Session
 from contract.spaces import SearchSpace
+from contract.table_keys import ORIGINS, TableKey
 from contract.tables import Device, LatencyTable, RuntimeSummary
 from contract.times import age
-from server.errors import Unprocessable
 from server.pages.charts import Chart
 from server.pages.device.charts import dearest_chart, stages_chart, work_chart
 from server.pages.device.grid import Grid, grid
 from server.pages.device.latency_map import LatencyMap, Mode, latency_map
-from server.pages.formatting import counted, runtime_words
-from server.store.devices import device
-from server.store.lookup import ask, find_summary, parse_runtime, read
+from server.pages.formatting import counted, table_title
+from server.store.devices import device, retired_devices
+from server.store.lookup import ask, find_summary, read
 from server.store.measurements import find_session
+from server.store.notes import SessionNote, session_notes
 from server.store.row_counts import row_counts
 from server.store.snapshots import snapshots
 from server.store.spaces import known_spaces
-
-ORIGINS: tuple[Origin, ...] = get_args(Origin)
+from server.store.table_keys import parse_address, read_at
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TableView:
     """One table of a space, laid out, with the session that measured its newest row.
 
-    `others` are the tables to compare with, as (value in the URL, words).
+    `others` are the tables to compare with, as (address, words).
     """
 
     summary: RuntimeSummary
@@ -46,6 +46,7 @@ class TableView:
     sessions: int
     other_spaces: tuple[str, ...]  # not profiled, though some rows may be shared
     others: tuple[tuple[str, str], ...]
+    against: str  # one of them, or empty
 
     @property
     def grades(self) -> dict[Grade, int]:
@@ -72,13 +73,21 @@ class TableView:
 class DeviceView:
     """A device and the table that was chosen; None if it has no rows of the chosen origin.
 
-    `origins` are those of which it has rows.
+    `origins` are those of which it has rows. `retired_at` is None while it takes jobs; `notes` are
+    those on the sessions whose rows the chosen table has, oldest first.
     """
 
     device: Device
+    retired_at: datetime | None
     origin: Origin
     origins: tuple[Origin, ...]
     chosen: TableView | None
+    notes: tuple[SessionNote, ...] = ()
+
+    @property
+    def default(self) -> RuntimeSummary | None:
+        """The table that is served where no runtime is asked for."""
+        return next((each for each in self.device.runtimes if each.is_default), None)
 
 
 def device_view(
@@ -105,17 +114,22 @@ def device_view(
     )
     kind = origin or (origins[0] if origins else "measured")
     found = device(session, name, origin=kind)
+    retired_at = retired_devices(session).get(found.name)
     if not found.runtimes:
-        return DeviceView(device=found, origin=kind, origins=origins, chosen=None)
+        return DeviceView(
+            device=found, retired_at=retired_at, origin=kind, origins=origins, chosen=None
+        )
     summary = find_summary(found, runtime)
     known = known_spaces(session)
     wanted = known.find(space or _usual_space(summary))
+    other = parse_address(against) if against else None
     table = read(session, ask(session, name, runtime=summary.key, space=wanted.name, origin=kind))
     newest = max(table.entries, key=lambda row: row.measured_at, default=None)
     profiled = {completeness.space for completeness in summary.spaces}
     laid_out = grid(table, wanted)
     return DeviceView(
         device=found,
+        retired_at=retired_at,
         origin=kind,
         origins=origins,
         chosen=TableView(
@@ -129,13 +143,15 @@ def device_view(
                 laid_out,
                 mode,
                 now=now,
-                against=_other_table(session, table, against) if against else None,
+                against=read_at(session, other, space=wanted.name) if other else None,
             ),
             newest_session=find_session(session, newest.session) if newest else None,
             sessions=len({row.session for row in table.entries}),
             other_spaces=tuple(each for each in known.names if each not in profiled),
-            others=_others(session, table, list(everything), now),
+            others=_others(session, table, everything, now),
+            against="" if other is None else str(other),
         ),
+        notes=session_notes(session, {row.session for row in table.entries}),
     )
 
 
@@ -145,24 +161,15 @@ def _usual_space(summary: RuntimeSummary) -> str:
 
 
 def _others(
-    session: DbSession,
-    table: LatencyTable,
-    everything: Sequence[tuple[str, str, Origin]],
-    now: datetime,
+    session: DbSession, table: LatencyTable, everything: Iterable[TableKey], now: datetime
 ) -> tuple[tuple[str, str], ...]:
     """Other tables, and this one as it was: what it may be compared with."""
-    this = (table.device, table.runtime.key, table.origin)
-    tables = [
-        (
-            "/".join(other),
-            f"{device}: {runtime_words(parse_runtime(runtime))}"
-            + ("" if origin == "measured" else f", {origin}"),
-        )
-        for device, runtime, origin in sorted(everything)
-        if (other := (device, runtime, origin)) != this
-    ]
+    tables = [(key.address, table_title(key)) for key in sorted(everything) if key != table.key]
     past = [
-        (each.snapshot, f"this table {age(each.made_at, now)}, {counted(each.rows, 'row')}")
+        (
+            table.key.as_of(each.snapshot),
+            f"this table {age(each.made_at, now)}, {counted(each.rows, 'row')}",
+        )
         for each in snapshots(
             session,
             table.device,
@@ -173,20 +180,3 @@ def _others(
         if each.snapshot != table.snapshot
     ]
     return (*tables, *past)
-
-
-def _other_table(session: DbSession, table: LatencyTable, against: str) -> LatencyTable:
-    """The table that the URL names: a snapshot of this device, or DEVICE/RUNTIME/ORIGIN."""
-    if against.startswith("sha256:"):
-        asked = ask(session, table.device, origin=table.origin, snapshot=against)
-        return read(session, asked)
-    device_name, _, rest = against.partition("/")
-    runtime, _, kind = rest.partition("/")
-    origin = next((each for each in ORIGINS if each == kind), None)
-    if origin is None:
-        raise Unprocessable(
-            f"against {against!r}: give a snapshot's id, or DEVICE/RUNTIME/ORIGIN with an origin "
-            f"of {', '.join(ORIGINS)}"
-        )
-    asked = ask(session, device_name, runtime=runtime, space=table.space, origin=origin)
-    return read(session, asked)

@@ -8,9 +8,10 @@ from urllib.parse import urlencode
 from sqlalchemy.orm import Session as DbSession
 
 from contract.snapshots import SnapshotSummary
+from contract.table_keys import TableKey
 from server.store.snapshots import snapshots
 from server.store.spaces import known_spaces
-from server.store.table_keys import TableKey, common_spaces, find_table, rows_by_table
+from server.store.table_keys import common_spaces, find_table, rows_by_table
 
 FORMATS = (
     ("json", "JSON", "every figure of each row; what programs of this project read"),
@@ -60,7 +61,7 @@ def export_view(session: DbSession, table: str, space: str) -> ExportView | None
     rows = rows_by_table(session)
     if not rows:
         return None
-    of = find_table(rows, table) if table else next(iter(rows))
+    of = find_table(session, rows, table) if table else next(iter(rows))
     known = known_spaces(session)
     name = known.find(space).name if space else None
     query = {"runtime": of.runtime, "origin": "" if of.origin == "measured" else of.origin}

@@ -1,8 +1,9 @@
 """Charts of the past: steps of latencies, and how calm the sessions were."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal
+from uuid import UUID
 
 from contract.estimates import CALM
 from server.pages.charts import Axis, Chart, Column
@@ -72,8 +73,8 @@ def steps_chart(histories: Sequence[History], direction: Direction) -> Chart:
     )
 
 
-def calm_chart(histories: Sequence[History]) -> Chart:
-    """How calm each session was, by unit."""
+def calm_chart(histories: Sequence[History], notes: Mapping[UUID, str]) -> Chart:
+    """How calm each session was, by unit, and what people wrote down about it."""
     rows = []
     for each in histories:
         for sitting in each.sittings:
@@ -91,6 +92,7 @@ def calm_chart(histories: Sequence[History]) -> Chart:
                     sitting.agent_version,
                     each.runtime.key,
                     each.origin,
+                    notes.get(sitting.id, ""),
                 )
             )
     rows.sort(key=lambda row: row[0])
@@ -112,6 +114,7 @@ def calm_chart(histories: Sequence[History]) -> Chart:
             Column("agent_version", "agent"),
             Column("runtime", "runtime"),
             Column("origin", "origin"),
+            Column("notes", "notes"),
         ),
         rows=rows,
         x=Axis(column="started_at", title="session began (UTC)", scale="date"),

@@ -10,7 +10,9 @@ from contract.sessions import Origin
 from server.errors import unknown
 from server.pages.charts import Chart
 from server.pages.history.charts import Direction, calm_chart, steps_chart
+from server.store.devices import check_name
 from server.store.history import Histories
+from server.store.notes import note_texts
 from server.store.table_histories import TableHistories
 
 
@@ -32,8 +34,10 @@ def history_view(
     """
     past = TableHistories(session, histories)
     if table and table not in past.tables:
+        check_name(session, table.partition("/")[0])
         raise unknown("table (DEVICE/RUNTIME/ORIGIN)", table, list(past.tables))
     shown = [past.of(*past.tables[table])] if table else past.everything()
     return HistoryView(
-        tables=past.tables, charts=[steps_chart(shown, direction), calm_chart(shown)]
+        tables=past.tables,
+        charts=[steps_chart(shown, direction), calm_chart(shown, note_texts(session))],
     )

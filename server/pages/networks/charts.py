@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from contract.audits import AuditReport
+from contract.table_keys import TableKey
 from server.pages.charts import Axis, Chart, Column, Guide
 from server.pages.formatting import counted, duration, slot_words
 from server.pages.links import operator_url
 from server.pages.networks.known_networks import InTable, KnownNetwork
-from server.store.table_keys import TableKey
 
 
 def layers_chart(known: KnownNetwork, key: TableKey, rows: Mapping[str, float]) -> Chart:

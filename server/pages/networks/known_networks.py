@@ -9,9 +9,9 @@ from contract.networks import NETWORK_NAMES, Network, network, published
 from contract.runtime import Runtime
 from contract.searches import SearchSummary
 from contract.spaces import SearchSpace
+from contract.table_keys import TableKey
 from server.store.networks import MeasuredNetwork
 from server.store.spaces import KnownSpaces
-from server.store.table_keys import TableKey
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,7 +103,7 @@ def known_networks(
         found, plan = search.result, search.plan
         if found is None:
             continue
-        key = TableKey(plan.device, plan.runtime.key, "measured")
+        key = TableKey(plan.device, plan.runtime.key, plan.origin)
         id = f"search:{search.id}"
         known = KnownNetwork(
             id=id,

@@ -8,15 +8,17 @@ from sqlalchemy.orm import Session as DbSession
 
 from contract.audits import AuditReport
 from contract.spaces import DEFAULT_SPACE, SearchSpace
+from contract.table_keys import TableKey
 from server.errors import unknown
 from server.pages.charts import Chart
 from server.pages.networks.charts import calibration_chart, compared_chart, layers_chart
 from server.pages.networks.known_networks import InTable, KnownNetwork, known_networks
 from server.store.audits import ListedAudit, find_audit, list_audits
+from server.store.devices import check_name
 from server.store.networks import latencies_us, measured_networks
 from server.store.searches import searches
 from server.store.spaces import KnownSpaces, known_spaces
-from server.store.table_keys import TableKey, find_table
+from server.store.table_keys import find_table
 
 OWN = "own"  # each published network in the space that it was published for
 MOST_FOUND = 50  # of searches, in the table; each has its own page
@@ -66,6 +68,7 @@ def networks_view(
     )
     devices = sorted({key.device for key in tables})
     if device and device not in devices:
+        check_name(session, device)
         raise unknown("device with rows", device, devices)
     placed = [
         (each, where)
@@ -81,7 +84,7 @@ def networks_view(
     one = _one(known, network)
     places = one.place(tables) if one else []
     options = [where.key for where in places if where.key in tables]
-    of = _table(options, places, table)
+    of = _table(session, options, places, table)
     if one is not None and of is not None:
         charts.append(layers_chart(one, of, tables[of]))
     report = find_audit(session, audit or audits[0].id) if audit or audits else None
@@ -132,11 +135,11 @@ def _one(known: dict[str, KnownNetwork], id: str) -> KnownNetwork | None:
 
 
 def _table(
-    options: Sequence[TableKey], places: Sequence[InTable], address: str
+    session: DbSession, options: Sequence[TableKey], places: Sequence[InTable], address: str
 ) -> TableKey | None:
     """The table with that address, or the first that has all of the network's rows."""
     if address:
-        return find_table(options, address)
+        return find_table(session, options, address)
     whole = {where.key for where in places if not where.missing}
     ready = [each for each in options if each in whole]
     return next(iter([*ready, *options]), None)

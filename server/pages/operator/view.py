@@ -24,6 +24,7 @@ from server.store.change_points import levels
 from server.store.devices import device, nothing_measured
 from server.store.history import Step, history
 from server.store.lookup import find_summary
+from server.store.notes import SessionNote, session_notes
 from server.store.samples import MeasuredTiming, OperatorRow, rows_everywhere, timings
 from server.store.spaces import known_spaces
 
@@ -47,6 +48,7 @@ class OperatorView:
     steps: tuple[Step, ...]
     spaces: tuple[str, ...]
     charts: list[Chart]
+    notes: tuple[SessionNote, ...]  # on the sessions of the timings and points
 
     @property
     def shown_dropped(self) -> datetime | None:
@@ -70,8 +72,10 @@ class OperatorView:
         )
 
     @property
-    def command(self) -> str:
-        """What measures the operator again: it does so with its whole space."""
+    def command(self) -> str | None:
+        """What measures the operator again, with its whole space; None of imported rows."""
+        if self.origin == "imported":
+            return None
         space = self.timings[0].space if self.timings else self.spaces[0]
         runtime = self.summary.runtime
         return commands.profile(self.device.name, space=space, runtime=runtime, again=True)
@@ -101,7 +105,7 @@ def operator_view(
     everywhere = rows_everywhere(session, key)
     here = (name, summary.key, origin)
     past = history(session, name, summary.runtime, origin, key)
-    points = past.points.get(key, ())
+    points = [point for point in past.points.get(key, ()) if point.latency_us]  # 0 has no level
     kept = [timing for timing in newest if timing.rounds_us]
     shown = _shown(newest, wanted) if wanted else next(iter(kept), None)
     charts = []
@@ -134,6 +138,10 @@ def operator_view(
         steps=past.steps,
         spaces=known_spaces(session).that_need([key]),
         charts=charts,
+        notes=session_notes(
+            session,
+            {timing.session for timing in newest} | {UUID(point.session) for point in points},
+        ),
     )
 
 

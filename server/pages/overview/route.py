@@ -19,6 +19,7 @@ def overview_page(request: Request, session: DbSession, now: Now) -> Response:
         request,
         "overview/overview.html",
         cards=shown.cards,
+        retired=shown.retired,
         jobs=shown.jobs,
         regressions=shown.regressions,
     )

@@ -8,15 +8,15 @@ from sqlalchemy.orm import Session as DbSession
 from contract.audits import AuditSummary
 from contract.jobs import JobReport
 from contract.sessions import Origin
+from contract.table_keys import TableKey
 from contract.tables import Device, RuntimeSummary
 from server.pages.links import table_url
 from server.store import jobs
 from server.store.audits import latest_audits
-from server.store.devices import devices
+from server.store.devices import devices, retired_devices
 from server.store.history import Histories, Step
 from server.store.row_counts import RowCounts, row_counts
 from server.store.table_histories import TableHistories, newest_regressions
-from server.store.table_keys import TableKey
 
 NEWEST_REGRESSIONS = 5
 
@@ -42,6 +42,7 @@ class Card:
 
     device: Device
     tables: tuple[TableCard, ...]
+    retired_at: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +50,7 @@ class Overview:
     """Every device, the jobs that are worked on, and what got slower last."""
 
     cards: list[Card]
+    retired: list[Card]
     jobs: list[JobReport]
     regressions: list[Step]
 
@@ -56,8 +58,10 @@ class Overview:
 def overview(session: DbSession, histories: Histories, now: datetime) -> Overview:
     """The first page."""
     every_history = TableHistories(session, histories).everything()
+    cards = _cards(session)
     return Overview(
-        cards=_cards(session),
+        cards=[card for card in cards if card.retired_at is None],
+        retired=[card for card in cards if card.retired_at is not None],
         jobs=jobs.jobs(session, now, state="leased"),
         regressions=newest_regressions(every_history, NEWEST_REGRESSIONS),
     )
@@ -65,6 +69,7 @@ def overview(session: DbSession, histories: Histories, now: datetime) -> Overvie
 
 def _cards(session: DbSession) -> list[Card]:
     """Every device, by name."""
+    retired = retired_devices(session)
     counts = row_counts(session)
     audits = latest_audits(session)
     kinds: list[Origin] = ["measured"]
@@ -86,6 +91,6 @@ def _cards(session: DbSession) -> list[Card]:
                     )
                 )
     return [
-        Card(device=device, tables=tuple(found.get(name, ())))
+        Card(device=device, tables=tuple(found.get(name, ())), retired_at=retired.get(name))
         for name, device in described.items()
     ]

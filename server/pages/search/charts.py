@@ -101,7 +101,9 @@ def epoch_charts(search: SearchReport) -> list[Chart]:
 def layers_chart(plan: SearchPlan, found: FoundNetwork) -> Chart:
     """What each part of the network found costs by its row."""
     links = [
-        operator_url(plan.device, layer.operator, plan.runtime.key) if layer.latency_us else None
+        operator_url(plan.device, layer.operator, plan.runtime.key, origin=plan.origin)
+        if layer.latency_us
+        else None
         for layer in found.layers
     ]
     rows = [

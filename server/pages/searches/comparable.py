@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
 
+from contract.crossing import Standing, rivals
 from contract.runtime import Runtime
 from contract.searches import SearchSummary
-from server.pages.formatting import counted
+from contract.sessions import Origin
+from contract.table_keys import TableKey
+from server.pages.formatting import counted, duration
 
 
 class Terms(NamedTuple):
-    """Which runs' accuracies and latencies compare: of one space, device, runtime and data."""
+    """Which runs' accuracies and latencies compare: of one space, table and data."""
 
     space: str
     device: str
@@ -19,6 +22,7 @@ class Terms(NamedTuple):
     data: str
     classes: int
     images: int  # how they are split may depend on the seed
+    origin: Origin
 
     @classmethod
     def of(cls, search: SearchSummary) -> "Terms":
@@ -30,18 +34,20 @@ class Terms(NamedTuple):
             data.name,
             data.classes,
             data.training + data.test,
+            plan.origin,
         )
 
     @property
     def key(self) -> str:
         """As addresses name them."""
-        parts = (self.space, self.device, self.runtime.key, self.data, self.classes, self.images)
-        return "~".join(map(str, parts))
+        table = TableKey(self.device, self.runtime.key, self.origin).address
+        return "~".join(map(str, (self.space, table, self.data, self.classes, self.images)))
 
     @property
     def title(self) -> str:
+        table = TableKey(self.device, self.runtime.key, self.origin)
         return (
-            f"{self.space} on {self.device} ({self.runtime.dtype}, "
+            f"{self.space} on {table.device_and_origin} ({self.runtime.dtype}, "
             f"{counted(self.runtime.threads, 'thread')}, {self.runtime.runner} runner, "
             f"{self.runtime.protocol}), {self.data} with {self.classes} classes, "
             f"{self.images} images"
@@ -59,6 +65,26 @@ class Group:
     def title(self) -> str:
         targets = ", ".join(search.plan.target for search in self.searches)
         return f"{targets} · {self.searches[0].plan.space} · {str(self.id)[:8]}"
+
+    @property
+    def rivals(self) -> list[str]:
+        """Where another target's network does better than a target's own, in words."""
+        found = []
+        for search in self.searches:
+            assert search.result is not None
+            on = {each.target: each.predicted_us for each in search.elsewhere}
+            on[search.plan.target] = search.result.predicted_us
+            found.append(Standing(search.plan.target, search.result.accuracy, on))
+        return [rival.sentence(duration) for rival in rivals(found)]
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """Where the tables of the targets come from that were not measured."""
+        return {
+            search.plan.target: search.plan.provenance
+            for search in self.searches
+            if search.plan.provenance
+        }
 
 
 def groups_of(searches: Sequence[SearchSummary]) -> list[Group]:

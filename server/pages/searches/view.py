@@ -12,6 +12,7 @@ from server.errors import unknown
 from server.pages.charts import Chart
 from server.pages.searches.charts import compared_charts, cross_chart, front_chart
 from server.pages.searches.comparable import Group, Terms, groups_of
+from server.store.devices import check_name
 from server.store.searches import find_search, searches
 
 
@@ -50,6 +51,8 @@ def searches_view(
     Raises:
         NotFound: no such run, terms or group.
     """
+    if device:
+        check_name(session, device)
     everything = searches(session)
     listed = [
         search

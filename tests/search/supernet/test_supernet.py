@@ -188,7 +188,7 @@ def test_a_missing_row_is_refused_with_the_command_that_measures_it(tiny: Search
     assert caught.value.missing == (key,)
 
 
-@pytest.mark.parametrize("latency_us", [0.5, 0.01])
+@pytest.mark.parametrize("latency_us", [0.25, 0.01])
 def test_a_latency_whose_logarithm_is_no_price_is_refused(
     tiny: SearchSpace, latency_us: float
 ) -> None:

@@ -10,14 +10,20 @@ from adb_shell import exceptions
 from adb_shell.transport.base_transport import BaseTransport
 
 from device_agent.devices.android.adb import files
+from device_agent.devices.android.adb.addresses import not_reached, speaks_tls_alone
 from device_agent.devices.android.adb.errors import (
     CommandTimedOut,
     KeyNotAccepted,
+    NoShell,
     PhoneLost,
-    PhoneNotFound,
 )
 from device_agent.devices.android.adb.keys import signers
-from device_agent.devices.android.adb.packets import NothingCame, PacketDevice, translated
+from device_agent.devices.android.adb.packets import (
+    NothingCame,
+    PacketDevice,
+    TlsAlone,
+    translated,
+)
 from device_agent.devices.android.adb.shells import Shell
 from device_agent.devices.android.adb.transport import Ran
 
@@ -36,16 +42,20 @@ class AdbConnection:
     def __init__(
         self,
         transport: BaseTransport,
-        serial: str,
+        address: str,
         *,
         say: Callable[[str], None],
         accept_limit_s: float = ACCEPT_LIMIT_S,
     ) -> None:
-        self.serial = serial
+        self.address = address
         self._thread = threading.get_ident()
         self._transport = transport
         self._device = PacketDevice(transport)
-        self._connect(say, accept_limit_s)
+        try:
+            self._connect(say, accept_limit_s)
+        except BaseException:
+            self.close()
+            raise
         banner = self._device.banner
         self.model = banner.get("ro.product.model", "")
         self._has_v2 = "shell_v2" in banner.get("features", "").split(",")
@@ -58,14 +68,17 @@ class AdbConnection:
             out += piece
         if piece is None:
             shell.kill()
-            raise CommandTimedOut(f"{self.serial}: `{command}` took longer than {timeout_s:g} s")
+            raise CommandTimedOut(f"{self.address}: `{command}` took longer than {timeout_s:g} s")
         return Ran(
             shell.code(), out.decode(errors="replace"), shell.stderr.decode(errors="replace")
         )
 
     def start(self, command: str) -> Shell:
         self._check_thread()
-        return Shell(self._device, command, has_v2=self._has_v2)
+        try:
+            return Shell(self._device, command, has_v2=self._has_v2)
+        except NoShell as none:
+            raise NoShell(f"{self.address}: {none}") from none
 
     def push(self, source: Path, target: str, *, executable: bool = False) -> None:
         self._check_thread()
@@ -88,7 +101,7 @@ class AdbConnection:
             nonlocal asked
             asked = True
             say(
-                f"{self.serial}: unlock the phone and accept the key on it "
+                f"{self.address}: unlock the phone and accept the key on it "
                 '("Allow USB debugging?", with "Always allow from this computer"); waiting'
             )
 
@@ -103,23 +116,24 @@ class AdbConnection:
                 )
         except exceptions.DeviceAuthError as error:
             raise self._not_accepted() from error
+        except TlsAlone as error:
+            self.close()
+            raise speaks_tls_alone(self.address) from error
         except (NothingCame, PhoneLost) as error:
             self.close()
             if asked:
                 raise self._not_accepted() from error
             reason = str(error) or f"no answer within {ANSWER_LIMIT_S:g} s"
-            raise PhoneNotFound(
-                f"{self.serial}: {reason}. Is USB debugging on, does the phone's cable carry "
-                "data, and has no other program the phone (`adb kill-server` ends adb's own)?"
-            ) from error
+            is_refused = isinstance(error.__cause__, ConnectionRefusedError)
+            raise not_reached(self.address, reason, is_refused=is_refused) from error
 
     def _not_accepted(self) -> KeyNotAccepted:
         return KeyNotAccepted(
-            f"{self.serial} does not trust this computer: unlock the phone, accept the key on "
+            f"{self.address} does not trust this computer: unlock the phone, accept the key on "
             "it, then run the same command. Where the phone does not ask, revoke USB debugging "
-            "authorisations in its developer options, and pull the cable once"
+            "authorisations in its developer options, and switch USB debugging off and on"
         )
 
     def _check_thread(self) -> None:
         if threading.get_ident() != self._thread:
-            raise RuntimeError(f"{self.serial}: this connection belongs to another thread")
+            raise RuntimeError(f"{self.address}: this connection belongs to another thread")

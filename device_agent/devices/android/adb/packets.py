@@ -40,6 +40,10 @@ class NothingCame(Exception):
     """The phone sent nothing in time."""
 
 
+class TlsAlone(Exception):
+    """The phone asks for TLS before it lets anybody in."""
+
+
 class Tcp(TcpTransport):  # type: ignore[misc]  # adb-shell has no types
     """Without Nagle's delay, which costs 40 ms a command; writes whole; an end is an error."""
 
@@ -76,7 +80,12 @@ class _Welcome(_AdbIOManager):  # type: ignore[misc]  # adb-shell has no types
         self, expected_cmds: list[bytes], adb_info: Any
     ) -> tuple[bytes, int, int, bytes]:
         packet: tuple[bytes, int, int, bytes]
-        packet = super()._read_expected_packet_from_device(expected_cmds, adb_info)
+        try:
+            packet = super()._read_expected_packet_from_device(expected_cmds, adb_info)
+        except exceptions.InvalidCommandError as error:
+            if "'STLS'" in str(error):  # adb-shell knows no such command, and only says it
+                raise TlsAlone from error
+            raise
         if packet[0] == constants.CNXN:
             self.banner = packet[3]
         return packet

@@ -3,7 +3,7 @@
 import struct
 import time
 
-from device_agent.devices.android.adb.errors import PhoneLost
+from device_agent.devices.android.adb.errors import NoShell, PhoneLost
 from device_agent.devices.android.adb.packets import NothingCame, PacketDevice, Stream
 
 START_LIMIT_S = 20.0
@@ -73,23 +73,32 @@ class Shell:
     def _open(self, service: str) -> Stream:
         try:
             return self._device.stream(service)
-        except (NothingCame, ConnectionRefusedError) as error:
-            raise PhoneLost("it starts no shell") from error
+        except NothingCame as silence:
+            raise PhoneLost("it starts no shell") from silence
+        except ConnectionRefusedError as error:
+            raise NoShell("the phone refuses to start a shell") from error
 
     def _first_line(self) -> int:
         until = time.monotonic() + START_LIMIT_S
         line = b""
         while not line.endswith(b"\n"):
             piece = self.receive(until - time.monotonic())
-            if not piece:
+            if piece is None:
                 raise PhoneLost("its shell says nothing")
+            if not piece:
+                raise self._no_shell(line)
             first, newline, rest = (line + piece).partition(b"\n")
             line = first + newline
             self._out[:0] = rest
         try:
             return int(line)
         except ValueError:
-            raise PhoneLost(f"its shell says {line[:100]!r}") from None
+            raise NoShell(f"the phone's shell does not start: {line[:300]!r}") from None
+
+    def _no_shell(self, said: bytes) -> NoShell:
+        words = bytes(self.stderr or said or self._raw).decode(errors="replace").strip()
+        code = "" if self._code is None else f" with exit code {self._code}"
+        return NoShell(f"the phone's shell ends at once{code}: {words[-300:] or 'without a word'}")
 
     def _unpack(self) -> None:
         """Sort what has come into stdout, stderr and exit code."""

@@ -43,7 +43,7 @@ class Connection(typing.Protocol):
     Every method raises PhoneLost where the connection ends, at once.
     """
 
-    serial: str
+    address: str  # where the phone was reached: its number on USB, or HOST:PORT
     model: str
 
     def run(self, command: str, *, timeout_s: float) -> Ran:

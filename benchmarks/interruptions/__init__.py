@@ -1,0 +1,1 @@
+"""Programs that are killed, ended or interrupted at random moments, again and again."""
