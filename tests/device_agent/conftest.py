@@ -1,6 +1,7 @@
 """Real programs, exported once: operators, a small whole network, and two odd ones."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -152,6 +153,14 @@ DAMAGES = (
     *("missing", "empty", "not a program", "truncated", "cut after the header"),
     *("another identifier", "another version"),
 )
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c_ends_a_test() -> Iterator[None]:
+    """As at a terminal: a script that starts the tests in the background has SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
