@@ -1,6 +1,6 @@
 """The schema's version: which one a database has, and how it gets the newest."""
 
-import sys
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -18,6 +18,8 @@ from contract import commands
 from contract.errors import PhonebookError
 from server.database.engine import migrating, shown
 
+log = logging.getLogger(__name__)
+
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
     """Bring the database to that revision of the schema, all or nothing.
@@ -31,7 +33,7 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
     if is_new:
-        sys.stderr.write(f"{shown(engine.url)} is new and empty\n")
+        log.warning("%s is new and empty", shown(engine.url))
 
 
 def is_at_head(engine: Engine) -> bool:
