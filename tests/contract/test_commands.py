@@ -4,7 +4,7 @@ import ast
 import importlib
 import shlex
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID
 
 import pytest
 
@@ -46,8 +46,8 @@ def test_what_is_left_out_is_not_asked_for() -> None:
         commands.send_outbox(server="http://table:8420"),
         commands.examine("galaxys8"),
         commands.adopt_runner(),
-        commands.cancel_job(uuid4(), server="http://table:8420"),
-        commands.retry_job(uuid4(), server="http://table:8420"),
+        commands.cancel_job(UUID(int=7), server="http://table:8420"),
+        commands.retry_job(UUID(int=7), server="http://table:8420"),
         commands.search("host", options=("--profile-missing",)),
         commands.predict("host", network="fbnet-a", measure="queue"),
         commands.server(),
@@ -55,7 +55,7 @@ def test_what_is_left_out_is_not_asked_for() -> None:
         commands.revoke_token("lab"),
         commands.set_default_runtime("host", RUNTIME),
         commands.bring_back_device("host"),
-        commands.annotate_session(uuid4()),
+        commands.annotate_session(UUID(int=7)),
         commands.upgrade_schema(),
     ],
 )
