@@ -2,22 +2,28 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-android test-ios runner format lock serve migration
+.PHONY: demo test test-slow test-android test-ios runner format lock serve migration
 
 demo: .venv/.ready
 	@$(BIN)/python scripts/demo.py
 
-# What measures on this computer waits until nothing else is at work here: it runs by itself.
+# What measures or counts by the second on this computer has it for itself.
 ALONE := tests/e2e/test_main_job.py tests/e2e/test_many_agents.py tests/e2e/test_no_loss.py \
-	tests/e2e/test_own_space.py \
-	tests/server/test_many_writers.py
+	tests/e2e/test_own_space.py tests/server/test_many_writers.py
+TOGETHER := -n 2 $(ALONE:%=--ignore %)
 test: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 --dist loadfile $(ALONE:%=--ignore %)
+	$(BIN)/pytest $(TOGETHER)
 	$(BIN)/pytest $(ALONE)
+
+# The other half of the tests, marked slow.
+KILLS ?= 5
+test-slow: .venv/.ready
+	$(BIN)/pytest -m slow $(TOGETHER)
+	$(BIN)/pytest -m slow --kills $(KILLS) $(ALONE)
 
 # The runner for phones in an emulated phone; needs packages, which .ci/android.sh installs.
 test-android: .venv/.ready

@@ -68,6 +68,7 @@ def names(wheel: Path) -> Sequence[str]:
         return archive.namelist()
 
 
+@pytest.mark.slow
 def test_it_has_a_name_of_its_own_and_brings_these_packages_alone(wheel: Path) -> None:
     assert wheel.name.startswith(f"{DISTRIBUTION.replace('-', '_')}-")
     tops = {name.partition("/")[0] for name in names(wheel)}
@@ -75,6 +76,7 @@ def test_it_has_a_name_of_its_own_and_brings_these_packages_alone(wheel: Path) -
     assert not [name for name in names(wheel) if name.endswith("entry_points.txt")]
 
 
+@pytest.mark.slow
 def test_whatever_is_no_python_is_there_too(wheel: Path) -> None:
     """As far as git knows of it; the iPhone app is built from what is there."""
     tracked = subprocess.run(
@@ -85,6 +87,7 @@ def test_whatever_is_no_python_is_there_too(wheel: Path) -> None:
     assert sorted({*tracked} - {*names(wheel)}) == sorted(outside)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [
@@ -101,6 +104,7 @@ def test_its_commands_say_what_they_do(python: Path, tmp_path: Path, command: st
     assert f"python -m {command}" in run(python, "-m", command, "--help", within=tmp_path)
 
 
+@pytest.mark.slow
 def test_a_database_is_made_and_pages_are_drawn(python: Path, tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path}/new.db"
     run(python, "-m", "server.schema", "upgrade", "--database-url", database, within=tmp_path)

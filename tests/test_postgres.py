@@ -21,6 +21,7 @@ def test_a_server_keeps_its_data_and_its_url_over_restarts(own_postgres: Postgre
     engine.dispose()
 
 
+@pytest.mark.slow
 def test_without_one_a_person_is_told_and_ci_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CI", raising=False)
     with pytest.raises(pytest.skip.Exception, match="apt-get install postgresql"):

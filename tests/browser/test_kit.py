@@ -13,6 +13,7 @@ EMPTY_PAGES = ("/", "/history")
 TABLET_PX = 820
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", PAGES)
 def test_each_page_is_accessible_in_both_schemes(page: Page, path: str, scheme: str) -> None:
@@ -41,6 +42,7 @@ def test_empty_pages_are_accessible_and_name_a_command(
     accessible(page)
 
 
+@pytest.mark.slow
 def test_the_navigation_marks_the_page_and_can_be_skipped(page: Page) -> None:
     page.goto("/history")
     expect(page.locator("nav [aria-current=page]")).to_have_text("History")
@@ -52,6 +54,7 @@ def test_the_navigation_marks_the_page_and_can_be_skipped(page: Page) -> None:
     expect(page.locator("nav [aria-current=page]")).to_have_text("Overview")
 
 
+@pytest.mark.slow
 def test_charts_follow_the_colour_scheme(page: Page) -> None:
     page.emulate_media(color_scheme="light")
     page.goto("/devices/phone")

@@ -4,6 +4,7 @@ import re
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import drawn
@@ -17,6 +18,7 @@ def query(page: Page) -> dict[str, list[str]]:
     return parse_qs(urlsplit(page.url).query)
 
 
+@pytest.mark.slow
 def test_a_click_on_the_map_leads_to_the_operator(page: Page) -> None:
     page.goto("/devices/phone")
     drawn(page)
@@ -29,6 +31,7 @@ def test_a_click_on_the_map_leads_to_the_operator(page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_contain_text(operator.key)
 
 
+@pytest.mark.slow
 def test_the_keyboard_leads_there_too(page: Page) -> None:
     page.goto("/devices/phone")
     link = page.locator("#numbers tbody tr").nth(2).locator("a").nth(6)
@@ -38,6 +41,7 @@ def test_the_keyboard_leads_there_too(page: Page) -> None:
     expect(page).to_have_url(re.compile(re.escape(str(address)) + "$"))
 
 
+@pytest.mark.slow
 def test_a_choice_changes_the_url_and_comes_back_with_it(page: Page) -> None:
     page.goto("/devices/phone")
     page.locator("select[name=mode]").select_option("noise")
@@ -70,6 +74,7 @@ def test_the_table_has_the_numbers_of_the_api(page: Page, address: str) -> None:
         )
 
 
+@pytest.mark.slow
 def test_downloads_are_what_the_chart_draws(page: Page, address: str) -> None:
     page.goto("/devices/phone?mode=p90")
     drawn(page)
@@ -85,6 +90,7 @@ def test_downloads_are_what_the_chart_draws(page: Page, address: str) -> None:
     assert len(found) == 22 * 9
 
 
+@pytest.mark.slow
 def test_the_operator_page_draws_samples_drift_and_history(page: Page) -> None:
     page.goto(OPERATOR)
     drawn(page)
@@ -101,6 +107,7 @@ def test_the_operator_page_draws_samples_drift_and_history(page: Page) -> None:
     expect(page.get_by_role("table").filter(has_text="agent 0.1.0 → 0.2.0")).to_contain_text("+33")
 
 
+@pytest.mark.slow
 def test_a_regression_leads_from_the_overview_to_its_operator(page: Page) -> None:
     page.goto("/")
     page.locator("section", has_text="Newest regressions").get_by_role(
@@ -112,6 +119,7 @@ def test_a_regression_leads_from_the_overview_to_its_operator(page: Page) -> Non
     page.wait_for_url(f"**{OPERATOR}**")
 
 
+@pytest.mark.slow
 def test_the_history_of_one_table(page: Page) -> None:
     page.goto("/history")
     page.locator("select[name=table]").select_option(f"tablet@{RUNTIME.key}")

@@ -35,6 +35,7 @@ def sign_in(page: Page, token: str) -> None:
     page.get_by_role("button", name="Sign in").click()
 
 
+@pytest.mark.slow
 def test_a_person_signs_in_follows_the_fleet_and_signs_out(
     page: Page, watch: Watch, lab: str, token: str
 ) -> None:
@@ -63,6 +64,7 @@ def test_a_person_signs_in_follows_the_fleet_and_signs_out(
     expect(page.get_by_label("Token")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_it_works_without_scripts(browser: Browser, lab: str, token: str) -> None:
     with browser.new_context(java_script_enabled=False) as context:
         page = context.new_page()
@@ -88,6 +90,7 @@ def test_the_form_is_accessible_and_fits_a_phone(
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+@pytest.mark.slow
 def test_another_program_of_this_computer_cannot_use_the_cookie(
     page: Page, watch: Watch, lab: str, token: str
 ) -> None:

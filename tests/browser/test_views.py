@@ -34,6 +34,7 @@ def opened(page: Page, path: str) -> None:
         drawn(page)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", PAGES)
 def test_each_page_is_accessible_in_both_schemes(page: Page, path: str, scheme: str) -> None:
@@ -89,6 +90,7 @@ def test_a_wrong_choice_is_explained(
     expect(page.get_by_role("link", name="All devices")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_comparison_has_the_numbers_of_both_tables(page: Page, address: str) -> None:
     opened(page, f"/compare?a={PHONE}&b={TABLET}&space={SPACE.name}")
     rows = [
@@ -111,6 +113,7 @@ def test_a_comparison_has_the_numbers_of_both_tables(page: Page, address: str) -
     expect(page.locator("main")).to_contain_text("b = k · a, with k the geometric mean of b / a")
 
 
+@pytest.mark.slow
 def test_choosing_another_table_changes_the_address_and_a_point_leads_to_its_operator(
     page: Page,
 ) -> None:
@@ -123,12 +126,14 @@ def test_choosing_another_table_changes_the_address_and_a_point_leads_to_its_ope
     page.wait_for_url(re.compile(r"/devices/phone/operators/"))
 
 
+@pytest.mark.slow
 def test_an_emulated_table_is_called_so(page: Page) -> None:
     opened(page, f"/compare?a={PHONE}&b=imitation@{RUNTIME.key}@emulated")
     expect(page.locator(".badge.emulated")).to_have_text("emulated")
     expect(page.locator("figcaption").first).to_contain_text("imitation (emulated)")
 
 
+@pytest.mark.slow
 def test_a_network_shows_prediction_measurement_interval_and_error(page: Page) -> None:
     opened(page, "/networks")
     listed = page.get_by_role("region", name="Networks", exact=True)
@@ -145,6 +150,7 @@ def test_a_network_shows_prediction_measurement_interval_and_error(page: Page) -
     assert bars.all_text_contents()[:4] == ["stem", "1", "2", "3"]
 
 
+@pytest.mark.slow
 def test_the_calibration_plot_has_the_audits_networks(page: Page, address: str) -> None:
     opened(page, "/networks")
     told = httpx2.get(f"{address}/networks?chart=calibration").json()["rows"]
@@ -158,6 +164,7 @@ def test_the_calibration_plot_has_the_audits_networks(page: Page, address: str) 
     )
 
 
+@pytest.mark.slow
 def test_runs_are_ticked_and_compared_in_the_address(page: Page) -> None:
     opened(page, "/searches")
     for name in ("steady", "tablet"):
@@ -194,6 +201,7 @@ def test_the_matrix_says_what_was_searched_for_one_takes_on_another(address: str
     }
 
 
+@pytest.mark.slow
 def test_theta_follows_the_slider_by_keyboard_and_the_address_keeps_it(
     page: Page, address: str
 ) -> None:
@@ -211,6 +219,7 @@ def test_theta_follows_the_slider_by_keyboard_and_the_address_keeps_it(
     expect(page.locator("#theta-title")).to_have_text("Theta after epoch 2")
 
 
+@pytest.mark.slow
 def test_where_theta_cannot_follow_the_slider_the_browser_goes_to_its_page(
     page: Page, watch: Watch
 ) -> None:
@@ -230,6 +239,7 @@ def test_where_theta_cannot_follow_the_slider_the_browser_goes_to_its_page(
     expect(page.locator("#theta-title")).to_have_text("Theta after epoch 2")
 
 
+@pytest.mark.slow
 def test_a_run_says_why_it_stopped_and_one_without_epochs_says_what_comes(page: Page) -> None:
     opened(page, f"/searches/{RUNS['stopped']}")
     expect(page.locator(".bad")).to_have_text("no space left")
@@ -238,12 +248,14 @@ def test_a_run_says_why_it_stopped_and_one_without_epochs_says_what_comes(page: 
     accessible(page)
 
 
+@pytest.mark.slow
 def test_programs_get_searches_as_json_at_the_same_address(page: Page, address: str) -> None:
     page.goto("/searches")
     assert httpx2.get(f"{address}/searches").json()[0]["plan"]["device"] in ("phone", "tablet")
     assert httpx2.get(f"{address}/searches/{STEADY}").json()["run"]["state"] == "finished"
 
 
+@pytest.mark.slow
 def test_the_fleet_is_followed_without_a_reload(page: Page, address: str) -> None:
     page.goto("/fleet")
     expect(page.locator("#live")).to_have_text("live")
@@ -279,6 +291,7 @@ def test_the_queue_is_filtered_in_the_address(page: Page) -> None:
     expect(page.locator("main")).to_contain_text("No job is of that state")
 
 
+@pytest.mark.slow
 def test_an_export_leads_to_every_form_and_to_what_changed(page: Page, address: str) -> None:
     page.goto(f"/export?table={PHONE}&space={SPACE.name}")
     command = page.locator("pre").nth(1).inner_text()

@@ -357,6 +357,7 @@ def test_two_agents_do_not_share_a_phone(phone: Opens) -> None:
         phone()
 
 
+@pytest.mark.slow
 def test_a_session_survives_a_phone_that_goes_away_twice(
     phone: Opens, adbd: Adbd, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from contract.places import HOME_VARIABLE
 from device_agent.runner.build import NativeRunnerUnavailable, native_runner
 
 
+@pytest.mark.slow
 def test_two_builders_at_once_get_one_program_without_warnings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

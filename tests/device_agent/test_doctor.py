@@ -177,6 +177,7 @@ def copied(source: ProgramFile, program: Program, file: ProgramFile) -> None:
     shutil.copyfile(source.delegation, file.delegation)
 
 
+@pytest.mark.slow
 def test_this_computer_can_be_examined(
     programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

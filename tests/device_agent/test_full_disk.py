@@ -9,6 +9,8 @@ from contract.runtime import Runner
 from tests.device_agent.conftest import RUNNERS, Programs
 from tests.small_disk import on_small_disk
 
+pytestmark = pytest.mark.slow
+
 VISIT = """
 import sys
 from pathlib import Path

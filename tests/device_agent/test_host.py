@@ -111,6 +111,7 @@ def test_channels_last_and_two_threads_give_the_same_outputs(programs: Programs)
             check_timing(host.time_program(file, PLAN), file, RUNTIME)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory_format", MEMORY_FORMATS)
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_an_int8_operator_computes_what_the_quantised_module_does(
@@ -128,6 +129,7 @@ def test_an_int8_operator_computes_what_the_quantised_module_does(
     assert np.abs(found - expected).max() < 1.5 * one_step
 
 
+@pytest.mark.slow
 def test_a_runner_that_is_killed_costs_one_program(host: Host, programs: Programs) -> None:
     host.time_program(programs.operator, PLAN)
     killer = threading.Timer(0.5, lambda: os.kill(the_child().pid, signal.SIGSEGV))
@@ -185,6 +187,7 @@ def test_a_runtime_bound_to_cpus_is_opened_again_from_its_key(programs: Programs
         assert the_child().cpu_affinity() == [cpu]
 
 
+@pytest.mark.slow
 @LINUX_ONLY
 def test_under_taskset_the_key_says_where_and_more_is_refused() -> None:
     cpu = min(os.sched_getaffinity(0))
@@ -243,6 +246,7 @@ except PhonebookError as error:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 @LINUX_ONLY
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is nowhere to be moved to")
 @pytest.mark.parametrize("runner", RUNNERS)

@@ -79,6 +79,7 @@ def fail(client: TableClient, job: UUID, attempt: int) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_job_is_filed_listed_shown_and_called_off(client: TableClient, jobs: Command) -> None:
     assert jobs("list").stdout == f"no such job on {client.server}\n"
     filed = jobs("file", "profile", "--device", "bench", "--space", "fbnet-32", "--priority", "7")
@@ -106,6 +107,7 @@ def test_a_job_is_filed_listed_shown_and_called_off(client: TableClient, jobs: C
     assert client.job(id).state == "cancelled"
 
 
+@pytest.mark.slow
 def test_a_dead_job_says_why_and_waits_again(client: TableClient, jobs: Command) -> None:
     jobs("file", "audit", "--device", "bench", "--space", "fbnet-32", "--networks", "9")
     id = begin(client)

@@ -43,6 +43,7 @@ def outbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     return run
 
 
+@pytest.mark.slow
 def test_it_sends_what_waits_and_lists_what_it_holds(outbox: Command, tmp_path: Path) -> None:
     with serving(tmp_path / "server.db") as address:
         with Journal(journal_path()) as journal:
@@ -71,6 +72,7 @@ def test_it_sends_what_waits_and_lists_what_it_holds(outbox: Command, tmp_path: 
     assert len(stored_operators(tmp_path / "server.db")) == 8
 
 
+@pytest.mark.slow
 def test_it_sends_again_to_a_server_that_was_restored_from_an_older_copy(
     outbox: Command, tmp_path: Path
 ) -> None:
@@ -115,6 +117,7 @@ def test_a_clock_that_is_wrong_is_told_once_and_then_all_is_sent(
     assert len(stored_operators(tmp_path / "a.db")) == 8
 
 
+@pytest.mark.slow
 def test_a_server_that_is_away_leaves_everything_where_it_was(outbox: Command) -> None:
     with Journal(journal_path()) as journal:
         measured(journal, "http://127.0.0.1:9")

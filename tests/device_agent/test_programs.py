@@ -64,6 +64,7 @@ def workers_of(parent: psutil.Process | None) -> list[psutil.Process]:
     return [each for each in parent.children() if "spawn_main" in " ".join(each.cmdline())]
 
 
+@pytest.mark.slow
 def test_where_a_worker_dies_fewer_go_on(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -72,12 +73,14 @@ def test_where_a_worker_dies_fewer_go_on(
     assert "1 of them go on" in " ".join(capfd.readouterr().err.split())
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_alone_ends_the_export_and_says_whose_it_was(tmp_path: Path) -> None:
     cache = ProgramCache(tmp_path, workers=2)
     with pytest.raises(PhonebookError, match=rf"exporting {PROGRAMS[0].name}: its worker"):
         list(cache.export(PROGRAMS, export_and_die))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_workers_end_with_the_command_whatever_ends_it(
     tmp_path: Path, number: signal.Signals
@@ -120,6 +123,7 @@ if __name__ == "__main__":
         assert said.endswith(b"interrupted\n") == (number == signal.SIGINT)
 
 
+@pytest.mark.slow
 def test_exporting_that_is_broken_off_ends_and_keeps_what_is_whole(tmp_path: Path) -> None:
     cache = ProgramCache(tmp_path)
     exports = cache.export(PROGRAMS[:2], export_forever)
@@ -175,6 +179,7 @@ def test_the_same_network_under_another_name_has_the_same_content() -> None:
     assert first.removeprefix("fbnet-a-") == second.removeprefix("mine-")
 
 
+@pytest.mark.slow
 def test_a_second_export_comes_from_the_cache(tmp_path: Path) -> None:
     cache = ProgramCache(tmp_path)
     first = list(cache.export(PROGRAMS, fake_export))
@@ -191,6 +196,7 @@ def test_one_failed_export_is_reported_and_the_others_go_on(tmp_path: Path) -> N
     assert all(exported.file and exported.file.path.exists() for exported in by_name.values())
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_no_failure_of_the_operator(tmp_path: Path) -> None:
     cache = ProgramCache(tmp_path)
     with pytest.raises(PhonebookError, match=r"No space left on device.*run the same command"):

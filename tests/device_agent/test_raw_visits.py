@@ -147,6 +147,7 @@ def test_a_session_comes_with_its_visits_of_which_the_server_can_make_its_timing
         assert visit_posts(proxy) == before_that
 
 
+@pytest.mark.slow
 def test_a_session_that_was_cut_off_twice_sends_every_visit_once_that_counts(
     at: At, device: SimulatedDevice, tmp_path: Path
 ) -> None:
@@ -205,6 +206,7 @@ class Failing(SimulatedDevice):
         return replace(timing, events=events)
 
 
+@pytest.mark.slow
 def test_visits_to_a_program_that_failed_later_are_not_sent(
     tmp_path: Path, cache: ProgramCache
 ) -> None:
@@ -229,6 +231,7 @@ def test_visits_to_a_program_that_failed_later_are_not_sent(
         must_tell_the_same(derived_again(bench.client, session), measured)
 
 
+@pytest.mark.slow
 def test_an_audit_comes_with_its_session_and_visits(at: At, tmp_path: Path) -> None:
     with serving(tmp_path / "server.db") as address, at(address) as bench:
         profile(bench, SPACE)
@@ -261,6 +264,7 @@ def _problem(status: int) -> Answer:
     return status, "application/problem+json", told.model_dump_json().encode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("instead", "words"),
     [
@@ -300,6 +304,7 @@ def test_a_server_without_a_place_for_visits_gets_the_timings_and_later_the_visi
         must_tell_the_same(derived, posted(bench.journal, through)[1])
 
 
+@pytest.mark.slow
 def test_visits_that_are_refused_are_told_and_kept_and_hold_up_no_timing(
     at: At, tmp_path: Path
 ) -> None:
@@ -326,6 +331,7 @@ def test_visits_that_are_refused_are_told_and_kept_and_hold_up_no_timing(
         must_tell_the_same(derived_again(bench.client, session), timings)
 
 
+@pytest.mark.slow
 def test_batches_that_are_too_large_are_halved(at: At, tmp_path: Path) -> None:
     with (
         serving(tmp_path / "server.db") as address,
@@ -365,6 +371,7 @@ def test_a_batch_holds_what_a_post_may_with_the_layouts_of_its_programs() -> Non
     assert sizes() == []
 
 
+@pytest.mark.slow
 def test_a_damaged_visit_holds_up_no_timing(at: At, tmp_path: Path) -> None:
     with (
         serving(tmp_path / "server.db") as address,

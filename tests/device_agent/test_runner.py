@@ -176,6 +176,7 @@ def test_a_trace_times_each_operator_of_a_whole_network(
         assert 0 < inside_ns <= sample_ns
 
 
+@pytest.mark.slow
 def test_both_runners_compute_and_trace_the_same(programs: Programs, tmp_path: Path) -> None:
     outputs, names = [], []
     for runner in RUNNERS:
@@ -188,6 +189,7 @@ def test_both_runners_compute_and_trace_the_same(programs: Programs, tmp_path: P
     assert len(names[0]) > 21
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_a_malformed_line_gets_an_error_and_nothing_else_is_said(
     runner: Runner, programs: Programs, tmp_path: Path
@@ -218,6 +220,7 @@ def test_a_malformed_line_gets_an_error_and_nothing_else_is_said(
         assert any(word in error["message"] for word in named.split("|")), error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_it_speaks_while_a_long_job_runs(
     runner: Runner, programs: Programs, tmp_path: Path
@@ -258,6 +261,7 @@ def test_every_thread_inherits_the_cpus(programs: Programs, tmp_path: Path) -> N
     assert allowed == {str(cpu)}
 
 
+@pytest.mark.slow
 @LINUX_ONLY
 @pytest.mark.parametrize("kind", RUNNERS)
 def test_each_visit_says_which_cpus_it_had_and_is_none_where_they_are_not_those_promised(
@@ -272,6 +276,7 @@ def test_each_visit_says_which_cpus_it_had_and_is_none_where_they_are_not_those_
         assert process.is_closed
 
 
+@pytest.mark.slow
 @LINUX_ONLY
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is nowhere to be moved to")
 @pytest.mark.parametrize("kind", RUNNERS)

@@ -220,6 +220,7 @@ def too_large(path: str, body: bytes) -> Answer | None:
     return 413, HTML, b"<html><h1>413 Request Entity Too Large</h1></html>"
 
 
+@pytest.mark.slow
 def test_one_result_that_is_too_large_for_a_proxy_holds_up_no_other(
     empty: Journal, database: Path
 ) -> None:
@@ -242,6 +243,7 @@ def test_one_result_that_is_too_large_for_a_proxy_holds_up_no_other(
     assert stored_operators(database) == keys([*small, large])
 
 
+@pytest.mark.slow
 def test_html_instead_of_one_answer_holds_up_no_other(empty: Journal, database: Path) -> None:
     suspicious = str(TIMINGS[3].id).encode()
 
@@ -261,6 +263,7 @@ def test_html_instead_of_one_answer_holds_up_no_other(empty: Journal, database: 
         assert "not Phonebook's (status 403)" in sent.lines[0]
 
 
+@pytest.mark.slow
 def test_a_proxy_whose_server_is_made_anew_is_waited_for(empty: Journal, database: Path) -> None:
     answers = 0
 

@@ -47,6 +47,7 @@ def test_a_device_that_stays_busy_is_refused_with_what_to_do() -> None:
         idle.wait()
 
 
+@pytest.mark.slow
 def test_what_the_agent_and_its_child_do_is_not_others_work() -> None:
     without, with_child = OthersWork(), OthersWork()
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as child:

@@ -26,6 +26,8 @@ from tests.device_agent.servers import serving
 from tests.e2e.serving import DEVICE, Serving, wait_until
 from tests.fakes import DESCRIPTION, RUNTIME, FakeDevice, fake_export, fake_session
 
+pytestmark = pytest.mark.slow
+
 SPACE = space("fbnet-32-0.35")
 US = {operator.key: 10.0 + number for number, operator in enumerate(SPACE.operators)}
 ANOTHERS = space("fbnet-224").head  # no operator of that space

@@ -33,7 +33,7 @@ AGENTS = 100
 JOBS = 1000
 DEVICE = "bench"
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

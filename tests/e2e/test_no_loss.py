@@ -34,7 +34,7 @@ from tests.e2e.processes import OwnServer, RestlessAgent
 from tests.e2e.restless import KEYS, NAME, SPACE
 from tests.postgres import PostgresServer
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 AGENTS = 3
 LEAST_GOOD = 0.8  # of all timings have samples

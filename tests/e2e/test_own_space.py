@@ -10,7 +10,7 @@ from contract.derivation import derive
 from contract.spaces import find_space
 from tests.e2e.conftest import LIMIT_S, World
 
-pytestmark = pytest.mark.timeout(LIMIT_S)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(LIMIT_S)]
 
 OWN = """
 name: own

@@ -64,6 +64,7 @@ def file(client: TableClient, serving: Serving) -> Job:
     return job
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "word"),
     [
@@ -105,6 +106,7 @@ def test_at_the_first_contact_it_ends_with_the_reason(agent: tuple[Moods, Servin
         serving.serve_here()
 
 
+@pytest.mark.slow
 def test_no_job_is_asked_for_until_the_clocks_agree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -108,6 +108,7 @@ def test_a_device_without_a_table_needs_its_runtime_written_out(
     assert f"{name}@xnnpack-float32-t1" in str(it.value)
 
 
+@pytest.mark.slow
 def test_an_agent_that_serves_the_device_fills_the_table(
     client: TableClient, name: str, serving: Serving, completed: Complete, said: io.StringIO
 ) -> None:
@@ -131,6 +132,7 @@ def test_an_agent_that_serves_the_device_measures_a_network(
     assert "is done" in done.errors
 
 
+@pytest.mark.slow
 def test_a_measured_network_says_by_which_job(
     world: World, client: TableClient, name: str, serving: Serving, said: io.StringIO
 ) -> None:
@@ -143,6 +145,7 @@ def test_a_measured_network_says_by_which_job(
     assert found.by == f"job {newest.job.id}"
 
 
+@pytest.mark.slow
 def test_where_nobody_serves_the_device_a_program_here_measures(world: World) -> None:
     measure = measurer("auto", server=world.server, console=Console())
     assert measure is not None

@@ -36,6 +36,7 @@ def rename(address: str) -> None:
     httpx.put(f"{address}/devices/{DEVICE}/name", json=body).raise_for_status()
 
 
+@pytest.mark.slow
 def test_what_it_has_begun_is_stored_and_the_next_run_is_told(tmp_path: Path) -> None:
     left = 30
 
@@ -61,6 +62,7 @@ def test_what_it_has_begun_is_stored_and_the_next_run_is_told(tmp_path: Path) ->
                 profile(station, SPACE)
 
 
+@pytest.mark.slow
 def test_what_is_renamed_in_the_midst_of_measuring_is_stored(tmp_path: Path) -> None:
     with serving(tmp_path / "server.db") as address:
         left = 30

@@ -137,6 +137,7 @@ def test_what_cannot_be_done_is_not_tried_again_and_says_why(
     assert f"python -m device_agent.run --device {name}" in (reports[1].reason or "")
 
 
+@pytest.mark.slow
 def test_a_cancelled_job_ends_at_the_next_visit_and_keeps_what_was_measured(
     client: TableClient, name: str, serve: Serve, tmp_path: Path
 ) -> None:
@@ -156,6 +157,7 @@ def test_a_cancelled_job_ends_at_the_next_visit_and_keeps_what_was_measured(
     assert set(visits(tmp_path / "journal.db").values()) == {1}
 
 
+@pytest.mark.slow
 def test_a_stopped_agent_gives_the_job_back_and_the_next_goes_on_with_it(
     client: TableClient, name: str, serve: Serve, tmp_path: Path
 ) -> None:
@@ -182,6 +184,7 @@ def test_a_device_that_another_agent_measures_on_is_left_alone(
     assert serving.device.visits == []
 
 
+@pytest.mark.slow
 def test_a_device_that_another_computers_agent_has_costs_no_attempt_and_rests(
     client: TableClient, name: str, serve: Serve
 ) -> None:
@@ -198,6 +201,7 @@ def test_a_device_that_another_computers_agent_has_costs_no_attempt_and_rests(
         assert ended(client, job).state == "done"
 
 
+@pytest.mark.slow
 def test_measuring_goes_on_while_the_server_is_away(tmp_path: Path, cache: Path) -> None:
     with (
         OwnServer(f"sqlite:///{tmp_path}/phonebook.db") as server,

@@ -25,6 +25,7 @@ def run_folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_onnx_file_computes_what_the_network_does(
     run_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -49,6 +49,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", [*two_processes.EACH, "training"])
 def test_all_processes_end_with_the_same_bits(written: Path, what: str) -> None:
     """A training's batch norms included: each process judges its share with the same network."""
@@ -77,6 +78,7 @@ def test_two_halves_of_a_batch_have_the_mean_of_their_gradients(
         torch.testing.assert_close(value, mean, atol=1e-5, rtol=1e-4, msg=name)
 
 
+@pytest.mark.slow
 def test_the_command_runs_in_two_processes_of_which_one_writes(
     tmp_path: Path, idx_folder: Path, serve: Serve
 ) -> None:
@@ -106,6 +108,7 @@ def judged(weights: Path, images: Path) -> float:
     return accuracy(load(weights), test, batch_size=8, processes=Processes())
 
 
+@pytest.mark.slow
 def test_processes_that_cannot_share_a_batch_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PhonebookError, match="--batch-size is 7, which 2 processes cannot share"):
         Processes(world=2).require_equal_shares("batch-size", 7)

@@ -46,6 +46,7 @@ def test_a_folder_without_a_run_is_not_resumed(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_the_command_resumes_without_the_server(
     tmp_path: Path, idx_folder: Path, serve: Serve, servers: list[TableServer]
 ) -> None:
@@ -63,6 +64,7 @@ def test_the_command_resumes_without_the_server(
     assert again == (tmp_path / "first.json").read_bytes()
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_after_the_step_and_the_run_goes_on_later(
     tmp_path: Path, idx_folder: Path, serve: Serve
 ) -> None:
@@ -95,6 +97,7 @@ def test_ctrl_c_stops_after_the_step_and_the_run_goes_on_later(
         run.app(["--resume", *("3" if one == "10000" else one for one in arguments)])
 
 
+@pytest.mark.slow
 def test_several_devices_get_a_network_each_and_a_cross_table(
     tmp_path: Path, idx_folder: Path, serve: Serve, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -168,6 +171,7 @@ def test_several_devices_are_refused_together_before_an_agent_completes_ones_tab
         run.app(arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", ["4k", "64k", "600k", "2m"])
 def test_a_disk_that_fills_up_is_told_in_one_line(
     tmp_path: Path, idx_folder: Path, serve: Serve, size: str

@@ -202,6 +202,7 @@ def test_who_takes_nothing_and_sends_a_little_is_let_go_too(
     wait_until(is_gone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [IN_ONE_PIECE, IN_PIECES])
 def test_who_takes_an_answer_slowly_gets_all_of_it(
     hurried: Served, sockets: ExitStack, path: str
@@ -256,6 +257,7 @@ def test_a_body_that_trickles_is_refused_and_keeps_no_writer_waiting(
 JSON = {"content-type": "application/json"}
 
 
+@pytest.mark.slow
 def test_a_server_with_few_files_serves_through_a_flood_of_half_requests(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with (

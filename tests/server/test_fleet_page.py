@@ -53,6 +53,7 @@ def test_the_digest_changes_with_what_the_page_shows_and_not_with_a_heartbeat(
     assert len(set(seen)) == len(seen)
 
 
+@pytest.mark.slow
 def test_the_digest_changes_with_a_job_older_than_those_listed(
     engine: Engine, fleet: Fleet, clock: Clock
 ) -> None:
@@ -138,6 +139,7 @@ def server(database_url: str, tmp_path: Path) -> Iterator[tuple[subprocess.Popen
     process.stdout.close()
 
 
+@pytest.mark.slow
 def test_a_listener_hears_of_changes_and_does_not_hold_up_the_end_of_the_server(
     server: tuple[subprocess.Popen[str], str],
 ) -> None:

@@ -1,11 +1,15 @@
 """Whoever watches the server learns whether it can answer, and it recovers by itself."""
 
+import pytest
+
 from contract.problems import Problem
 from server.database.engine import open_database
 from server.database.schema import upgrade
 from tests.postgres import PostgresServer
 from tests.server.conftest import Agent, local_client
 from tests.server.making import SPACE, a_timing
+
+pytestmark = pytest.mark.slow
 
 
 def test_while_postgresql_is_away_the_server_says_so_and_then_goes_on(

@@ -237,6 +237,7 @@ def test_an_address_is_written_in_one_way() -> None:
         TableAddress.parse("a@b@c@imported")
 
 
+@pytest.mark.slow
 def test_a_search_by_an_imported_table_says_so_wherever_it_is_told_of(
     address: str, tmp_path: Path, client: TestClient, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -231,6 +231,7 @@ def test_every_operator_has_its_own_key_there() -> None:
     assert len({name_of(op) for op in operators.values()}) == len(operators)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["csv", "ofa-yaml"])
 def test_what_the_server_writes_can_be_imported_with_the_same_numbers(
     agent: Agent, client: TestClient, address: str, tmp_path: Path, format: str

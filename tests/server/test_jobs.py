@@ -98,6 +98,7 @@ def test_jobs_are_listed_by_device_and_state_newest_first(fleet: Fleet, clock: C
     assert ids("?state=leased") == []
 
 
+@pytest.mark.slow
 def test_a_listing_has_the_newest_hundred(fleet: Fleet, clock: Clock) -> None:
     filed = []
     for _ in range(103):
@@ -222,6 +223,7 @@ def test_a_job_under_a_foreign_runtime_is_refused(fleet: Fleet) -> None:
     assert "no agent measures under foreign-" in answer.json()["detail"]
 
 
+@pytest.mark.slow
 def test_a_listing_goes_on_after_its_last_job(
     fleet: Fleet, clock: Clock, client: TestClient
 ) -> None:

@@ -4,10 +4,13 @@ import subprocess
 import sys
 from uuid import uuid4
 
+import pytest
 from fastapi.testclient import TestClient
 
 from tests.server.conftest import Agent
 from tests.server.making import RUNTIME, TWO_THREADS, a_session, a_timing
+
+pytestmark = pytest.mark.slow
 
 
 def run(*words: str, database_url: str) -> subprocess.CompletedProcess[str]:

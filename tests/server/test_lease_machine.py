@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import httpx2
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -24,6 +25,8 @@ from sqlalchemy import Engine, delete
 from contract.jobs import LEASE, JobState
 from server.database.records import AgentRecord, JobRecord, UnitRecord
 from tests.server.fleet import Clock, Fleet, a_job
+
+pytestmark = pytest.mark.slow
 
 AGENTS = ("north", "south")
 UNITS = ("s1", "s2")

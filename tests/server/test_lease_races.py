@@ -4,6 +4,8 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
+import pytest
+
 from contract.jobs import LEASE, Lease
 from tests.server.fleet import Clock, Fleet, a_job, an_agent
 
@@ -92,6 +94,7 @@ def test_a_job_filed_many_times_at_once_is_stored_once(fleet: Fleet) -> None:
     assert len(fleet.jobs()) == 1
 
 
+@pytest.mark.slow
 def test_agents_that_take_each_others_units_and_ask_for_work_at_once_all_succeed(
     fleet: Fleet,
 ) -> None:

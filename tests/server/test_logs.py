@@ -29,6 +29,7 @@ def lines_in(log: Path) -> list[dict[str, Any]]:
     return lines
 
 
+@pytest.mark.slow
 def test_the_log_tells_at_the_request_id_why_a_request_failed(tmp_path: Path) -> None:
     database, log = tmp_path / "phonebook.db", tmp_path / "log"
     with program(f"sqlite:///{database}", log=log) as server:
@@ -50,6 +51,7 @@ def test_the_log_tells_at_the_request_id_why_a_request_failed(tmp_path: Path) ->
     assert sum("exception" in line for line in lines) == 1
 
 
+@pytest.mark.slow
 def test_the_log_tells_whose_token_was_sent(tmp_path: Path) -> None:
     url, log = f"sqlite:///{tmp_path}/phonebook.db", tmp_path / "log"
     with program(url, log=log) as server:
@@ -69,6 +71,7 @@ def test_the_log_tells_whose_token_was_sent(tmp_path: Path) -> None:
     assert told == [("/devices", 200, "lab"), ("/devices", 401, None), ("/healthz", 200, None)]
 
 
+@pytest.mark.slow
 def test_what_anybody_can_cause_is_logged_a_few_times(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with program(f"sqlite:///{tmp_path}/phonebook.db", log=log) as server:
@@ -115,6 +118,7 @@ def test_after_a_minute_the_log_tells_how_many_lines_were_left_out(name: str) ->
     assert handler.texts == [left_out, "ours", "strange again"]
 
 
+@pytest.mark.slow
 def test_what_a_client_wrote_tells_a_terminal_nothing(tmp_path: Path) -> None:
     terminal, its_end = pty.openpty()
     with (

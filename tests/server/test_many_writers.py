@@ -24,7 +24,7 @@ from tests.e2e.processes import OwnServer
 from tests.server.conftest import JSON
 from tests.server.making import PHONE, SPACE, a_session, a_timing
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 WRITERS = 100
 SESSIONS = 4  # which measure the same operators, one after the other

@@ -125,6 +125,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_on_a_full_disk_nothing_acknowledged_is_lost(disk: Disk) -> None:
     path = disk.folder / "phonebook.db"
     engine = open_database(f"sqlite:///{path}")
@@ -159,6 +160,7 @@ def test_on_a_full_disk_nothing_acknowledged_is_lost(disk: Disk) -> None:
 
 
 # Nothing; room for what SQLite keeps beside the file, and hardly more.
+@pytest.mark.slow
 @pytest.mark.parametrize("free_bytes", [0, 40_960])
 def test_on_a_full_disk_commands_end_with_one_line(disk: Disk, free_bytes: int) -> None:
     url = f"sqlite:///{disk.folder}/phonebook.db"

@@ -40,6 +40,8 @@ from tests.server.making import (
 )
 from tests.server.test_access import make
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = 25  # of each operation
 CHECKS = [
     not_a_server_error,

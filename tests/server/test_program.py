@@ -70,6 +70,7 @@ def test_it_answers_once_it_has_printed_its_address(address: str) -> None:
     assert httpx.get(f"{address}/readyz").status_code == 200
 
 
+@pytest.mark.slow
 def test_what_the_client_posts_is_what_it_reads(address: str) -> None:
     with table_client(address) as client:
         client.register("phone", PHONE)
@@ -94,6 +95,7 @@ def test_what_the_client_posts_is_what_it_reads(address: str) -> None:
             client.table("fone")
 
 
+@pytest.mark.slow
 def test_the_client_shows_the_token_of_its_environment(
     address: str, empty_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +120,7 @@ def test_the_client_shows_the_token_of_its_environment(
         client.devices()
 
 
+@pytest.mark.slow
 def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -125,6 +128,7 @@ def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
     assert f"port {port} on 127.0.0.1 is in use" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.2", "phonebook.example"])
 def test_an_address_that_others_can_reach_is_refused_without_a_token(
     tmp_path: Path, host: str
@@ -145,12 +149,14 @@ def test_where_nobody_may_do_without_a_token_one_is_wanted_at_the_start(
     assert "python -m server.tokens create --name NAME --role agent" in said
 
 
+@pytest.mark.slow
 def test_a_proxy_is_told_by_its_address(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path}/phonebook.db"
     said = refusal("--database-url", database, settings={"PHONEBOOK_PROXIES": "127.0.0.1, lab"})
     assert "PHONEBOOK_PROXIES): 'lab' is no address and no network" in said
 
 
+@pytest.mark.slow
 def test_a_port_that_kubernetes_sets_is_ignored_with_a_hint(tmp_path: Path) -> None:
     of_kubernetes = {
         **environment(),
@@ -174,6 +180,7 @@ def test_a_port_that_kubernetes_sets_is_ignored_with_a_hint(tmp_path: Path) -> N
         assert "PHONEBOOK_PORT=tcp://10.43.7.2:8420 is ignored: Kubernetes sets it" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_database_that_is_made_anew_is_named_by_its_whole_path(tmp_path: Path) -> None:
     def made_token() -> str:
         done = subprocess.run(
@@ -195,10 +202,12 @@ def test_a_database_that_is_made_anew_is_named_by_its_whole_path(tmp_path: Path)
     assert made_token() == ""
 
 
+@pytest.mark.slow
 def test_an_unusable_database_is_refused() -> None:
     assert "unable to open" in refusal("--database-url", "sqlite:////no/such/folder/x.db")
 
 
+@pytest.mark.slow
 def test_a_server_that_may_open_too_few_files_is_refused(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/phonebook.db"
     said = refusal("--port", "0", "--database-url", url, files=100)
@@ -206,6 +215,7 @@ def test_a_server_that_may_open_too_few_files_is_refused(tmp_path: Path) -> None
     assert "ulimit -n" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ending", "code"), [(signal.SIGTERM, -15), (signal.SIGINT, 130)])
 def test_a_server_ends_though_clients_keep_it_waiting(
     tmp_path: Path, ending: signal.Signals, code: int
@@ -227,6 +237,7 @@ def test_a_server_ends_though_clients_keep_it_waiting(
         assert server.process.wait(ENDS_WITHIN_S) == code
 
 
+@pytest.mark.slow
 def test_the_server_does_without_torch_and_the_other_programs() -> None:
     code = (
         "import sys, server.serving, server.schema;"

@@ -322,6 +322,7 @@ def test_the_history_goes_on(client: TestClient, agent: Agent) -> None:
     assert [row["unit"] for row in rows] == ["pixel-8"] * 3
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_that_comes_while_it_is_renamed(engine: Engine, address: str) -> None:
     sessions = [a_session() for _ in range(12)]
     late: list[str] = []

@@ -34,6 +34,7 @@ def with_samples(engine: Engine) -> list[str]:
         return sorted(found.scalars())
 
 
+@pytest.mark.slow
 def test_tables_and_their_tags_stay_as_they_were(
     agent: Agent, client: TestClient, engine: Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:

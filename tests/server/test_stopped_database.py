@@ -23,6 +23,8 @@ from tests.postgres import PostgresServer
 from tests.server.making import PHONE, SPACE, a_session, a_timing
 from tests.server.serving import LIMIT_S, program, serving
 
+pytestmark = pytest.mark.slow
+
 LONGEST_WAIT_S = 6
 WITHIN_S = 15  # a server ends
 MANY = 3 * WRITERS["postgresql"]

@@ -143,6 +143,7 @@ def test_a_runtime_that_was_never_measured_is_an_empty_table(
     assert found["missing"] == [operator.key for operator in SPACE.operators]
 
 
+@pytest.mark.slow
 def test_a_space_orders_its_rows_and_names_what_is_missing(
     agent: Agent, client: TestClient
 ) -> None:

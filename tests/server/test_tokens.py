@@ -163,6 +163,7 @@ def test_wrong_names_and_roles_are_explained(keeper: Keeper) -> None:
     assert "no token 'lap'; did you mean lab?" in keeper.refusal("revoke", "lap")
 
 
+@pytest.mark.slow
 def test_no_log_shows_a_token(keeper: Keeper) -> None:
     good = keeper.run("create", "--name", "lab", "--role", "admin")[0].strip()
     bad = f"{good[:-3]}xyz"
@@ -224,6 +225,7 @@ def test_a_traceback_on_a_terminal_shows_no_variables() -> None:
     assert "pb_secret" not in done.stdout
 
 
+@pytest.mark.slow
 def test_uvicorn_alone_is_as_careful(keeper: Keeper) -> None:
     code = "from server.app import app_from_env; app_from_env()"
     refused = subprocess.run(

@@ -193,6 +193,7 @@ def test_a_session_estimated_again_knows_what_its_agent_sends_again(
     assert answer.status_code == 409
 
 
+@pytest.mark.slow
 def test_a_session_whose_visits_are_half_sent_keeps_its_figures(
     engine: Engine, agent: Agent, client: TestClient
 ) -> None:
@@ -229,6 +230,7 @@ def test_a_session_without_visits_is_estimated_from_its_samples(
     assert timing["estimate"]["latency_us"] == pytest.approx(100, rel=0.1)
 
 
+@pytest.mark.slow
 def test_the_command_says_what_it_did(engine: Engine, agent: Agent, measured: UUID) -> None:
     agent.tell(agent.begin(), a_timing(SPACE.head))
     url = engine.url.render_as_string(hide_password=False)

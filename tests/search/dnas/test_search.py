@@ -135,6 +135,7 @@ def test_a_step_through_masks_descends_that_gradient(tiny: SearchSpace) -> None:
     torch.testing.assert_close(theta_descent(search), torch.cat(expected), atol=1e-6, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("target_ms", "theta_paths"), [(None, 4), (1.9, 2)])
 def test_the_gradient_of_theta_by_paths_is_right_on_average(
     tiny: SearchSpace, target_ms: float | None, theta_paths: int

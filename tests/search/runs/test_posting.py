@@ -111,6 +111,7 @@ def test_the_server_learns_of_each_epoch_and_of_what_was_found(
     assert f"to be seen at {address}/searches/{summary.id}" in screen.export_text()
 
 
+@pytest.mark.slow
 def test_a_server_that_is_away_costs_nothing_but_a_word_and_resume_tells_it_all(
     tmp_path: Path, idx_folder: Path, serving: Serving, address: str
 ) -> None:
@@ -131,6 +132,7 @@ def test_a_server_that_is_away_costs_nothing_but_a_word_and_resume_tells_it_all(
         assert [each.id for each in client.searches()] == [summary.id]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_says_so_and_goes_on_as_the_same_search(
     tmp_path: Path, idx_folder: Path, serving: Serving, address: str
 ) -> None:
@@ -148,6 +150,7 @@ def test_a_run_that_was_stopped_says_so_and_goes_on_as_the_same_search(
         assert (after.id, after.state, after.epochs) == (summary.id, "finished", 2)
 
 
+@pytest.mark.slow
 def test_a_measurement_that_fails_leaves_the_network_and_the_reason(
     tmp_path: Path, idx_folder: Path, serving: Serving, address: str
 ) -> None:
@@ -193,6 +196,7 @@ def shown(number: int) -> EpochResult:
     return EpochResult(**figures)
 
 
+@pytest.mark.slow
 def test_several_devices_are_one_group_with_the_cross_table(
     tmp_path: Path,
     idx_folder: Path,

@@ -168,6 +168,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 3, STEPS_OF_SEARCH, STEPS_OF_SEARCH + 2, STEPS])
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(
     tmp_path: Path, images: Path, whole: Path, after: int
@@ -202,6 +203,7 @@ def test_a_finished_run_that_is_resumed_is_measured_and_no_more(
     )
 
 
+@pytest.mark.slow
 def test_another_run_s_folder_is_not_gone_on_with(tmp_path: Path, idx_folder: Path) -> None:
     search_and_measure(job(tmp_path / "run", idx_folder), measure=None)
     other = job(tmp_path / "run", idx_folder, Press(resume=True), paths="2", theta_lr=0.5)
@@ -209,6 +211,7 @@ def test_another_run_s_folder_is_not_gone_on_with(tmp_path: Path, idx_folder: Pa
         search_and_measure(other, measure=None)
 
 
+@pytest.mark.slow
 def test_another_device_s_run_is_not_gone_on_with(tmp_path: Path, idx_folder: Path) -> None:
     search_and_measure(job(tmp_path / "run", idx_folder), measure=None)
     other = replace(job(tmp_path / "run", idx_folder, Press(resume=True)), target="other-phone")
@@ -216,6 +219,7 @@ def test_another_device_s_run_is_not_gone_on_with(tmp_path: Path, idx_folder: Pa
         search_and_measure(other, measure=None)
 
 
+@pytest.mark.slow
 def test_a_result_that_cannot_be_written_leaves_the_one_before(
     tmp_path: Path, idx_folder: Path
 ) -> None:
@@ -227,6 +231,7 @@ def test_a_result_that_cannot_be_written_leaves_the_one_before(
     assert SearchResult.read(path) == found
 
 
+@pytest.mark.slow
 def test_a_collapsed_search_leaves_its_checkpoint_and_its_figures(
     tmp_path: Path, idx_folder: Path
 ) -> None:
@@ -314,6 +319,7 @@ def test_each_epoch_tells_all_its_figures(tmp_path: Path, idx_folder: Path, path
     assert [line["epoch"] for line in written[2:]] == [1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_tensorboard_reads_the_same_figures_once(tmp_path: Path, idx_folder: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
