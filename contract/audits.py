@@ -20,6 +20,7 @@ from pydantic import (
 
 from contract.devices import Conditions, DeviceName
 from contract.estimates import MeasuredEstimate, Microseconds, quantile
+from contract.levels import Level
 from contract.ranking import kendall_tau, spearman
 from contract.runtime import Runtime
 from contract.sessions import Origin
@@ -38,6 +39,7 @@ class AuditedNetwork(Value):
 
     `predicted_us` is the sum of the table's rows; `fresh_us` the sum of rows that were measured
     anew in the audit's own session, without which a difference could be that of two days.
+    `at_level_us` is what was measured, brought to the level of the table's session.
     """
 
     name: str = Field(min_length=1, max_length=100)
@@ -45,10 +47,15 @@ class AuditedNetwork(Value):
     predicted_us: Microseconds
     fresh_us: Microseconds
     measured: MeasuredEstimate
+    at_level_us: Microseconds | None = Field(default=None, exclude_if=lambda us: us is None)
 
 
 class Audit(Value):
-    """One audit of one table. The client makes `id`."""
+    """One audit of one table. The client makes `id`.
+
+    `level` is that of the audit's session against the table's, where both measured the same
+    reference networks; then each network has a latency at that level.
+    """
 
     id: UUID
     device: DeviceName
@@ -62,6 +69,7 @@ class Audit(Value):
     agent_version: str = Field(min_length=1, max_length=50)
     conditions: Conditions
     conditions_after: Conditions
+    level: Level | None = Field(default=None, exclude_if=lambda level: level is None)
     networks: tuple[AuditedNetwork, ...] = Field(
         min_length=LEAST_NETWORKS, max_length=MOST_NETWORKS
     )
@@ -71,6 +79,12 @@ class Audit(Value):
         names = [network.name for network in self.networks]
         if len(set(names)) < len(names):
             raise ValueError("a network comes twice")
+        return self
+
+    @model_validator(mode="after")
+    def _all_at_a_level_or_none(self) -> Self:
+        if any((each.at_level_us is None) != (self.level is None) for each in self.networks):
+            raise ValueError("give each network a latency at the level, and the level")
         return self
 
 
@@ -93,13 +107,15 @@ class Errors(Value):
 class AuditFigures(Value):
     """What an audit found.
 
-    `table` is the sum of the table's rows against the measured network, `fresh` that of the rows
-    of the same session. `fitted` is the table's sum after a line `a + b * sum` that was fitted
+    `table` is the sum of the table's rows against the measured network, `at_level` against that at
+    the level of the table's session, `fresh` that of the rows of the same session. `fitted` is the table's sum after a line `a + b * sum` that was fitted
     without the network at hand (leave one out): what a calibration could gain at best.
     """
 
     networks: PositiveInt
     table: Errors
+    at_level: Errors | None = Field(default=None, exclude_if=lambda errors: errors is None)
+    level: Level | None = Field(default=None, exclude_if=lambda level: level is None)
     fresh: Errors
     fitted: Errors
 
@@ -124,6 +140,7 @@ def summary(audit: Audit) -> AuditSummary:
     """The audit's figures."""
     measured = [network.measured.latency_us for network in audit.networks]
     predicted = [network.predicted_us for network in audit.networks]
+    at_level = [each.at_level_us for each in audit.networks if each.at_level_us is not None]
     return AuditSummary(
         id=audit.id,
         space=audit.space,
@@ -131,6 +148,8 @@ def summary(audit: Audit) -> AuditSummary:
         ended_at=audit.ended_at,
         networks=len(audit.networks),
         table=errors(predicted, measured),
+        at_level=errors(predicted, at_level) if audit.level else None,
+        level=audit.level,
         fresh=errors([network.fresh_us for network in audit.networks], measured),
         fitted=errors(_leave_one_out(predicted, measured), measured),
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from contract.estimates import Estimate, estimate
+from contract.levels import Reference
 from contract.values import Value
 from contract.visits import Layout, Series, Visit
 
@@ -33,13 +34,15 @@ class Derivation(Value):
     `event_cut_ns` was added to each event, and samples of operators that were timed inside
     networks were multiplied by `scale`, null where there were none: by how much whole networks
     take longer than their operators' events. `calm_probe_ns` is what the probe takes on the calm
-    device.
+    device. `references` are the networks whose events were told, as they ran untraced: what says
+    later at which level of the device this session was (`contract.levels`).
     """
 
     estimator: str = Field(min_length=1, max_length=50)
     event_cut_ns: float = Field(ge=0)
     scale: float | None = Field(default=None, gt=0)
     calm_probe_ns: float = Field(gt=0)
+    references: tuple[Reference, ...] = Field(default=(), exclude_if=lambda they: not they)
 
 
 @dataclass(slots=True)
@@ -98,7 +101,8 @@ def derive(layouts: Sequence[Layout], visits: Sequence[Visit]) -> Derived | None
                 rounds.us.append(samples_us)
                 rounds.drift.append(drift)
                 rounds.at = max(rounds.at, visit.made_at)
-    scale = _scale(layouts, operators, networks)
+    references = _references(layouts, networks)
+    scale = _scale(layouts, operators, references)
     if scale is not None:
         for rounds in operators.values():
             rounds.multiply(scale)
@@ -106,7 +110,11 @@ def derive(layouts: Sequence[Layout], visits: Sequence[Visit]) -> Derived | None
         operators,
         networks,
         Derivation(
-            estimator=ESTIMATOR, event_cut_ns=EVENT_CUT_NS, scale=scale, calm_probe_ns=calm_ns
+            estimator=ESTIMATOR,
+            event_cut_ns=EVENT_CUT_NS,
+            scale=scale,
+            calm_probe_ns=calm_ns,
+            references=references,
         ),
     )
 
@@ -126,15 +134,22 @@ def _booked(layout: Layout, series: Series) -> dict[str, list[float]]:
     }
 
 
-def _scale(
-    layouts: Sequence[Layout], operators: dict[str, Rounds], networks: dict[str, Rounds]
-) -> float | None:
-    latency_us = {key: rounds.estimate().latency_us for key, rounds in operators.items()}
-    factors = [
-        networks[layout.program].estimate().latency_us
-        / sum(latency_us[key] for key in layout.operators)
+def _references(layouts: Sequence[Layout], networks: dict[str, Rounds]) -> tuple[Reference, ...]:
+    return tuple(
+        Reference.of(layout.program, networks[layout.program].estimate())
         for layout in layouts
         if layout.events and layout.program in networks
+    )
+
+
+def _scale(
+    layouts: Sequence[Layout], operators: dict[str, Rounds], references: Sequence[Reference]
+) -> float | None:
+    latency_us = {key: rounds.estimate().latency_us for key, rounds in operators.items()}
+    by_program = {layout.program: layout for layout in layouts}
+    factors = [
+        each.latency_us / sum(latency_us[key] for key in by_program[each.program].operators)
+        for each in references
     ]
     return median(factors) if factors else None
 

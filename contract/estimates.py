@@ -215,11 +215,16 @@ def _half(count: int) -> int:
 def _widening(rounds: int) -> float:
     """How much wider a 95 % interval is that knows its variance from so many draws alone.
 
-    Student's quantile by the first terms of its expansion in 1 / freedom (Abramowitz and Stegun
-    26.7.5), and the bootstrap's variance, which divides by the rounds and not by the freedom.
+    Student's quantile, and the bootstrap's variance, which divides by the rounds and not by the
+    freedom.
     """
     if rounds == 1:
         return 1.0
     freedom = rounds - 1
-    student = 1.96 + 2.37 / freedom + 2.82 / freedom**2
-    return student / 1.96 * math.sqrt(rounds / freedom)
+    return student_quantile(freedom) / 1.96 * math.sqrt(rounds / freedom)
+
+
+def student_quantile(freedom: int) -> float:
+    """How many standard deviations on each side hold 95 %, by the first terms of the expansion in
+    1 / freedom (Abramowitz and Stegun 26.7.5)."""
+    return 1.96 + 2.37 / freedom + 2.82 / freedom**2

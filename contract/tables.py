@@ -1,5 +1,6 @@
 """What the service answers: latency tables, and which devices have them. Durations are in us."""
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Literal
@@ -76,6 +77,12 @@ class LatencyTable(Value):
         """Which table it is, and where it comes from, for a person."""
         words = f"{self.device} under {self.runtime.key}"
         return f"{words} ({self.provenance})" if self.provenance else words
+
+    @property
+    def main_session(self) -> UUID | None:
+        """The session that most of its rows come from; None where it has no row."""
+        counts = Counter(row.session for row in self.entries)
+        return max(counts, key=counts.__getitem__) if counts else None
 
     @cached_property
     def _latency_us(self) -> dict[str, float]:

@@ -52,14 +52,13 @@ def run(
 
 
 def show(figures: AuditSummary, *, device: str) -> None:
+    at_level = {"table, at its level": figures.at_level} if figures.at_level else {}
     screen.errors(
         f"{device}, {figures.space}: {figures.networks} networks, predicted against measured",
-        {
-            "table": figures.table,
-            "session": figures.fresh,
-            "fitted": figures.fitted,
-        },
+        {"table": figures.table, **at_level, "session": figures.fresh, "fitted": figures.fitted},
     )
+    if figures.level is not None:
+        screen.console.print(f"{device} {figures.level.words}", markup=False, highlight=False)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,13 @@ from uuid import uuid5
 from contract.audits import Audit, AuditedNetwork
 from contract.derivation import Derived
 from contract.errors import DeviceFailed, PhonebookError
+from contract.estimates import Estimate
+from contract.levels import AtLevel, Level, level
 from contract.networks import NETWORK_NAMES, Network, network, published
 from contract.sessions import Session
 from contract.spaces import SearchSpace
 from contract.tables import LatencyTable
+from device_agent.measuring.beside import references_of
 from device_agent.measuring.protocols.protocol import whole
 from device_agent.measuring.protocols.registry import PROTOCOLS
 from device_agent.measuring.station import Station
@@ -54,6 +57,7 @@ def audit(station: Station, space: SearchSpace, *, networks: int, seed: int) -> 
     station.introduce(space)
     table = station.client.table(station.name, runtime=runtime, space=space.name)
     table.latencies_us(space.operators)
+    references = references_of(station.client, table)
     purpose = f"audit of {networks} networks, seed {seed}"
     opened = station.unfinished(space, purpose)
     if opened is None:
@@ -77,9 +81,14 @@ def audit(station: Station, space: SearchSpace, *, networks: int, seed: int) -> 
         )
     assert derived is not None, "every program was visited"
     programs = [station.cache.file(each.program).name for each in wholes]
-    done = _audit(ended, table, dict(zip(programs, chosen, strict=True)), derived, seed)
+    found = references and level(*references, _estimates(derived))
+    done = _audit(ended, table, dict(zip(programs, chosen, strict=True)), derived, found, seed)
     sitting.close_with([done], ended)
     return done
+
+
+def _estimates(derived: Derived) -> dict[str, Estimate]:
+    return {program: rounds.estimate() for program, rounds in derived.networks.items()}
 
 
 def _audit(
@@ -87,10 +96,12 @@ def _audit(
     table: LatencyTable,
     chosen: Mapping[str, Network],
     derived: Derived,
+    found: Level | None,
     seed: int,
 ) -> Audit:
     """`chosen` has the networks by their programs."""
     fresh_us = {key: each.estimate().latency_us for key, each in derived.operators.items()}
+    measured = _estimates(derived)
     assert session.ended_at is not None
     assert session.conditions_after is not None
     return Audit(
@@ -106,13 +117,15 @@ def _audit(
         agent_version=session.agent_version,
         conditions=session.conditions,
         conditions_after=session.conditions_after,
+        level=found,
         networks=tuple(
             AuditedNetwork(
                 name=each.name,
                 blocks=each.blocks,
                 predicted_us=sum(table.latencies_us(each.operators)),
                 fresh_us=latency_of(each, fresh_us),
-                measured=derived.networks[program].estimate(),
+                measured=measured[program],
+                at_level_us=found and AtLevel.of(measured[program], found).latency_us,
             )
             for program, each in chosen.items()
         ),

@@ -116,6 +116,7 @@ def calibration_chart(report: AuditReport) -> Chart:
             Column("measured_us", "measured, µs", "us"),
             Column("low_us", "low, µs", "us"),
             Column("high_us", "high, µs", "us"),
+            Column("at_level_us", "at the table's level, µs", "us"),
             Column("fresh_us", "rows measured beside it, µs", "us"),
             Column("error", "error", "percent"),
         ),
@@ -126,6 +127,7 @@ def calibration_chart(report: AuditReport) -> Chart:
                 each.measured.latency_us,
                 each.measured.low_us,
                 each.measured.high_us,
+                each.at_level_us,
                 each.fresh_us,
                 each.predicted_us / each.measured.latency_us - 1,
             )

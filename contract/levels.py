@@ -1,0 +1,137 @@
+"""How much slower a device was at one time than at another, by networks that were measured then too.
+
+A device that shares its caches and memory with other work is a few percent slower on one day than
+on another, whatever its probes say, and not all networks alike. So two latencies are compared at
+one level: both beside the same reference networks. What differs from network to network is a
+random effect (DerSimonian and Laird, 1986, "Meta-analysis in clinical trials"), and part of the
+interval.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from uuid import UUID
+
+from pydantic import Field, PositiveFloat, model_validator
+
+from contract.estimates import Estimate, MeasuredEstimate, Microseconds, student_quantile
+from contract.values import Value
+from contract.visits import ProgramName
+
+LEAST_REFERENCES = 3  # from which a level can be told, and how sure it is
+_NORMAL = 1.96  # standard deviations on each side that hold 95 %
+_LEAST_SD = 1e-4  # of a logarithm: samples that are all equal are not certain
+
+
+class Reference(Value):
+    """A network that a session timed whole, in us, with its 95 % interval."""
+
+    program: ProgramName
+    latency_us: Microseconds
+    low_us: Microseconds
+    high_us: Microseconds
+
+    @classmethod
+    def of(cls, program: str, estimate: Estimate) -> "Reference":
+        return cls(
+            program=program,
+            latency_us=estimate.latency_us,
+            low_us=estimate.low_us,
+            high_us=estimate.high_us,
+        )
+
+
+class Level(Value):
+    """How many times longer a network takes now than it took in `session`.
+
+    By `references` networks that were measured both times. `low` and `high` bound it with 95 %
+    confidence for one network more, not for the mean of them all.
+    """
+
+    session: UUID
+    factor: PositiveFloat
+    low: PositiveFloat
+    high: PositiveFloat
+    references: int = Field(ge=LEAST_REFERENCES)
+
+    @property
+    def words(self) -> str:
+        """`takes 1.031 times as long as in the table's session (1.020 to 1.042, by 18 networks)`."""
+        return (
+            f"takes {self.factor:.3f} times as long as in the table's session "
+            f"({self.low:.3f} to {self.high:.3f}, by {self.references} networks)"
+        )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Level":
+        if not self.low <= self.factor <= self.high:
+            raise ValueError("the interval must hold the factor")
+        return self
+
+
+class AtLevel(Value):
+    """A latency in us as it would have been in `level.session`, with its 95 % interval."""
+
+    level: Level
+    latency_us: Microseconds
+    low_us: Microseconds
+    high_us: Microseconds
+
+    @classmethod
+    def of(cls, measured: MeasuredEstimate, level: Level) -> "AtLevel":
+        latency_us = measured.latency_us / level.factor
+        apart = math.hypot(
+            _half_width(measured.latency_us, measured.low_us, measured.high_us),
+            _half_width(level.factor, level.low, level.high),
+        )
+        return cls(
+            level=level,
+            latency_us=round(latency_us, 4),
+            low_us=round(latency_us * math.exp(-apart), 4),
+            high_us=round(latency_us * math.exp(apart), 4),
+        )
+
+
+def level(session: UUID, then: Sequence[Reference], now: Mapping[str, Estimate]) -> Level | None:
+    """The device's level now, against the session that measured those references.
+
+    `now` has estimates by program. None where fewer than 3 programs are in both.
+    """
+    logs, variances = [], []
+    for reference in then:
+        if reference.program not in now:
+            continue
+        again = now[reference.program]
+        logs.append(math.log(again.latency_us / reference.latency_us))
+        apart = math.hypot(
+            _half_width(reference.latency_us, reference.low_us, reference.high_us),
+            _half_width(again.latency_us, again.low_us, again.high_us),
+        )
+        variances.append(max(apart / _NORMAL, _LEAST_SD) ** 2)
+    if len(logs) < LEAST_REFERENCES:
+        return None
+    between = _between(logs, variances)
+    weights = [1 / (variance + between) for variance in variances]
+    mean = fmean(logs, weights)
+    apart = student_quantile(len(logs) - 1) * math.sqrt(between + 1 / sum(weights))
+    return Level(
+        session=session,
+        factor=math.exp(mean),
+        low=math.exp(mean - apart),
+        high=math.exp(mean + apart),
+        references=len(logs),
+    )
+
+
+def _between(logs: Sequence[float], variances: Sequence[float]) -> float:
+    """The variance from network to network, beyond that of each one's own uncertainty."""
+    weights = [1 / variance for variance in variances]
+    mean = fmean(logs, weights)
+    q = sum(w * (log - mean) ** 2 for w, log in zip(weights, logs, strict=True))
+    scale = sum(weights) - sum(w * w for w in weights) / sum(weights)
+    return max(0.0, (q - (len(logs) - 1)) / scale)
+
+
+def _half_width(middle: float, low: float, high: float) -> float:
+    """Half of the interval, in logarithms; the wider side where they differ."""
+    return max(math.log(high / middle), math.log(middle / low))
