@@ -141,3 +141,6 @@ class NetworkMeasured(Estimate):
     """The last line of `python -m device_agent.network --json`."""
 
     program: str  # the exported file
+    # An agent of the version before tells neither of these.
+    load_ms: float | None = None
+    peak_bytes: int | None = None  # that the program added to the runner's memory, at most

@@ -1,7 +1,10 @@
 """A whole network, end to end: exported, and visited until its latency is certain."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from contract.derivation import derive
 from contract.errors import DeviceFailed, PhonebookError
@@ -29,9 +32,19 @@ def must_be_measured(device: Device, name: str) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class TimedNetwork:
+    """Of a whole network: its latency, how long it took to load, as a median, and how much memory
+    it added at most, None where the device does not tell."""
+
+    latency: Estimate
+    load_ms: float
+    peak_bytes: int | None
+
+
 def time_network(
     device: Device, network: Network, file: ProgramFile, *, supervisor: Supervisor | None = None
-) -> Estimate:
+) -> TimedNetwork:
     """Visit the program, loading it anew each time, until its latency is graded A or B.
 
     After a minute the grade is what it is.
@@ -57,8 +70,15 @@ def time_network(
                 assert derived is not None
                 figures = derived.networks[file.name].estimate()
                 if figures.grade != "C" or time.monotonic() >= until:
-                    return figures
+                    return _timed(figures, visits)
                 steps.more(LEAST_VISITS)
+
+
+def _timed(latency: Estimate, visits: Sequence[Visit]) -> TimedNetwork:
+    series = [each for visit in visits for each in visit.series]
+    loads_ns = [each.load_ns for each in series if each.load_ns is not None]
+    peaks = [each.peak_bytes for each in series if each.peak_bytes is not None]
+    return TimedNetwork(latency, median(loads_ns) / 1e6, max(peaks, default=None))
 
 
 def export_network(

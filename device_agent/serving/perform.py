@@ -34,7 +34,7 @@ def perform(work: Work, station: Station) -> Estimate | None:
             file = export_network(
                 chosen, device.runtime, station.cache, station.exporter, supervisor=supervisor
             )
-            return time_network(device, chosen, file, supervisor=supervisor)
+            return time_network(device, chosen, file, supervisor=supervisor).latency
     return None
 
 

@@ -105,6 +105,23 @@ def test_each_run_lies_between_two_probes_outside_of_it(
     assert min(timed.memory_probes_ns) > 32 * 2**20 / 1000  # ns; no memory gives 1 TB/s
 
 
+def test_the_native_runner_tells_what_memory_a_program_adds(
+    runner: RunnerProcess, programs: Programs, tmp_path: Path
+) -> None:
+    small, large = (
+        runner.time_program(job(file, tmp_path)).peak_bytes
+        for file in (programs.operator, programs.network)
+    )
+    if runner.ready.runner == "python":
+        assert small is large is None
+        return
+    assert small is not None
+    assert large is not None
+    weights = programs.network.path.stat().st_size - programs.operator.path.stat().st_size
+    assert large - small > weights / 2
+    assert large < 100 * programs.network.path.stat().st_size
+
+
 def test_the_input_is_set_anew_before_each_run(
     runner: RunnerProcess, programs: Programs, tmp_path: Path
 ) -> None:
