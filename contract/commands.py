@@ -96,6 +96,11 @@ def install(*extras: str) -> str:
     return _line("pip", "install", "-c", "constraints.txt", "-e", checkout)
 
 
+def install_library(name: str) -> str:
+    """Installs what somebody else keeps, beside Phonebook."""
+    return shlex.join(("pip", "install", name))
+
+
 def _table(device: str, space: str | None, runtime: Runtime | None) -> tuple[str, ...]:
     options = runtime.options if runtime else ()
     return ("--device", device, *_given("--space", space), *options)

@@ -25,13 +25,15 @@ TRACED: frozenset[Protocol] = frozenset({"in_situ"})  # by the events of a deleg
 
 MOST_AFFINITY = 100  # letters of an affinity, on the wire and in databases
 
-_RANGE = r"[0-9]{1,5}(to[0-9]{1,5})?"
+_NUMBER = r"[0-9]{1,4}"  # no system has more CPUs, and who writes a range is not to name billions
+_RANGE = rf"{_NUMBER}(to{_NUMBER})?"
 
 
 def _cpu_numbers(_: Any, tokens: Sequence[Token]) -> tuple[int, ...]:
     """Raises PhonebookError where it is no list of numbers and ranges."""
     cpus = tokens[0].value
-    if re.fullmatch(r"[0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?)*", cpus):
+    piece = _RANGE.replace("to", "-")
+    if re.fullmatch(rf"{piece}(,{piece})*", cpus):
         numbers = _numbers(cpus.replace("-", "to").split(","))
         if numbers is not None:
             return numbers
@@ -58,12 +60,13 @@ def affinity_of(cpus: Collection[int]) -> str:
     """
     if not cpus:
         return "any"
-    numbers = sorted(set(cpus))
+    known = set(cpus)
+    numbers = sorted(known)
     each = f"cpu{'.'.join(map(str, numbers))}"
     if len(each) <= MOST_AFFINITY:
         return each
-    starts = [number for number in numbers if number - 1 not in cpus]
-    ends = [number for number in numbers if number + 1 not in cpus]
+    starts = [number for number in numbers if number - 1 not in known]
+    ends = [number for number in numbers if number + 1 not in known]
     pairs = zip(starts, ends, strict=True)
     return f"cpu{'.'.join(str(a) if a == b else f'{a}to{b}' for a, b in pairs)}"
 

@@ -11,6 +11,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
+from contract import commands
 from contract.errors import PhonebookError
 
 _TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # a file goes before a folder
@@ -55,7 +56,7 @@ def http_client(
         assert proxy is not None
         raise PhonebookError(
             f"{proxy.named_by} names a {proxy.url.scheme} proxy, which takes a further package: "
-            f"`pip install 'httpx[socks]'`; or {_way_around(url)}"
+            f"`{commands.install_library('httpx[socks]')}`; or {_way_around(url)}"
         ) from error
     return client, proxy
 

@@ -25,7 +25,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         try:
             yield partial
             partial.replace(path)
-        except Exception as error:
+        except Exception as error:  # torch and safetensors raise their own on a full disk
             has_room = _has_room(path)
             partial.unlink(missing_ok=True)
             if not has_room:

@@ -3,7 +3,6 @@
 Measures a table, and then audits it again and again, beside each kind of neighbour in turn: a
 program of its own that streams through memory, computes, or does so in bursts. Each session
 goes into the file at once, with every run, probe and event. A file that is there is continued.
-`benchmarks/estimators.py` judges on it how well a session tells what another one measures.
 """
 
 import os

@@ -52,4 +52,4 @@ def run(kind: Neighbour) -> None:
 
 
 if __name__ == "__main__":
-    run(sys.argv[1])  # type: ignore[arg-type]
+    run(next(kind for kind in NEIGHBOURS if kind == sys.argv[1]))

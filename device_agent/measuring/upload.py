@@ -22,9 +22,9 @@ from contract.errors import (
 from contract.problems import NO_DEVICE, NO_SESSION, NO_SPACE, NOT_YOURS, WRONG_CLOCK
 from contract.sessions import Session
 from contract.timings import MOST_IN_BATCH, BatchReport, Timing
+from device_agent.measuring.ask_again import ask_again
 from device_agent.measuring.journal import Entry, Journal
 from device_agent.measuring.journal_file import Unreadable
-from device_agent.measuring.patience import ask_again
 from device_agent.measuring.sent import Kept, Sent, left_behind, too_large
 from device_agent.measuring.upload_visits import TOO_LARGE, VisitSending, post_session
 from device_agent.supervisor import Supervisor

@@ -61,8 +61,8 @@ def with_name(request: Request, was: str, name: str) -> str:
 
 
 def _device_of(choice: str) -> str:
-    """A choice is a device, or a table of it: `DEVICE@RUNTIME` or `DEVICE/RUNTIME/ORIGIN`."""
-    return re.split("[@/]", choice, maxsplit=1)[0]
+    """A choice is a device, or the address of a table of it."""
+    return choice.partition("@")[0]
 
 
 def is_own(address: str) -> bool:

@@ -6,20 +6,21 @@ from sqlalchemy.orm import Session as DbSession
 
 from contract.runtime import Runtime
 from contract.sessions import Origin
+from contract.table_keys import TableKey
 from server.store.history import Histories, History, Step, tables
 
 
 class TableHistories:
     """The histories of all tables, as they are at the session's moment.
 
-    `tables` are by their names in addresses, `DEVICE/RUNTIME/ORIGIN`.
+    `tables` are by their addresses.
     """
 
     def __init__(self, session: DbSession, histories: Histories) -> None:
         self._session = session
         self._histories = histories
         self.tables = {
-            "/".join((device, runtime.key, origin)): (device, runtime, origin)
+            TableKey(device, runtime.key, origin).address: (device, runtime, origin)
             for device, runtime, origin in tables(session)
         }
 

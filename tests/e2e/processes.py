@@ -9,13 +9,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlsplit
 
 LIMIT_S = 120.0
 
 
 class OwnServer:
-    """A server that comes back at the same address, with the same database.
+    """A server that comes back at the same address, with the same database; it runs in a `with`.
 
     `rate` is that of its settings: so many writes a second of one sender, 0 for no limit.
     """
@@ -27,6 +28,13 @@ class OwnServer:
         self._database_url = database_url
         self._environment = os.environ | ({} if rate is None else {"PHONEBOOK_RATE": str(rate)})
         self.address = f"http://127.0.0.1:{self._port}"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.kill()
 
     def start(self) -> None:
         """Returns once it answers."""
@@ -53,18 +61,26 @@ class OwnServer:
         assert self._process.returncode in (0, -signal.SIGTERM)
 
     def kill(self) -> None:
-        self._process.kill()
-        self._process.communicate()
+        end(self._process)
 
 
 class RestlessAgent:
-    """`tests.e2e.restless` in a process: measures again and again until it is told to finish."""
+    """`tests.e2e.restless` in a process: measures again and again until it is told to finish.
+
+    It runs in a `with`, from `start` on.
+    """
 
     def __init__(self, server: str, folder: Path, number: int) -> None:
         folder.mkdir()
         self.folder = folder
         self._command = [sys.executable, "-m", "tests.e2e.restless"]
         self._command += [server, str(folder), str(number)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.kill()
 
     def start(self) -> None:
         """Returns once it has measured or sent something."""
@@ -76,8 +92,7 @@ class RestlessAgent:
         assert self._process.stdout.readline() == "began\n", self._said()
 
     def kill(self) -> None:
-        self._process.kill()
-        self._process.communicate()
+        end(self._process)
 
     def ask_to_finish(self) -> None:
         """Let it end the session at hand and complete the table."""
@@ -90,6 +105,13 @@ class RestlessAgent:
 
     def _said(self) -> str:
         return (self.folder / "said").read_text()[-4000:]
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
 
 
 @contextmanager

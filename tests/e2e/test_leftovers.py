@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from contract.client import table_client
-from contract.errors import NotStored
+from contract.errors import ClocksDiffer
 from contract.jobs import Job, Profile
 from contract.places import HOME_VARIABLE
 from contract.sessions import Session
@@ -76,7 +76,7 @@ def test_earlier_results_that_are_not_taken_keep_nobody_from_measuring(tmp_path:
         assert f"`python -m device_agent.outbox --server {address}`" in told
 
 
-def test_where_the_clocks_differ_nothing_is_measured_twice_and_nothing_is_lost(
+def test_where_the_clocks_differ_nothing_is_measured_until_they_agree(
     tmp_path: Path,
 ) -> None:
     def behind() -> datetime:
@@ -85,20 +85,18 @@ def test_where_the_clocks_differ_nothing_is_measured_twice_and_nothing_is_lost(
     device = FakeDevice(US)
     with serving(tmp_path / "server.db", clock=behind) as address:
         port = httpx.URL(address).port or 0
-        with station_of(address, tmp_path, device) as station:
-            for _ in range(2):
-                with pytest.raises(
-                    NotStored, match=r"98 results wait: .*whichever clock is wrong"
-                ):
-                    profile(station, SPACE)
-    visits = len(device.visits)
+        with (
+            station_of(address, tmp_path, device) as station,
+            pytest.raises(ClocksDiffer, match="set whichever clock is wrong"),
+        ):
+            profile(station, SPACE)
+    assert device.visits == []
     with (
         serving(tmp_path / "server.db", port=port) as address,
         station_of(address, tmp_path, device) as station,
     ):
         profile(station, SPACE)
         assert station.client.table(DEVICE, space=SPACE.name).complete
-    assert len(device.visits) == visits
 
 
 def test_an_agent_that_serves_does_its_jobs_and_sends_what_waits_into_a_new_database(

@@ -49,19 +49,16 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 
 def test_each_of_a_thousand_jobs_is_done_once(database_url: str) -> None:
-    server = OwnServer(database_url, rate=0)
-    server.start()
     did: list[UUID] = []
+    with OwnServer(database_url, rate=0) as server:
 
-    def everybody_works() -> None:
-        with ThreadPoolExecutor(AGENTS) as pool:
-            for jobs in pool.map(work, [server.address] * AGENTS, range(AGENTS)):
-                did.extend(jobs)
+        def everybody_works() -> None:
+            with ThreadPoolExecutor(AGENTS) as pool:
+                for jobs in pool.map(work, [server.address] * AGENTS, range(AGENTS)):
+                    did.extend(jobs)
 
-    try:
         filed = file_jobs(server.address)
         beside(server.address, everybody_works, read="/jobs").check()
-    finally:
         server.stop()
     assert Counter(did) == Counter(filed)
     assert standing(database_url) == dict.fromkeys(filed, ("done", 1))

@@ -7,7 +7,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -26,6 +26,7 @@ from contract.operators import Operator
 from contract.sessions import Session
 from contract.tables import LatencyTable, Row, SessionReport
 from contract.timings import Failure
+from contract.visits import Visit
 from server.database.engine import open_database
 from server.database.records import RowVersion, TimingRecord
 from server.database.schema import upgrade
@@ -82,6 +83,7 @@ class Told:
     of_space: LatencyTable
     again: tuple[LatencyTable, LatencyTable]  # the same two, by their snapshots' ids
     sessions: list[SessionReport]
+    visits: dict[UUID, tuple[Visit, ...]]
 
 
 @pytest.fixture
@@ -105,41 +107,51 @@ def test_kill_agents_server_and_database(
 
 def check_nothing_lost(url: str, folder: Path, others: Sequence[Victim], kills: int) -> None:
     """Every timing of every session is stored once, as its agent measured it; and served."""
-    server = OwnServer(url, rate=0)
-    agents = [
-        RestlessAgent(server.address, folder / f"agent-{number}", number)
-        for number in range(AGENTS)
-    ]
-    server.start()
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(RestlessAgent.start, agents))
-    kill_each_in_turn([*agents, server, *others], kills)
-    for agent in agents:
-        agent.ask_to_finish()
-    for agent in agents:
-        agent.finish()
+    with ExitStack() as running:
+        server = running.enter_context(OwnServer(url, rate=0))
+        agents = [
+            running.enter_context(
+                RestlessAgent(server.address, folder / f"agent-{number}", number)
+            )
+            for number in range(AGENTS)
+        ]
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(RestlessAgent.start, agents))
+        kill_each_in_turn([*agents, server, *others], kills)
+        for agent in agents:
+            agent.ask_to_finish()
+        for agent in agents:
+            agent.finish()
 
+        sessions, visits, measured = of_all(agents)
+        with table_client(server.address) as client:
+            told = ask(client, sessions)
+    good = [each for each in measured.values() if each.rounds_us]
+    assert len(good) >= LEAST_GOOD * len(measured)
+    engine = open_database(url)
+    check_stored(engine, measured)
+    check_sessions(told, sessions, visits, measured)
+    check_rows(told, good)
+    check_history(engine, told.table)
+    engine.dispose()
+
+
+def of_all(
+    agents: Sequence[RestlessAgent],
+) -> tuple[list[Session], dict[UUID, list[Visit]], dict[UUID, Measured]]:
+    """What their journals say together; in none is less than was acknowledged."""
     sessions: list[Session] = []
+    visits: dict[UUID, list[Visit]] = {}
     measured: dict[UUID, Measured] = {}
     for agent in agents:
-        its_sessions, its_timings = in_journal(agent.folder / "journal.db")
+        its_sessions, its_visits, its_timings = in_journal(agent.folder / "journal.db")
         acknowledged = (agent.folder / "acknowledged").read_text().split()
         assert {UUID(line) for line in acknowledged} <= its_timings.keys()
         assert len(acknowledged) >= len(KEYS)
         sessions += its_sessions
+        visits |= its_visits
         measured |= its_timings
-    good = [each for each in measured.values() if each.rounds_us]
-    assert len(good) >= LEAST_GOOD * len(measured)
-
-    with table_client(server.address) as client:
-        told = ask(client, sessions)
-    server.kill()
-    engine = open_database(url)
-    check_stored(engine, measured)
-    check_sessions(told, sessions, measured)
-    check_rows(told, good)
-    check_history(engine, told.table)
-    engine.dispose()
+    return sessions, visits, measured
 
 
 def kill_each_in_turn(victims: Sequence[Victim], kills: int) -> None:
@@ -152,60 +164,68 @@ def kill_each_in_turn(victims: Sequence[Victim], kills: int) -> None:
         victim.start()
 
 
-def in_journal(path: Path) -> tuple[list[Session], dict[UUID, Measured]]:
-    """An agent's sessions and what their timings must be, by id. All of it was sent."""
+def in_journal(
+    path: Path,
+) -> tuple[list[Session], dict[UUID, list[Visit]], dict[UUID, Measured]]:
+    """An agent's sessions, their visits, and what their timings must be, by id. All was sent."""
     sessions: list[Session] = []
+    visits: dict[UUID, list[Visit]] = {}
     timings: dict[UUID, Measured] = {}
     with closing(sqlite3.connect(path)) as journal:
-        not_sent = "SELECT count(*) FROM outbox WHERE sent IS NULL"
-        assert journal.execute(not_sent).fetchone() == (0,)
+        for waits in ("outbox WHERE sent IS NULL", "visits WHERE counts AND sent IS NULL"):
+            assert journal.execute(f"SELECT count(*) FROM {waits}").fetchone() == (0,)
         assert journal.execute("SELECT count(*) FROM sessions WHERE is_open").fetchone() == (0,)
         for body, operators in journal.execute("SELECT body, operators FROM sessions").fetchall():
             session = Session.model_validate_json(body)
             sessions.append(session)
             keys = [Operator.model_validate(each).key for each in json.loads(operators)]
-            for each in in_session(journal, session.id, keys):
+            visits[session.id] = visits_of(journal, session.id)
+            for each in in_session(journal, session, visits[session.id], keys):
                 timings[uuid5(session.id, each.operator)] = each
-    return sessions, timings
+    return sessions, visits, timings
 
 
-def in_session(journal: sqlite3.Connection, session: UUID, keys: list[str]) -> list[Measured]:
+def visits_of(journal: sqlite3.Connection, session: UUID) -> list[Visit]:
+    """Those that count, in the order made."""
+    rows = journal.execute(
+        "SELECT body FROM visits WHERE session = ? AND counts ORDER BY rowid", (str(session),)
+    )
+    return [Visit.model_validate_json(body) for (body,) in rows]
+
+
+def in_session(
+    journal: sqlite3.Connection, session: Session, visits: list[Visit], keys: list[str]
+) -> list[Measured]:
     """One timing for each operator: its visits in order, or why there are none."""
     failures = {
-        program: (Failure.model_validate_json(body), datetime.fromisoformat(made))
+        operator_of(program): (Failure.model_validate_json(body), datetime.fromisoformat(made))
         for program, body, made in journal.execute(
-            "SELECT program, body, made FROM failures WHERE session = ?", (str(session),)
+            "SELECT program, body, made FROM failures WHERE session = ?", (str(session.id),)
         )
     }
-    visits = [
-        (json.loads(body)["series"], datetime.fromisoformat(made))
-        for program, body, made in journal.execute(
-            "SELECT program, body, made FROM visits WHERE session = ? ORDER BY rowid",
-            (str(session),),
-        )
-        if program not in failures
-    ]
-    calm_us = np.quantile(
-        [us for series, _ in visits for one in series for us in one["probes_us"]], 0.02
+    calm_ns = np.quantile(
+        [ns for visit in visits for one in visit.series for ns in one.probes_ns], 0.02
     )
     rounds_us: defaultdict[str, list[list[float]]] = defaultdict(list)
     drift: defaultdict[str, list[list[float]]] = defaultdict(list)
     last: dict[str, datetime] = {}
-    for series, made in visits:
-        for one in series:
-            probes = one["probes_us"]
-            slower = [max(pair) / calm_us for pair in pairwise(probes)]
-            for key, samples in one["samples_us"].items():
-                rounds_us[key].append(samples)
-                drift[key].append([round(float(factor), 3) for factor in slower])
-                last[key] = max(made, last.get(key, made))
-    failed = {program.rpartition("-")[0]: found for program, found in failures.items()}
+    for visit in visits:
+        key = operator_of(visit.program)
+        for one in visit.series:
+            rounds_us[key].append([ns / 1000 for ns in one.samples_ns])
+            slower = [max(pair) / calm_ns for pair in pairwise(one.probes_ns)]
+            drift[key].append([round(float(factor), 3) for factor in slower])
+        last[key] = visit.made_at
     return [
-        Measured(session, key, last[key], rounds_us[key], drift[key], None)
+        Measured(session.id, key, last[key], rounds_us[key], drift[key], None)
         if key in last
-        else Measured(session, key, failed[key][1], [], [], failed[key][0])
+        else Measured(session.id, key, failures[key][1], [], [], failures[key][0])
         for key in keys
     ]
+
+
+def operator_of(program: str) -> str:
+    return program.rpartition("-")[0]
 
 
 def ask(client: TableClient, sessions: Sequence[Session]) -> Told:
@@ -218,6 +238,7 @@ def ask(client: TableClient, sessions: Sequence[Session]) -> Told:
             client.table(NAME, snapshot=of_space.snapshot),
         ),
         [client.session_report(str(session.id)) for session in sessions],
+        {session.id: client.visits(str(session.id)).visits for session in sessions},
     )
 
 
@@ -240,11 +261,16 @@ def check_stored(engine: Engine, measured: dict[UUID, Measured]) -> None:
 
 
 def check_sessions(
-    told: Told, sessions: Sequence[Session], measured: dict[UUID, Measured]
+    told: Told,
+    sessions: Sequence[Session],
+    visits: dict[UUID, list[Visit]],
+    measured: dict[UUID, Measured],
 ) -> None:
-    """Reports tell each session as it ended, and the figures of all that it measured."""
+    """Reports tell each session as it ended, its visits, and the figures of all it measured."""
     assert [report.session for report in told.sessions] == sessions
     for report in told.sessions:
+        its_visits = told.visits[report.session.id]
+        assert sorted(its_visits, key=place) == sorted(visits[report.session.id], key=place)
         assert {
             (each.id, each.operator, each.estimate, each.failure) for each in report.timings
         } == {
@@ -252,6 +278,10 @@ def check_sessions(
             for id, each in measured.items()
             if each.session == report.session.id
         }
+
+
+def place(visit: Visit) -> tuple[int, str]:
+    return visit.round, visit.program
 
 
 def check_rows(told: Told, good: Sequence[Measured]) -> None:

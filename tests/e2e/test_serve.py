@@ -199,9 +199,10 @@ def test_a_device_that_another_computers_agent_has_costs_no_attempt_and_rests(
 
 
 def test_measuring_goes_on_while_the_server_is_away(tmp_path: Path, cache: Path) -> None:
-    server = OwnServer(f"sqlite:///{tmp_path}/phonebook.db")
-    server.start()
-    with table_client(server.address) as client:
+    with (
+        OwnServer(f"sqlite:///{tmp_path}/phonebook.db") as server,
+        table_client(server.address) as client,
+    ):
         client.register("bench", DESCRIPTION)
         job = file(client, "bench", PROFILE)
         device = FakeDevice(FEW, lambda key: time.sleep(0.01))
@@ -217,7 +218,6 @@ def test_measuring_goes_on_while_the_server_is_away(tmp_path: Path, cache: Path)
         table = client.table("bench", space=SPACE.name)
     assert {row.operator for row in table.entries} == FEW.keys()
     assert Counter(device.visits) == dict.fromkeys(FEW, ROUNDS)
-    server.kill()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])

@@ -46,10 +46,9 @@ def second_server(database_url: str) -> Iterator[str]:
 
 
 def serving(database_url: str) -> Iterator[str]:
-    own = OwnServer(database_url, rate=0)
-    own.start()
-    yield own.address
-    own.stop()
+    with OwnServer(database_url, rate=0) as own:
+        yield own.address
+        own.stop()
 
 
 class Writers:

@@ -52,7 +52,7 @@ def test_the_rows_of_the_history_have_it(client: TestClient, agent: Agent) -> No
     agent.tell(other, a_timing(minutes=60))
     for text in ("one", "two"):
         client.post(f"/sessions/{other}/notes", json={"text": text}).raise_for_status()
-    query = {"table": f"phone/{RUNTIME.key}/measured", "chart": "calm"}
+    query = {"table": f"phone@{RUNTIME.key}", "chart": "calm"}
     rows = client.get("/history", params=query).json()["rows"]
     assert [row["notes"] for row in rows] == ["", "one; two"]
 

@@ -150,8 +150,8 @@ def test_whoever_asks_under_the_old_name_is_told_the_present_one(
             f"/devices/pixel-8/operators/{SPACE.stem.key}",
         ),
         (
-            f"/history?table=phone/{RUNTIME.key}/measured",
-            f"/history?table=pixel-8/{RUNTIME.key}/measured",
+            f"/history?table=phone@{RUNTIME.key}",
+            f"/history?table=pixel-8@{RUNTIME.key}",
         ),
         (f"/export?table=phone@{RUNTIME.key}", f"/export?table=pixel-8@{RUNTIME.key}"),
         (f"/compare?a=phone@{RUNTIME.key}", f"/compare?a=pixel-8@{RUNTIME.key}"),
@@ -317,7 +317,7 @@ def test_the_history_goes_on(client: TestClient, agent: Agent) -> None:
     client.get("/history")  # it is kept in memory now
     renamed(client)
     agent.tell(agent.begin(a_session("pixel-8", minutes=90)), a_timing(us=95, minutes=90))
-    query = {"table": f"pixel-8/{RUNTIME.key}/measured", "chart": "calm"}
+    query = {"table": f"pixel-8@{RUNTIME.key}", "chart": "calm"}
     rows = client.get("/history", params=query).json()["rows"]
     assert [row["unit"] for row in rows] == ["pixel-8"] * 3
 

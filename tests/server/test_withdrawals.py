@@ -132,7 +132,7 @@ def test_history_and_the_operators_page_leave_it_out(client: TestClient, agent: 
 
 def table_key(client: TestClient) -> str:
     (device,) = client.get("/devices").json()
-    return f"phone/{device['runtimes'][0]['key']}/measured"
+    return f"phone@{device['runtimes'][0]['key']}"
 
 
 def test_who_did_it_and_why_is_kept(client: TestClient, agent: Agent) -> None:

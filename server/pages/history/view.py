@@ -34,8 +34,8 @@ def history_view(
     """
     past = TableHistories(session, histories)
     if table and table not in past.tables:
-        check_name(session, table.partition("/")[0])
-        raise unknown("table (DEVICE/RUNTIME/ORIGIN)", table, list(past.tables))
+        check_name(session, table.partition("@")[0])
+        raise unknown("table", table, list(past.tables))
     shown = [past.of(*past.tables[table])] if table else past.everything()
     return HistoryView(
         tables=past.tables,
