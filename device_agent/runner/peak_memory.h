@@ -11,16 +11,11 @@
 
 namespace phonebook {
 
-/** From its construction on; what others freed before is given back first. */
+/** From its construction on, whatever other programs the process ran before. */
 class PeakMemory {
  public:
   PeakMemory() {
-#if defined(__GLIBC__)
-    malloc_trim(0);
-#elif defined(__ANDROID__)
-    mallopt(M_PURGE, 0);
-#endif
-    if (forget_peak()) before_bytes_ = status_bytes("VmRSS:");
+    if (give_back_freed() && forget_peak()) before_bytes_ = status_bytes("VmRSS:");
   }
 
   /** The most that was added at any moment; negative where the system does not tell. */
@@ -30,16 +25,31 @@ class PeakMemory {
   }
 
  private:
+  /**
+   * Memory that programs before freed, and the process still has, would serve this one uncounted.
+   * Returns false where nothing is known of it.
+   */
+  static bool give_back_freed() {
+#if defined(__GLIBC__)
+    malloc_trim(0);
+    return true;
+#elif defined(__ANDROID__) && __ANDROID_API__ >= 28
+    return mallopt(M_PURGE, 0) == 1;
+#else
+    return false;
+#endif
+  }
+
   /** Makes the peak what there is now. */
   static bool forget_peak() {
-    FILE* const file = std::fopen("/proc/self/clear_refs", "w");
+    std::FILE* const file = std::fopen("/proc/self/clear_refs", "w");
     if (file == nullptr) return false;
     const bool is_written = std::fputs("5", file) >= 0;
     return std::fclose(file) == 0 && is_written;
   }
 
   static int64_t status_bytes(const char* field) {
-    FILE* const file = std::fopen("/proc/self/status", "r");
+    std::FILE* const file = std::fopen("/proc/self/status", "r");
     if (file == nullptr) return -1;
     char line[256];
     long long kib = -1;

@@ -102,8 +102,8 @@ class Watch {
 };
 
 std::string time_program(const phonebook_runner& runner, const phonebook_job& job) {
-  Watch watch(runner, job);
   const PeakMemory memory;
+  Watch watch(runner, job);
   DelegateEvents tracer;
   LoadedProgram program(job.program, job.memory_format, job.trace ? &tracer : nullptr);
   const int64_t load_ns = watch.elapsed_ns();
