@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from contract.values import Value
+from contract.values import Bytes, Value
 
 MOST_VISITS_IN_BATCH = 200
 _MOST_RUNS = 10_000  # of a visit
@@ -17,7 +17,6 @@ _MOST_PARTS = 5_000  # operators or events of a program
 Nanoseconds = Annotated[int, Field(ge=0, lt=2**63)]
 Duration = Annotated[int, Field(ge=1, lt=2**63)]  # of what ran, in ns
 ProgramName = Annotated[str, Field(min_length=1, max_length=200)]
-Bytes = Annotated[int, Field(ge=0, lt=2**63)]
 Index = Annotated[int, Field(ge=0, lt=_MOST_PARTS)]
 
 

@@ -65,15 +65,12 @@ def run(
         file = export_network(chosen, opened.runtime, cache, export_to_pte, weights=weights)
         IdleWait(opened, patience_s=waiting.patience * 60).wait()
         timed = time_network(opened, chosen, file)
-    figures = timed.latency
+    figures = timed.estimate
     if result is not None:
         shutil.copyfile(file.path, result.with_name(PROGRAM))
     if as_json:
         answer = NetworkMeasured(
-            **figures.model_dump(),
-            program=str(file.path),
-            load_ms=timed.load_ms,
-            peak_bytes=timed.peak_bytes,
+            **figures.model_dump(), program=str(file.path), footprint=timed.footprint
         )
         sys.stdout.write(json.dumps(answer.model_dump()) + "\n")
     else:
@@ -81,13 +78,9 @@ def run(
             f"{chosen.name} on {device}: {figures.latency_us:,.1f} us +- {figures.half_width:.1%} "
             f"(grade {figures.grade}); median {figures.median_us:,.1f} us, p90 "
             f"{figures.p90_us:,.1f} us; the device was calm for {figures.calm} of "
-            f"{figures.samples} samples in {figures.rounds} visits; loading took "
-            f"{timed.load_ms:.1f} ms" + _memory(timed.peak_bytes)
+            f"{figures.samples} samples in {figures.rounds} visits; "
+            f"{timed.footprint.words}"
         )
-
-
-def _memory(peak_bytes: int | None) -> str:
-    return "" if peak_bytes is None else f", and memory grew by {peak_bytes / 2**20:.1f} MiB"
 
 
 if __name__ == "__main__":

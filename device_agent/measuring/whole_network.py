@@ -9,6 +9,7 @@ from statistics import median
 from contract.derivation import derive
 from contract.errors import DeviceFailed, PhonebookError
 from contract.estimates import Estimate
+from contract.footprint import Footprint
 from contract.networks import Network
 from contract.runtime import Runtime
 from contract.visits import Visit
@@ -32,14 +33,12 @@ def must_be_measured(device: Device, name: str) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TimedNetwork:
-    """Of a whole network: its latency, how long it took to load, as a median, and how much memory
-    it added at most, None where the device does not tell."""
+    """What a whole network takes."""
 
-    latency: Estimate
-    load_ms: float
-    peak_bytes: int | None
+    estimate: Estimate
+    footprint: Footprint
 
 
 def time_network(
@@ -70,15 +69,20 @@ def time_network(
                 assert derived is not None
                 figures = derived.networks[file.name].estimate()
                 if figures.grade != "C" or time.monotonic() >= until:
-                    return _timed(figures, visits)
+                    return TimedNetwork(estimate=figures, footprint=_footprint(visits))
                 steps.more(LEAST_VISITS)
 
 
-def _timed(latency: Estimate, visits: Sequence[Visit]) -> TimedNetwork:
+def _footprint(visits: Sequence[Visit]) -> Footprint:
     series = [each for visit in visits for each in visit.series]
-    loads_ns = [each.load_ns for each in series if each.load_ns is not None]
-    peaks = [each.peak_bytes for each in series if each.peak_bytes is not None]
-    return TimedNetwork(latency, median(loads_ns) / 1e6, max(peaks, default=None))
+    return Footprint(
+        load_ms=median(each.load_ns for each in series if each.load_ns is not None) / 1e6,
+        first_run_ms=median(each.first_run_ns for each in series if each.first_run_ns is not None)
+        / 1e6,
+        peak_bytes=max(
+            (each.peak_bytes for each in series if each.peak_bytes is not None), default=None
+        ),
+    )
 
 
 def export_network(
