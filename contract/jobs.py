@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, Field, NonNegativeInt, PositiveInt, model_va
 from contract.audits import LEAST_NETWORKS, MOST_NETWORKS
 from contract.devices import DeviceName, Serial
 from contract.estimates import Estimate, MeasuredEstimate
+from contract.footprint import Footprint
 from contract.runtime import Runtime
 from contract.sessions import Effort
 from contract.spaces import SpaceName
@@ -112,7 +113,8 @@ class Outcome(Value):
 
     `again` says whether another attempt might go better, `counts` whether this one counts against
     the job's `most_attempts`: an agent that is stopped gives its job back, which is nobody's
-    failure. `estimate` is of a measured network.
+    failure. `estimate` is of a measured network, and so is `footprint`, which agents of versions
+    before do not tell.
     """
 
     agent: UUID
@@ -122,6 +124,7 @@ class Outcome(Value):
     again: bool = True
     counts: bool = True
     estimate: MeasuredEstimate | None = None
+    footprint: Footprint | None = Field(default=None, exclude_if=lambda it: it is None)
 
     @model_validator(mode="after")
     def _done_or_reason(self) -> Self:
@@ -148,6 +151,7 @@ class JobReport(Value):
     progress: Progress | None
     reason: str | None  # of the last attempt that failed
     estimate: Estimate | None
+    footprint: Footprint | None = Field(default=None, exclude_if=lambda it: it is None)
 
 
 class UnitDescription(Value):

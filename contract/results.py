@@ -9,6 +9,7 @@ from contract import commands
 from contract.devices import DeviceName
 from contract.errors import PhonebookError
 from contract.estimates import Estimate
+from contract.footprint import Footprint
 from contract.imports import Sources, provenance
 from contract.networks import Network, network
 from contract.runtime import Runtime
@@ -141,3 +142,4 @@ class NetworkMeasured(Estimate):
     """The last line of `python -m device_agent.network --json`."""
 
     program: str  # the exported file
+    footprint: Footprint

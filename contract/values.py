@@ -1,10 +1,12 @@
 """The base of every value that crosses a program's border."""
 
 from collections.abc import Mapping
-from typing import Any, NoReturn, Self
+from typing import Annotated, Any, NoReturn, Self
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
+
+Bytes = Annotated[int, Field(ge=0, lt=2**63)]
 
 _STRICT = ("int", "float", "bool")
 

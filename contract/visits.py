@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from contract.values import Value
+from contract.values import Bytes, Value
 
 MOST_VISITS_IN_BATCH = 200
 _MOST_RUNS = 10_000  # of a visit
@@ -18,6 +18,10 @@ Nanoseconds = Annotated[int, Field(ge=0, lt=2**63)]
 Duration = Annotated[int, Field(ge=1, lt=2**63)]  # of what ran, in ns
 ProgramName = Annotated[str, Field(min_length=1, max_length=200)]
 Index = Annotated[int, Field(ge=0, lt=_MOST_PARTS)]
+
+
+def _is_none(told: object) -> bool:
+    return told is None
 
 
 class Layout(Value):
@@ -51,14 +55,18 @@ class Series(Value):
 
     `probes_ns` has the probe before each run and the one after the last; `memory_probes_ns` the
     one that reaches memory, before the warm-up and after the last run, where the runner has it.
-    `events_ns` has the runs of each event of the layout; it is empty without a trace.
+    The program was loaded for this series: `load_ns` and `first_run_ns` tell how long that and its
+    first run took, `peak_bytes` how much memory it added at most; visits of versions before have
+    none of the four. `events_ns` has the runs of each event of the layout; it is empty without a
+    trace.
     """
 
     samples_ns: tuple[Duration, ...] = Field(min_length=1, max_length=_MOST_RUNS)
     probes_ns: tuple[Duration, ...]
-    memory_probes_ns: tuple[Duration, Duration] | None = Field(
-        default=None, exclude_if=lambda probes: probes is None
-    )
+    memory_probes_ns: tuple[Duration, Duration] | None = Field(default=None, exclude_if=_is_none)
+    load_ns: Nanoseconds | None = Field(default=None, exclude_if=_is_none)
+    first_run_ns: Nanoseconds | None = Field(default=None, exclude_if=_is_none)
+    peak_bytes: Bytes | None = Field(default=None, exclude_if=_is_none)
     events_ns: tuple[tuple[Nanoseconds, ...], ...] = Field(default=(), max_length=_MOST_PARTS)
 
     @model_validator(mode="after")

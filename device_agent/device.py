@@ -80,6 +80,7 @@ class ProgramTiming:
     memory_probes_ns: tuple[int, int] | None = None
     first_run_ns: int
     load_ns: int
+    peak_bytes: int | None = None  # that the program added to the runner's memory, at most
     output: bytes  # of the last run, raw
     delegates: tuple[str, ...]  # a backend's name for each part of the program that it runs
     events: tuple[Event, ...]  # in the order of a run, names may repeat; empty without a trace

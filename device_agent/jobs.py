@@ -245,6 +245,8 @@ def _details(report: JobReport, now: datetime) -> Iterator[tuple[str, str]]:
             "latency",
             f"{figures.latency_us:,.1f} us +- {figures.half_width:.1%}, grade {figures.grade}",
         )
+    if report.footprint is not None:
+        yield "besides", report.footprint.words
 
 
 def _say(report: JobReport) -> None:

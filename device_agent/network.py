@@ -64,18 +64,22 @@ def run(
         cache = ProgramCache(cache_dir())
         file = export_network(chosen, opened.runtime, cache, export_to_pte, weights=weights)
         IdleWait(opened, patience_s=waiting.patience * 60).wait()
-        figures = time_network(opened, chosen, file)
+        timed = time_network(opened, chosen, file)
+    figures = timed.estimate
     if result is not None:
         shutil.copyfile(file.path, result.with_name(PROGRAM))
     if as_json:
-        answer = NetworkMeasured(**figures.model_dump(), program=str(file.path))
+        answer = NetworkMeasured(
+            **figures.model_dump(), program=str(file.path), footprint=timed.footprint
+        )
         sys.stdout.write(json.dumps(answer.model_dump()) + "\n")
     else:
         screen.console.print(
             f"{chosen.name} on {device}: {figures.latency_us:,.1f} us +- {figures.half_width:.1%} "
             f"(grade {figures.grade}); median {figures.median_us:,.1f} us, p90 "
             f"{figures.p90_us:,.1f} us; the device was calm for {figures.calm} of "
-            f"{figures.samples} samples in {figures.rounds} visits"
+            f"{figures.samples} samples in {figures.rounds} visits; "
+            f"{timed.footprint.words}"
         )
 
 

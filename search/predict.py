@@ -82,7 +82,7 @@ def predict(
         console.print(json.dumps(document, indent=2))
     elif measured is not None:
         console.print(comparison(sum(latencies_us), measured.latency_us))
-        console.print(f"measured by {measured.by}")
+        console.print(measured.words)
 
 
 def named(name: str, space: str | None) -> Network:
@@ -159,6 +159,9 @@ def prediction_document(
         "measured_us": measured_us,
         "difference_percent": (
             difference_percent(predicted_us, measured_us) if measured_us else None
+        ),
+        "footprint": (
+            measured.footprint.model_dump() if measured and measured.footprint else None
         ),
     }
 

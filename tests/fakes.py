@@ -59,6 +59,10 @@ def write_beside(file: ProgramFile) -> None:
     file.delegation.write_text(DELEGATION.model_dump_json())
 
 
+LOAD_NS = 2_500_000
+PEAK_BYTES = 3 << 20
+
+
 class FakeDevice:
     """Takes the microseconds it was told for each operator key; unknown programs fail to load.
 
@@ -103,7 +107,8 @@ class FakeDevice:
             samples_ns=(ns,) * plan.min_runs,
             probes_ns=(PROBE_NS,) * (plan.min_runs + 1),
             first_run_ns=ns,
-            load_ns=1,
+            load_ns=LOAD_NS,
+            peak_bytes=PEAK_BYTES,
             output=self.output,
             delegates=DELEGATION.delegates,
             events=(),

@@ -70,6 +70,9 @@ def series_of(timing: ProgramTiming) -> Series:
         samples_ns=timing.samples_ns,
         probes_ns=timing.probes_ns,
         memory_probes_ns=timing.memory_probes_ns,
+        load_ns=timing.load_ns,
+        first_run_ns=timing.first_run_ns,
+        peak_bytes=timing.peak_bytes,
         events_ns=tuple(event.samples_ns for event in timing.events),
     )
 

@@ -1,11 +1,15 @@
 """A whole network, end to end: exported, and visited until its latency is certain."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from contract.derivation import derive
 from contract.errors import DeviceFailed, PhonebookError
 from contract.estimates import Estimate
+from contract.footprint import Footprint
 from contract.networks import Network
 from contract.runtime import Runtime
 from contract.visits import Visit
@@ -29,9 +33,17 @@ def must_be_measured(device: Device, name: str) -> None:
         )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TimedNetwork:
+    """What a whole network takes."""
+
+    estimate: Estimate
+    footprint: Footprint
+
+
 def time_network(
     device: Device, network: Network, file: ProgramFile, *, supervisor: Supervisor | None = None
-) -> Estimate:
+) -> TimedNetwork:
     """Visit the program, loading it anew each time, until its latency is graded A or B.
 
     After a minute the grade is what it is.
@@ -57,8 +69,20 @@ def time_network(
                 assert derived is not None
                 figures = derived.networks[file.name].estimate()
                 if figures.grade != "C" or time.monotonic() >= until:
-                    return figures
+                    return TimedNetwork(estimate=figures, footprint=_footprint(visits))
                 steps.more(LEAST_VISITS)
+
+
+def _footprint(visits: Sequence[Visit]) -> Footprint:
+    series = [each for visit in visits for each in visit.series]
+    return Footprint(
+        load_ms=median(each.load_ns for each in series if each.load_ns is not None) / 1e6,
+        first_run_ms=median(each.first_run_ns for each in series if each.first_run_ns is not None)
+        / 1e6,
+        peak_bytes=max(
+            (each.peak_bytes for each in series if each.peak_bytes is not None), default=None
+        ),
+    )
 
 
 def export_network(

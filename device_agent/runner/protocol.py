@@ -102,6 +102,7 @@ class Timed(Value):
     memory_probes_ns: tuple[PositiveInt, PositiveInt] | None = None
     first_run_ns: NonNegativeInt
     load_ns: NonNegativeInt
+    peak_bytes: NonNegativeInt | None = None
     cpus: tuple[NonNegativeInt, ...] = ()
     delegates: tuple[str, ...]
     events: tuple[Event, ...]
@@ -114,6 +115,7 @@ class Timed(Value):
             memory_probes_ns=self.memory_probes_ns,
             first_run_ns=self.first_run_ns,
             load_ns=self.load_ns,
+            peak_bytes=self.peak_bytes,
             output=output,
             delegates=self.delegates,
             events=self.events,

@@ -24,6 +24,7 @@ from executorch.extension.pybindings import portable_lib
 
 from contract.timings import FailureCode
 from device_agent.programs.inputs import pseudo_random
+from device_agent.runner.peak_memory import PeakMemory
 from device_agent.runner.protocol import Job
 
 HEARTBEAT_NS = 1_000_000_000
@@ -80,13 +81,18 @@ def answer(line: str, say: Say) -> Answer:
 
 
 def _time_program(job: Job, say: Say) -> Answer:
+    memory = PeakMemory()
     watch = _Watch(say, job.deadline_ns)
     program, method = _load(job)
     load_ns = watch.elapsed_ns()
     timed = _time(method, _image(method, job), job, watch)
+    peak_bytes = memory.added_bytes()
     _write_output(method, job.output)
     events = _events(program, warmup_runs=max(1, job.warmup_runs)) if job.trace else []
-    return {**timed, "load_ns": load_ns, "delegates": _delegates(job.program), "events": events}
+    found: Answer = {"delegates": _delegates(job.program), "events": events}
+    if peak_bytes is not None:
+        found["peak_bytes"] = peak_bytes
+    return {**timed, "load_ns": load_ns, **found}
 
 
 def _load(job: Job) -> tuple[Any, Any]:

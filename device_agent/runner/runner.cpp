@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "delegate_events.h"
 #include "loaded_program.h"
+#include "peak_memory.h"
 #include "probe.h"
 
 // ExecuTorch 1.5 exports these from its thread pool library and ships no header for them.
@@ -101,6 +102,7 @@ class Watch {
 };
 
 std::string time_program(const phonebook_runner& runner, const phonebook_job& job) {
+  const PeakMemory memory;
   Watch watch(runner, job);
   DelegateEvents tracer;
   LoadedProgram program(job.program, job.memory_format, job.trace ? &tracer : nullptr);
@@ -141,6 +143,7 @@ std::string time_program(const phonebook_runner& runner, const phonebook_job& jo
     timed_ns += sample_ns;
   }
   probes_ns.push_back(probe_ns());
+  const int64_t peak_bytes = memory.added_bytes();
   const std::vector<int64_t> memory_probes_ns{memory_before_ns, memory_probe_ns()};
   const Cpus cpus = cpus_before != runner.cpus ? cpus_before : cpus_now(runner.cpus);
   program.write_output(job.output);
@@ -154,6 +157,7 @@ std::string time_program(const phonebook_runner& runner, const phonebook_job& jo
          ", \"memory_probes_ns\": " + list(memory_probes_ns) +
          ", \"first_run_ns\": " + std::to_string(first_run_ns) +
          ", \"load_ns\": " + std::to_string(load_ns) +
+         (peak_bytes < 0 ? "" : ", \"peak_bytes\": " + std::to_string(peak_bytes)) +
          (cpus.empty() ? "" : ", \"cpus\": " + list(cpus)) +
          ", \"delegates\": " + list(program.delegates(), quoted) +
          ", \"events\": " + list(tracer.events(), event_answer) + "}";
@@ -170,6 +174,7 @@ phonebook_runner* phonebook_open(uint32_t threads, const uint32_t* cpus, size_t 
     if (cpu_count > 0) bind_to(cpus, cpu_count);
     executorch::runtime::runtime_init();
     make_pool(threads);
+    memory_probe_ns();  // makes its buffer now, so that it counts for no program
     const std::string ready = "{\"ready\": true, \"runner\": " + quoted(kRunner) +
                               ", \"threads\": " + std::to_string(threads) +
                               ", \"clock_step_ns\": " + std::to_string(clock_step_ns()) + "}";

@@ -6,9 +6,11 @@
  *   {"ready": true, "runner": "native", "threads": 1, "clock_step_ns": 20}
  *   {"alive": true}
  *   {"samples_ns": [...], "probes_ns": [...], "memory_probes_ns": [N, N], "first_run_ns": N,
- *    "load_ns": N, "cpus": [...], "delegates": [...], "events": [{"name": "...", "samples_ns": [...]}]}
+ *    "load_ns": N, "peak_bytes": N, "cpus": [...], "delegates": [...],
+ *    "events": [{"name": "...", "samples_ns": [...]}]}
  *   {"error": "load_failed", "message": "..."}
  *
+ * `peak_bytes` is the most memory that the program added, left out where the system does not tell.
  * `cpus` are those that the runs were made on, or where they moved to in between; left out where
  * the system tells none.
  *

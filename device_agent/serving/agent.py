@@ -10,13 +10,19 @@ from platform import node
 from uuid import UUID
 
 from contract.client import TableClient
-from contract.errors import ClocksDiffer, DeviceFailed, PhonebookError, is_passing
-from contract.estimates import Estimate
+from contract.errors import (
+    ClocksDiffer,
+    DeviceFailed,
+    PhonebookError,
+    RequestRefused,
+    is_passing,
+)
 from contract.health import check_clocks
 from contract.jobs import (
     RENEW_EVERY,
     AgentDescription,
     Job,
+    JobReport,
     Lease,
     LeaseRequest,
     Outcome,
@@ -32,6 +38,7 @@ from device_agent.measuring import upload
 from device_agent.measuring.journal import Journal
 from device_agent.measuring.sent import Sent, results, what_to_do
 from device_agent.measuring.station import Station
+from device_agent.measuring.whole_network import TimedNetwork
 from device_agent.serving.lease_keeper import RETRY_S, STEP_S, LeaseKeeper, LeaseLost
 from device_agent.serving.perform import perform, title
 from device_agent.supervisor import Halted, Supervisor
@@ -179,7 +186,7 @@ class Agent:
         """Raises LeaseLost where another may have the job by now."""
         outcome = partial(Outcome, agent=self._id, attempt=lease.attempt)
         try:
-            estimate = self._work(unit, lease.job, keeper)
+            timed = self._work(unit, lease.job, keeper)
         except LeaseLost:
             raise
         except Halted as stopped:
@@ -191,9 +198,11 @@ class Agent:
             return outcome(done=False, reason=_reason(passing))
         except PhonebookError as error:
             return outcome(done=False, reason=_reason(error), again=False)
-        return outcome(done=True, estimate=estimate)
+        if timed is None:
+            return outcome(done=True)
+        return outcome(done=True, estimate=timed.estimate, footprint=timed.footprint)
 
-    def _work(self, unit: Unit, job: Job, keeper: LeaseKeeper) -> Estimate | None:
+    def _work(self, unit: Unit, job: Job, keeper: LeaseKeeper) -> TimedNetwork | None:
         """Do it; anew where the server was away before anything had begun."""
         while True:
             try:
@@ -211,7 +220,7 @@ class Agent:
         """Tell how the attempt ended, as often as it takes, or once where the agent is to stop."""
         while True:
             try:
-                report = self._client.finish(job.id, outcome)
+                report = self._told(job, outcome)
             except PhonebookError as error:
                 if not is_passing(error) or self._stop.asked:
                     screen.say(f"job {job.id}: the server was not told how it ended: {error}")
@@ -221,6 +230,15 @@ class Agent:
                 because = f", since {outcome.reason}" if outcome.reason else ""
                 screen.say(f"job {job.id} is {report.state}{because}")
                 return
+
+    def _told(self, job: Job, outcome: Outcome) -> JobReport:
+        """What the server says; an older one, which knows no footprints, is told without."""
+        try:
+            return self._client.finish(job.id, outcome)
+        except RequestRefused as refusal:
+            if refusal.status != 422 or outcome.footprint is None:
+                raise
+            return self._client.finish(job.id, outcome.evolve(footprint=None))
 
     def _heartbeat(self) -> None:
         self._client.announce(self._id, _description(self._units()))

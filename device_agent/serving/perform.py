@@ -1,18 +1,22 @@
 """What each kind of job asks of an agent's station."""
 
 from contract.client import TableClient
-from contract.estimates import Estimate
 from contract.jobs import AuditTable, MeasureNetwork, Profile, Work
 from contract.networks import network
 from contract.spaces import SPACE_NAMES, SearchSpace, space
 from device_agent.measuring.audit import audit
 from device_agent.measuring.profile import profile
 from device_agent.measuring.station import Station
-from device_agent.measuring.whole_network import export_network, must_be_measured, time_network
+from device_agent.measuring.whole_network import (
+    TimedNetwork,
+    export_network,
+    must_be_measured,
+    time_network,
+)
 
 
-def perform(work: Work, station: Station) -> Estimate | None:
-    """Do the work and send what it measured; the estimate is of a measured network.
+def perform(work: Work, station: Station) -> TimedNetwork | None:
+    """Do the work and send what it measured, or return it where it is a network's.
 
     Raises:
         DeviceFailed: the device could not do it this time.

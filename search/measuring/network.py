@@ -14,6 +14,7 @@ from rich.console import Console
 from contract.client import table_client
 from contract.errors import DeviceFailed, PhonebookError, is_passing
 from contract.estimates import Estimate
+from contract.footprint import Footprint
 from contract.jobs import Job, MeasureNetwork
 from contract.networks import Network
 from contract.results import NetworkMeasured
@@ -42,22 +43,31 @@ class Subject:
 class Measured:
     """How long the network takes, and by what: `job ID`, or `this computer, PROGRAM`.
 
-    `low_us` and `high_us` bound the latency with 95 % confidence.
+    `low_us` and `high_us` bound the latency with 95 % confidence. An agent of a version before
+    tells no footprint.
     """
 
     latency_us: float
     low_us: float
     high_us: float
     by: str
+    footprint: Footprint | None
 
     @classmethod
-    def of(cls, estimate: Estimate, *, by: str) -> "Measured":
+    def of(cls, estimate: Estimate, footprint: Footprint | None, *, by: str) -> "Measured":
         return cls(
             latency_us=estimate.latency_us,
             low_us=estimate.low_us,
             high_us=estimate.high_us,
             by=by,
+            footprint=footprint,
         )
+
+    @property
+    def words(self) -> str:
+        """`measured by job ID`, and what the network takes besides."""
+        besides = f": {self.footprint.words}" if self.footprint else ""
+        return f"measured by {self.by}{besides}"
 
 
 Measure = Callable[[Subject], Measured]
@@ -135,7 +145,7 @@ def measure_in_queue(
         report = file_and_wait(client, job, console=console, stop=stop)
     if report.estimate is None:
         raise DeviceFailed(f"job {job.id} is done without a measurement; file it again")
-    return Measured.of(report.estimate, by=f"job {job.id}")
+    return Measured.of(report.estimate, report.footprint, by=f"job {job.id}")
 
 
 def measure_here(subject: Subject, *, agent: Sequence[str] = AGENT) -> Measured:
@@ -179,4 +189,4 @@ def parse_measurement(output: str) -> Measured:
             f"expected a measurement in the agent's last line, got {last_line[:200]!r}; "
             "are both parts of the same version?"
         ) from error
-    return Measured.of(answer, by=f"this computer, {answer.program}")
+    return Measured.of(answer, answer.footprint, by=f"this computer, {answer.program}")

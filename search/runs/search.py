@@ -323,5 +323,5 @@ def _measure(spec: RunSpec, result: SearchResult, measure: Measure) -> SearchRes
     measured = result.evolve(**figures)
     write_document(spec.folder.result, measured)
     console.print(comparison(result.predicted_us, found.latency_us))
-    console.print(f"measured by {found.by}")
+    console.print(found.words)
     return measured

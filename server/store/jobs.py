@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session as DbSession
 from contract import commands
 from contract.errors import PhonebookError
 from contract.estimates import Estimate
+from contract.footprint import Footprint
 from contract.jobs import Job, JobReport, JobState, MeasureNetwork, Progress, Work
 from contract.networks import network
 from contract.runtime import Runtime
@@ -239,7 +240,14 @@ def report(session: DbSession, record: JobRecord, now: datetime) -> JobReport:
         progress=Progress.model_validate(record.progress) if record.progress else None,
         reason=stands.reason,
         estimate=Estimate.model_validate(record.estimate) if record.estimate else None,
+        footprint=footprint_of(record),
     )
+
+
+def footprint_of(record: JobRecord) -> Footprint | None:
+    """Of a network that the job has had measured; agents of versions before did not tell it."""
+    told = record.outcome.get("footprint") if record.state == "done" and record.outcome else None
+    return Footprint.model_validate(told) if told else None
 
 
 def job_of(record: JobRecord) -> Job:

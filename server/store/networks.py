@@ -9,8 +9,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session as DbSession
 
 from contract.estimates import Estimate
+from contract.footprint import Footprint
 from contract.table_keys import TableKey
 from server.database.records import JobRecord, RowRecord
+from server.store.jobs import footprint_of
 
 MOST_MEASURED = 200  # jobs that measured a network
 
@@ -25,6 +27,7 @@ class MeasuredNetwork:
     space: str
     blocks: tuple[str, ...]
     estimate: Estimate
+    footprint: Footprint | None
     measured_at: datetime
 
 
@@ -44,6 +47,7 @@ def measured_networks(session: DbSession) -> list[MeasuredNetwork]:
             space=record.work["space"],
             blocks=tuple(record.work["blocks"]),
             estimate=Estimate.model_validate(record.estimate),
+            footprint=footprint_of(record),
             measured_at=record.changed_at,
         )
         for record in found

@@ -11,6 +11,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from contract.client import TableClient, table_client
+from contract.estimates import estimate
+from contract.footprint import Footprint
 from contract.jobs import (
     AgentDescription,
     AuditTable,
@@ -142,6 +144,22 @@ def test_a_network_is_filed_under_a_runtime_that_is_named(
     blocks = published("fbnet-a").blocks
     assert report.job.work == MeasureNetwork(space="fbnet-32", blocks=blocks)
     assert report.job.runtime == two
+
+    id = begin(client)
+    client.finish(
+        id,
+        Outcome(
+            agent=AGENT,
+            attempt=1,
+            done=True,
+            estimate=estimate([[100.0, 100.0]]),
+            footprint=Footprint(load_ms=38.06, first_run_ms=14.2, peak_bytes=36_149_658),
+        ),
+    )
+    shown = jobs("show", str(id)).stdout
+    assert "latency   100.0 us +- 0.0%, grade C\n" in shown
+    words = "loaded in 38.1 ms, first run 14.2 ms, up to 34.5 MiB of memory"
+    assert f"besides   {words}\n" in shown
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,39 @@ def test_each_run_lies_between_two_probes_outside_of_it(
     assert min(timed.memory_probes_ns) > 32 * 2**20 / 1000  # ns; no memory gives 1 TB/s
 
 
+@LINUX_ONLY
+def test_the_peak_memory_is_the_program_s_own_whatever_ran_before(
+    runner: RunnerProcess, programs: Programs, tmp_path: Path
+) -> None:
+    def peak_bytes(file: ProgramFile) -> int:
+        peak = runner.time_program(job(file, tmp_path)).peak_bytes
+        assert peak is not None
+        return peak
+
+    file_bytes = programs.network.path.stat().st_size  # its weights, nearly all of it
+    peak_bytes(programs.operator)  # brings in the code that both need
+    networks = [peak_bytes(programs.network) for _ in range(3)]
+    assert min(networks) >= file_bytes
+    assert max(networks) < 5 * file_bytes
+    assert peak_bytes(programs.operator) < file_bytes / 2
+
+
+@LINUX_ONLY
+@pytest.mark.parametrize("kind", RUNNERS)
+def test_where_the_system_keeps_no_peak_none_is_told(
+    programs: Programs, tmp_path: Path, kind: Runner
+) -> None:
+    hide = 'mount --bind /dev/full "/proc/$$/clear_refs" && exec "$@"'
+    without = ["unshare", "--mount", "sh", "-c", hide, "sh"]
+    if subprocess.run([*without, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("this computer lets nobody hide a file of /proc")
+    with closing(RunnerProcess([*without, *command(kind)], log=tmp_path / "log")) as process:
+        timed = process.time_program(job(programs.operator, tmp_path))
+        assert timed.peak_bytes is None
+        assert timed.load_ns > 0
+        check(timed, programs.operator, tmp_path)
+
+
 def test_the_input_is_set_anew_before_each_run(
     runner: RunnerProcess, programs: Programs, tmp_path: Path
 ) -> None:

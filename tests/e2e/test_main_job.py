@@ -4,6 +4,7 @@ import json
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 from collections import Counter
 from contextlib import closing
@@ -11,6 +12,7 @@ from contextlib import closing
 import pytest
 
 from contract.client import table_client
+from contract.networks import published
 from contract.spaces import space
 from device_agent.measuring.protocols.in_situ import design_networks
 from device_agent.measuring.protocols.protocol import EFFORTS
@@ -124,3 +126,9 @@ def test_a_published_network_is_predicted_and_measured(world: World) -> None:
     assert answer.code == 0, answer.errors
     prediction = json.loads(answer.output)
     assert 0.5 < prediction["predicted_us"] / prediction["measured_us"] < 2
+    footprint = prediction["footprint"]
+    assert footprint["load_ms"] > 0
+    assert footprint["first_run_ms"] * 1e3 > prediction["measured_us"] / 2
+    weights = published("fbnet-a", in_space=space(SPACE)).params() * 4
+    if sys.platform == "linux":
+        assert weights < footprint["peak_bytes"] < 20 * weights

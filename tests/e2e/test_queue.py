@@ -12,8 +12,10 @@ from rich.console import Console
 
 from contract.client import TableClient, table_client
 from contract.errors import IncompleteTable, PhonebookError
+from contract.footprint import Footprint
 from contract.networks import published
 from contract.places import HOME_VARIABLE
+from contract.problems import Problem
 from contract.spaces import space
 from contract.stopping import Stop
 from search import predict
@@ -22,9 +24,10 @@ from search.measuring.network import MeasurementFailed, Subject, measurer
 from search.processes import Processes
 from search.runs.complete_table import complete_table, find_table
 from search.runs.context import RunContext
+from tests.device_agent.servers import Answer, before
 from tests.e2e.conftest import World
 from tests.e2e.serving import Serving
-from tests.fakes import DESCRIPTION, RUNTIME, FakeDevice
+from tests.fakes import DESCRIPTION, LOAD_NS, PEAK_BYTES, RUNTIME, FakeDevice
 
 SPACE = space("fbnet-32-0.35")
 US = {operator.key: 10.0 + number for number, operator in enumerate(SPACE.operators)}
@@ -143,6 +146,42 @@ def test_a_measured_network_says_by_which_job(
     assert found.latency_us == WHOLE_US
     (newest, *_) = client.jobs(name)
     assert found.by == f"job {newest.job.id}"
+    assert (
+        found.footprint
+        == newest.footprint
+        == Footprint(load_ms=LOAD_NS / 1e6, first_run_ms=WHOLE_US / 1e3, peak_bytes=PEAK_BYTES)
+    )
+
+
+def test_an_older_server_is_told_the_latency_alone(
+    world: World, client: TableClient, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def older(path: str, body: bytes) -> Answer | None:
+        """As a server does that knows no footprints."""
+        if path.endswith("/finish") and "footprint" in json.loads(body):
+            told = Problem(type="about:blank", title="No", status=422, detail="no")
+            return 422, "application/problem+json", told.model_dump_json().encode()
+        return None
+
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
+    with before(world.server) as (proxy, through):
+        proxy.instead = older
+        other = f"{name}-of-before"
+        client.register(other, DESCRIPTION)
+        with Serving(
+            server=through,
+            device=FakeDevice({"asked-for": WHOLE_US}),
+            journal=tmp_path / "other.db",
+            cache=tmp_path,
+            name=other,
+        ):
+            measure = measurer("queue", server=through, console=Console(file=io.StringIO()))
+            assert measure is not None
+            network = published("fbnet-b", in_space=SPACE)
+            found = measure(Subject(network=network, device=other, runtime=RUNTIME, words=()))
+    assert (found.latency_us, found.footprint) == (WHOLE_US, None)
+    (report,) = client.jobs(other)
+    assert (report.state, report.attempts) == ("done", 1)
 
 
 @pytest.mark.slow

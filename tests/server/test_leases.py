@@ -8,6 +8,7 @@ from sqlalchemy import Engine, update
 from sqlalchemy.exc import IntegrityError
 
 from contract.estimates import estimate
+from contract.footprint import Footprint
 from contract.jobs import LEASE, RENEW_EVERY, Outcome, Progress
 from server.database.records import JobRecord
 from tests.server.fleet import MEASURE, Clock, Fleet, a_job
@@ -214,6 +215,26 @@ def test_a_measured_network_needs_its_estimate_and_keeps_it(fleet: Fleet) -> Non
     answer = fleet.finish(job, Outcome(agent=agent, attempt=1, done=True, estimate=measured))
     assert answer.json()["estimate"] == measured.model_dump(mode="json")
     assert fleet.job(job)["state"] == "done"
+    assert "footprint" not in answer.json()  # of an agent of the version before
+
+
+@pytest.mark.parametrize("peak", [{}, {"peak_bytes": 3 << 20}])
+def test_what_a_measured_network_takes_besides_is_kept_as_told(
+    fleet: Fleet, peak: dict[str, int]
+) -> None:
+    agent, job = fleet.joined(), fleet.filed(a_job(work=MEASURE))
+    fleet.leased(agent)
+    told = {"load_ms": 38.5, "first_run_ms": 14.0, **peak}
+    outcome = Outcome(
+        agent=agent,
+        attempt=1,
+        done=True,
+        estimate=estimate([[100.0, 101.0], [100.5, 102.0]]),
+        footprint=Footprint.model_validate(told),
+    )
+    for _ in range(2):  # told again, it changes nothing
+        assert fleet.finish(job, outcome).json()["footprint"] == told
+    assert fleet.job(job)["footprint"] == told
 
 
 @pytest.mark.one_database

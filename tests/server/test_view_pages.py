@@ -5,9 +5,12 @@ import re
 import pytest
 from fastapi.testclient import TestClient
 
+from contract.estimates import estimate
+from contract.footprint import Footprint
+from contract.jobs import MeasureNetwork, Outcome
 from contract.networks import published
 from tests.server.conftest import Agent
-from tests.server.fleet import MEASURE, a_job
+from tests.server.fleet import MEASURE, Fleet, a_job
 from tests.server.making import (
     RUNTIME,
     SPACE,
@@ -109,6 +112,34 @@ def test_a_published_network_is_predicted_where_its_rows_are(
     parts = rows(client, f"/networks?network=fbnet-a&space={SPACE.name}", "layers")
     assert sum(float(str(part["latency_us"])) for part in parts) == pytest.approx(predicted)
     assert [part["layer"] for part in parts][:2] == ["stem", "1"]
+
+
+@pytest.mark.parametrize(
+    ("footprint", "words"),
+    [
+        (None, ""),
+        (Footprint(load_ms=38.06, first_run_ms=14.2), "loaded in 38.1 ms, first run 14.2 ms"),
+        (
+            Footprint(load_ms=38.06, first_run_ms=14.2, peak_bytes=36_149_658),
+            "loaded in 38.1 ms, first run 14.2 ms, up to 34.5 MiB of memory",
+        ),
+    ],
+    ids=["of an agent of before", "without memory", "whole"],
+)
+def test_a_network_s_page_shows_what_it_takes_besides_as_far_as_it_is_known(
+    agent: Agent, client: TestClient, fleet: Fleet, footprint: Footprint | None, words: str
+) -> None:
+    measure_both(agent)
+    network = published("fbnet-a", in_space=SPACE)
+    work = MeasureNetwork(space=SPACE.name, blocks=network.blocks)
+    job, by = fleet.filed(a_job(work=work)), fleet.joined()
+    fleet.leased(by)
+    took = estimate([[4321.0, 4321.0]])
+    outcome = Outcome(agent=by, attempt=1, done=True, estimate=took, footprint=footprint)
+    fleet.finish(job, outcome).raise_for_status()
+    html = page(client, f"/networks?network=fbnet-a&space={SPACE.name}")
+    (cells,) = re.findall(r"4,321\.0</a>.*?</tr>", html.split("Predicted beside measured")[0])
+    assert re.findall(r"<td>(.*?)</td>", cells) == [words]
 
 
 def test_audits_and_searches_are_shown_beside_what_was_predicted(

@@ -44,6 +44,9 @@ def a_visit(number: int) -> Visit:
                 samples_ns=tuple(90_000 + 100 * run for run in runs),
                 probes_ns=probes,
                 memory_probes_ns=(5_000_000, 5_100_000 + number),
+                load_ns=2_500_000 + number,
+                first_run_ns=130_000,
+                peak_bytes=3 << 20,
                 events_ns=tuple(
                     tuple(1000 * (20 * (place + 1)) + number for _ in runs) for place in range(3)
                 ),
@@ -88,6 +91,11 @@ def measured(agent: Agent) -> UUID:
 def test_visits_come_back_as_they_were_measured(client: TestClient, measured: UUID) -> None:
     found = SessionVisits.model_validate(client.get(f"/sessions/{measured}/visits").json())
     assert (found.layouts, found.visits) == (BATCH.layouts, BATCH.visits)
+    series = client.get(f"/sessions/{measured}/visits").json()["visits"][0]["series"]
+    assert [set(each) & {"load_ns", "first_run_ns", "peak_bytes"} for each in series] == [
+        {"load_ns", "first_run_ns", "peak_bytes"},
+        set(),
+    ]
     told = client.get(f"/sessions/{measured}").json()["session"]["derivation"]
     assert told == derived_of(BATCH).derivation.model_dump(mode="json")
     assert told["scale"] > 1

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from contract.errors import PhonebookError
+from contract.footprint import Footprint
 from contract.networks import NETWORK_NAMES, Network, network, published
 from contract.runtime import Runtime
 from contract.searches import SearchSummary
@@ -23,6 +24,7 @@ class Measurement:
     high_us: float | None
     by: str
     link: str
+    footprint: Footprint | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,5 +147,6 @@ def known_networks(
             high_us=each.estimate.high_us,
             by=f"job {str(each.job)[:8]}",
             link=f"/jobs/{each.job}",
+            footprint=each.footprint,
         )
     return networks

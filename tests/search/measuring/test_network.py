@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from contract.errors import DeviceFailed
+from contract.footprint import Footprint
 from contract.networks import published
 from search.measuring.network import (
     Measured,
@@ -17,6 +18,7 @@ from tests.tables import RUNTIME
 ANSWER = {
     **{"latency_us": 812.5, "low_us": 810, "high_us": 815, "grade": "A", "median_us": 820},
     **{"p90_us": 900, "min_us": 800, "samples": 30, "calm": 20, "rounds": 3},
+    "footprint": {"load_ms": 38.06, "first_run_ms": 1014.2, "peak_bytes": 36_149_658},
 }
 
 # An agent that knows one command, and answers as the real one does.
@@ -47,7 +49,15 @@ def test_the_agent_s_last_line_is_the_measurement(tmp_path: Path) -> None:
     command = (sys.executable, str(agent))
     measured = measure_here(subject("test-phone"), agent=command)
     assert measured == Measured(
-        latency_us=812.5, low_us=810, high_us=815, by="this computer, /tmp/fbnet-a.pte"
+        latency_us=812.5,
+        low_us=810,
+        high_us=815,
+        by="this computer, /tmp/fbnet-a.pte",
+        footprint=Footprint(load_ms=38.06, first_run_ms=1014.2, peak_bytes=36_149_658),
+    )
+    assert measured.words == (
+        "measured by this computer, /tmp/fbnet-a.pte: loaded in 38.1 ms, first run 1,014.2 ms, "
+        "up to 34.5 MiB of memory"
     )
     with pytest.raises(MeasurementFailed, match="ended with 2; its message is above") as caught:
         measure_here(subject("other"), agent=command)
