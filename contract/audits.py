@@ -108,8 +108,9 @@ class AuditFigures(Value):
     """What an audit found.
 
     `table` is the sum of the table's rows against the measured network, `at_level` against that at
-    the level of the table's session, `fresh` that of the rows of the same session. `fitted` is the table's sum after a line `a + b * sum` that was fitted
-    without the network at hand (leave one out): what a calibration could gain at best.
+    the level of the table's session, `fresh` that of the rows of the same session. `fitted` is the
+    table's sum after a line `a + b * sum` that was fitted without the network at hand (leave one
+    out): what a calibration could gain at best.
     """
 
     networks: PositiveInt

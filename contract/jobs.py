@@ -14,6 +14,7 @@ from contract.audits import LEAST_NETWORKS, MOST_NETWORKS
 from contract.devices import DeviceName, Serial
 from contract.estimates import Estimate, MeasuredEstimate
 from contract.footprint import Footprint
+from contract.levels import AtLevel
 from contract.runtime import Runtime
 from contract.sessions import Effort
 from contract.spaces import SpaceName
@@ -113,8 +114,8 @@ class Outcome(Value):
 
     `again` says whether another attempt might go better, `counts` whether this one counts against
     the job's `most_attempts`: an agent that is stopped gives its job back, which is nobody's
-    failure. `estimate` is of a measured network, and so is `footprint`, which agents of versions
-    before do not tell.
+    failure. `estimate` is of a measured network, and so are `footprint` and `at_level`, which
+    agents of versions before do not tell.
     """
 
     agent: UUID
@@ -125,6 +126,7 @@ class Outcome(Value):
     counts: bool = True
     estimate: MeasuredEstimate | None = None
     footprint: Footprint | None = Field(default=None, exclude_if=lambda it: it is None)
+    at_level: AtLevel | None = Field(default=None, exclude_if=lambda it: it is None)
 
     @model_validator(mode="after")
     def _done_or_reason(self) -> Self:
@@ -152,6 +154,7 @@ class JobReport(Value):
     reason: str | None  # of the last attempt that failed
     estimate: Estimate | None
     footprint: Footprint | None = Field(default=None, exclude_if=lambda it: it is None)
+    at_level: AtLevel | None = Field(default=None, exclude_if=lambda it: it is None)
 
 
 class UnitDescription(Value):

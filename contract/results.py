@@ -11,6 +11,7 @@ from contract.errors import PhonebookError
 from contract.estimates import Estimate
 from contract.footprint import Footprint
 from contract.imports import Sources, provenance
+from contract.levels import AtLevel
 from contract.networks import Network, network
 from contract.runtime import Runtime
 from contract.sessions import Origin
@@ -110,6 +111,7 @@ class SearchResult(_ResultFile):
     measured_by: str | None = None
     measured_low_us: PositiveFloat | None = None  # 95 % interval
     measured_high_us: PositiveFloat | None = None
+    measured_at_level: AtLevel | None = None  # of the table's session
     origin: Origin = "measured"  # of the table's rows
     sources: Sources = ()
 
@@ -143,3 +145,4 @@ class NetworkMeasured(Estimate):
 
     program: str  # the exported file
     footprint: Footprint
+    at_level: AtLevel | None  # of the table that was named, where it has one

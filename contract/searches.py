@@ -21,6 +21,7 @@ from contract.audits import BlockName, Snapshot
 from contract.devices import DeviceName
 from contract.estimates import Microseconds
 from contract.imports import Sources, provenance
+from contract.levels import AtLevel
 from contract.runtime import Runtime
 from contract.sessions import Origin
 from contract.spaces import SpaceName
@@ -117,7 +118,8 @@ class FoundFigures(Value):
     """The network that a search found.
 
     `measured_us` is null until the device has run it; `measured_by` is the job that did so, or
-    the computer and the program; the interval is there where whoever measured told one.
+    the computer and the program; the interval is there where whoever measured told one, and
+    `measured_at_level` where it was measured beside networks of its table's session.
     """
 
     architecture: Blocks
@@ -126,6 +128,7 @@ class FoundFigures(Value):
     measured_low_us: Microseconds | None = None
     measured_high_us: Microseconds | None = None
     measured_by: str | None = Field(default=None, min_length=1, max_length=1000)
+    measured_at_level: AtLevel | None = Field(default=None, exclude_if=lambda it: it is None)
     accuracy: Share  # of the test images
     macs: NonNegativeInt = Field(lt=2**63)
     params: NonNegativeInt = Field(lt=2**63)

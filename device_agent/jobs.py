@@ -245,6 +245,8 @@ def _details(report: JobReport, now: datetime) -> Iterator[tuple[str, str]]:
             "latency",
             f"{figures.latency_us:,.1f} us +- {figures.half_width:.1%}, grade {figures.grade}",
         )
+    if report.at_level is not None:
+        yield "level", report.at_level.words
     if report.footprint is not None:
         yield "besides", report.footprint.words
 

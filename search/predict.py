@@ -81,7 +81,12 @@ def predict(
         document = prediction_document(found, table, latencies_us, measured)
         console.print(json.dumps(document, indent=2))
     elif measured is not None:
-        console.print(comparison(sum(latencies_us), measured.latency_us))
+        at = measured.at_level_of(table)
+        console.print(
+            comparison(
+                sum(latencies_us), measured.latency_us, at_level_us=at.latency_us if at else None
+            )
+        )
         console.print(measured.words)
 
 
@@ -143,6 +148,8 @@ def prediction_document(
     """What --json prints; the measured figures are null where nothing was measured."""
     predicted_us = sum(latencies_us)
     measured_us = measured.latency_us if measured else None
+    at_level = measured.at_level_of(table) if measured else None
+    compared_us = at_level.latency_us if at_level else measured_us
     return {
         "device": table.device,
         "runtime": table.runtime.key,
@@ -157,8 +164,9 @@ def prediction_document(
         ],
         "predicted_us": predicted_us,
         "measured_us": measured_us,
+        "measured_at_level": at_level.model_dump(mode="json") if at_level else None,
         "difference_percent": (
-            difference_percent(predicted_us, measured_us) if measured_us else None
+            difference_percent(predicted_us, compared_us) if compared_us else None
         ),
         "footprint": (
             measured.footprint.model_dump() if measured and measured.footprint else None

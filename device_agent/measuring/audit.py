@@ -8,15 +8,14 @@ from uuid import uuid5
 from contract.audits import Audit, AuditedNetwork
 from contract.derivation import Derived
 from contract.errors import DeviceFailed, PhonebookError
-from contract.estimates import Estimate
-from contract.levels import AtLevel, Level, level
+from contract.levels import AtLevel, Level
 from contract.networks import NETWORK_NAMES, Network, network, published
 from contract.sessions import Session
 from contract.spaces import SearchSpace
 from contract.tables import LatencyTable
-from device_agent.measuring.beside import references_of
 from device_agent.measuring.protocols.protocol import whole
 from device_agent.measuring.protocols.registry import PROTOCOLS
+from device_agent.measuring.references import references_of
 from device_agent.measuring.station import Station
 
 
@@ -81,14 +80,10 @@ def audit(station: Station, space: SearchSpace, *, networks: int, seed: int) -> 
         )
     assert derived is not None, "every program was visited"
     programs = [station.cache.file(each.program).name for each in wholes]
-    found = references and level(*references, _estimates(derived))
+    found = references.level(derived) if references else None
     done = _audit(ended, table, dict(zip(programs, chosen, strict=True)), derived, found, seed)
     sitting.close_with([done], ended)
     return done
-
-
-def _estimates(derived: Derived) -> dict[str, Estimate]:
-    return {program: rounds.estimate() for program, rounds in derived.networks.items()}
 
 
 def _audit(
@@ -101,7 +96,7 @@ def _audit(
 ) -> Audit:
     """`chosen` has the networks by their programs."""
     fresh_us = {key: each.estimate().latency_us for key, each in derived.operators.items()}
-    measured = _estimates(derived)
+    measured = {program: derived.networks[program].estimate() for program in chosen}
     assert session.ended_at is not None
     assert session.conditions_after is not None
     return Audit(

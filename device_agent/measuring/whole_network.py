@@ -1,5 +1,6 @@
 """A whole network, end to end: exported, and visited until its latency is certain."""
 
+import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,19 +11,21 @@ from contract.derivation import derive
 from contract.errors import DeviceFailed, PhonebookError
 from contract.estimates import Estimate
 from contract.footprint import Footprint
+from contract.levels import AtLevel
 from contract.networks import Network
 from contract.runtime import Runtime
-from contract.visits import Visit
+from contract.visits import Layout, Visit
 from device_agent import screen
 from device_agent.device import Device, ProgramFailed, ProgramFile
 from device_agent.measuring.protocols.protocol import whole
+from device_agent.measuring.references import Beside
 from device_agent.measuring.visit_program import visit_program
 from device_agent.programs.cache import Exporter, ProgramCache
 from device_agent.programs.program import Program
 from device_agent.supervisor import Supervisor
 
-LEAST_VISITS = 40
-MOST_S = 60.0
+LEAST_ROUNDS = 30
+MOST_S = 120.0
 
 
 def must_be_measured(device: Device, name: str) -> None:
@@ -35,42 +38,66 @@ def must_be_measured(device: Device, name: str) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TimedNetwork:
-    """What a whole network takes."""
+    """What a whole network takes; at which level, where it was measured beside references."""
 
     estimate: Estimate
     footprint: Footprint
+    at_level: AtLevel | None
 
 
 def time_network(
-    device: Device, network: Network, file: ProgramFile, *, supervisor: Supervisor | None = None
+    device: Device,
+    network: Network,
+    file: ProgramFile,
+    *,
+    beside: Beside | None = None,
+    supervisor: Supervisor | None = None,
 ) -> TimedNetwork:
     """Visit the program, loading it anew each time, until its latency is graded A or B.
 
-    After a minute the grade is what it is.
+    What is to be visited beside it is visited as often, in shuffled rounds, and tells at which
+    level the device is. After two minutes the grade is what it is.
 
     Raises:
-        DeviceFailed: it did not run, or computed something else than eager PyTorch.
+        DeviceFailed: it did not run, or computed something else than eager PyTorch; or one beside
+            it.
         Halted: the supervisor ended the work.
     """
-    planned = whole(network, device.runtime)
+    planned = {file: whole(network, device.runtime)}
+    what = f"measuring {network.name}"
+    if beside is not None:
+        planned |= beside.programs
+        what = f"{what} beside {len(beside.programs)} networks of the table's session"
+    generator = random.Random(file.name)
+    layouts: dict[str, Layout] = {}
     visits: list[Visit] = []
     until = time.monotonic() + MOST_S
-    what = f"measuring {network.name}"
-    with screen.Steps(what, "visits", LEAST_VISITS, supervisor or Supervisor()) as steps:
+    rounds = 0
+    visits_to_come = LEAST_ROUNDS * len(planned)
+    with screen.Steps(what, "visits", visits_to_come, supervisor or Supervisor()) as steps:
         while True:
-            try:
-                layout, visit = visit_program(planned, file, device, number=len(visits))
-            except ProgramFailed as failed:
-                raise DeviceFailed(f"{file.name}: {failed.code}: {failed.message}") from failed
-            visits.append(visit)
-            steps.advance()
-            if len(visits) % LEAST_VISITS == 0 or time.monotonic() >= until:
-                derived = derive([layout], visits)
+            for each in generator.sample(list(planned), len(planned)):
+                try:
+                    layout, visit = visit_program(planned[each], each, device, number=rounds)
+                except ProgramFailed as failed:
+                    raise DeviceFailed(f"{each.name}: {failed.code}: {failed.message}") from failed
+                layouts[each.name] = layout
+                visits.append(visit)
+                steps.advance()
+            rounds += 1
+            is_late = time.monotonic() >= until
+            if is_late or rounds % LEAST_ROUNDS == 0:
+                derived = derive(list(layouts.values()), visits)
                 assert derived is not None
                 figures = derived.networks[file.name].estimate()
-                if figures.grade != "C" or time.monotonic() >= until:
-                    return TimedNetwork(estimate=figures, footprint=_footprint(visits))
-                steps.more(LEAST_VISITS)
+                if is_late or figures.grade != "C":
+                    own = [visit for visit in visits if visit.program == file.name]
+                    return TimedNetwork(
+                        estimate=figures,
+                        footprint=_footprint(own),
+                        at_level=beside.references.at_level(figures, derived) if beside else None,
+                    )
+                steps.more(visits_to_come)
 
 
 def _footprint(visits: Sequence[Visit]) -> Footprint:

@@ -200,7 +200,12 @@ class Agent:
             return outcome(done=False, reason=_reason(error), again=False)
         if timed is None:
             return outcome(done=True)
-        return outcome(done=True, estimate=timed.estimate, footprint=timed.footprint)
+        return outcome(
+            done=True,
+            estimate=timed.estimate,
+            footprint=timed.footprint,
+            at_level=timed.at_level,
+        )
 
     def _work(self, unit: Unit, job: Job, keeper: LeaseKeeper) -> TimedNetwork | None:
         """Do it; anew where the server was away before anything had begun."""
@@ -232,13 +237,13 @@ class Agent:
                 return
 
     def _told(self, job: Job, outcome: Outcome) -> JobReport:
-        """What the server says; an older one, which knows no footprints, is told without."""
+        """What the server says; an older one, which knows the latency alone, is told that."""
         try:
             return self._client.finish(job.id, outcome)
         except RequestRefused as refusal:
             if refusal.status != 422 or outcome.footprint is None:
                 raise
-            return self._client.finish(job.id, outcome.evolve(footprint=None))
+            return self._client.finish(job.id, outcome.evolve(footprint=None, at_level=None))
 
     def _heartbeat(self) -> None:
         self._client.announce(self._id, _description(self._units()))

@@ -6,6 +6,7 @@ from contract.networks import network
 from contract.spaces import SPACE_NAMES, SearchSpace, space
 from device_agent.measuring.audit import audit
 from device_agent.measuring.profile import profile
+from device_agent.measuring.references import beside
 from device_agent.measuring.station import Station
 from device_agent.measuring.whole_network import (
     TimedNetwork,
@@ -38,7 +39,16 @@ def perform(work: Work, station: Station) -> TimedNetwork | None:
             file = export_network(
                 chosen, device.runtime, station.cache, station.exporter, supervisor=supervisor
             )
-            return time_network(device, chosen, file, supervisor=supervisor)
+            others = beside(
+                chosen,
+                device.runtime,
+                device=station.name,
+                client=station.client,
+                cache=station.cache,
+                exporter=station.exporter,
+                supervisor=supervisor,
+            )
+            return time_network(device, chosen, file, beside=others, supervisor=supervisor)
     return None
 
 

@@ -16,6 +16,7 @@ from contract.errors import DeviceFailed, PhonebookError, is_passing
 from contract.estimates import Estimate
 from contract.footprint import Footprint
 from contract.jobs import Job, MeasureNetwork
+from contract.levels import AtLevel
 from contract.networks import Network
 from contract.results import NetworkMeasured
 from contract.runtime import Runtime
@@ -43,8 +44,9 @@ class Subject:
 class Measured:
     """How long the network takes, and by what: `job ID`, or `this computer, PROGRAM`.
 
-    `low_us` and `high_us` bound the latency with 95 % confidence. An agent of a version before
-    tells no footprint.
+    `low_us` and `high_us` bound the latency with 95 % confidence. `at_level`
+    is the latency at the level of the table's session. An agent of a version before tells neither
+    that nor a footprint.
     """
 
     latency_us: float
@@ -52,22 +54,37 @@ class Measured:
     high_us: float
     by: str
     footprint: Footprint | None
+    at_level: AtLevel | None
 
     @classmethod
-    def of(cls, estimate: Estimate, footprint: Footprint | None, *, by: str) -> "Measured":
+    def of(
+        cls,
+        estimate: Estimate,
+        footprint: Footprint | None,
+        at_level: AtLevel | None,
+        *,
+        by: str,
+    ) -> "Measured":
         return cls(
             latency_us=estimate.latency_us,
             low_us=estimate.low_us,
             high_us=estimate.high_us,
             by=by,
             footprint=footprint,
+            at_level=at_level,
         )
+
+    def at_level_of(self, table: LatencyTable) -> AtLevel | None:
+        """The latency at the level of the session that the table rests on, where it is known."""
+        at = self.at_level
+        return at if at is not None and at.level.session == table.main_session else None
 
     @property
     def words(self) -> str:
-        """`measured by job ID`, and what the network takes besides."""
+        """`measured by job ID`, what the network takes besides, and at which level."""
         besides = f": {self.footprint.words}" if self.footprint else ""
-        return f"measured by {self.by}{besides}"
+        level = f"; the device {self.at_level.level.words}" if self.at_level else ""
+        return f"measured by {self.by}{besides}{level}"
 
 
 Measure = Callable[[Subject], Measured]
@@ -109,6 +126,7 @@ def measurer(
     The server has answered this program before: it gave the table that the network comes of.
     """
     by_queue = partial(measure_in_queue, server=server, console=console, stop=stop)
+    here = partial(measure_here, server=server)
 
     def where_it_is_served(subject: Subject) -> Measured:
         try:
@@ -119,12 +137,12 @@ def measurer(
                 raise
             console.print(f"{error}; measuring here")
             served = False
-        return by_queue(subject) if served else measure_here(subject)
+        return by_queue(subject) if served else here(subject)
 
     by_name: dict[Where, Measure | None] = {
         "auto": where_it_is_served,
         "queue": by_queue,
-        "here": measure_here,
+        "here": here,
         "no": None,
     }
     return by_name[where]
@@ -145,10 +163,10 @@ def measure_in_queue(
         report = file_and_wait(client, job, console=console, stop=stop)
     if report.estimate is None:
         raise DeviceFailed(f"job {job.id} is done without a measurement; file it again")
-    return Measured.of(report.estimate, report.footprint, by=f"job {job.id}")
+    return Measured.of(report.estimate, report.footprint, report.at_level, by=f"job {job.id}")
 
 
-def measure_here(subject: Subject, *, agent: Sequence[str] = AGENT) -> Measured:
+def measure_here(subject: Subject, *, server: str, agent: Sequence[str] = AGENT) -> Measured:
     """Run the agent, as a program of its own, on this computer; its log goes to the screen.
 
     Raises:
@@ -156,7 +174,7 @@ def measure_here(subject: Subject, *, agent: Sequence[str] = AGENT) -> Measured:
         DeviceFailed: it did not end, was killed, or answered something else.
     """
     of_device = ("--device", subject.device, "--runtime", subject.runtime.key)
-    command = [*agent, *of_device, *subject.words, "--json"]
+    command = [*agent, *of_device, "--server", server, *subject.words, "--json"]
     shown = " ".join(command[1:])
     try:
         done = subprocess.run(
@@ -189,4 +207,6 @@ def parse_measurement(output: str) -> Measured:
             f"expected a measurement in the agent's last line, got {last_line[:200]!r}; "
             "are both parts of the same version?"
         ) from error
-    return Measured.of(answer, answer.footprint, by=f"this computer, {answer.program}")
+    return Measured.of(
+        answer, answer.footprint, answer.at_level, by=f"this computer, {answer.program}"
+    )

@@ -43,11 +43,11 @@ def write_report(
         undefined=StrictUndefined,
     )
     environment.filters["duration"] = people_us
-    difference = None
-    if result.measured_us is not None:
-        difference = difference_percent(result.predicted_us, result.measured_us)
+    at = result.measured_at_level
+    known_us = at.latency_us if at else result.measured_us
+    difference = difference_percent(result.predicted_us, known_us) if known_us else None
     compared = {"target": result.target_us, "predicted": result.predicted_us}
-    compared["measured"] = result.measured_us
+    compared |= {"measured": result.measured_us, "level": at.latency_us if at else None}
     parts = network_parts(result, table=table, space=space)
     page = environment.get_template("report.html").render(
         result=result,

@@ -314,14 +314,20 @@ def _measure(spec: RunSpec, result: SearchResult, measure: Measure) -> SearchRes
             words=("--result", str(spec.folder.result)),
         )
     )
+    at = found.at_level_of(spec.table)
     figures = {
         "measured_us": found.latency_us,
         "measured_low_us": found.low_us,
         "measured_high_us": found.high_us,
         "measured_by": found.by,
+        "measured_at_level": at,
     }
     measured = result.evolve(**figures)
     write_document(spec.folder.result, measured)
-    console.print(comparison(result.predicted_us, found.latency_us))
+    console.print(
+        comparison(
+            result.predicted_us, found.latency_us, at_level_us=at.latency_us if at else None
+        )
+    )
     console.print(found.words)
     return measured

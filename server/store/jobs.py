@@ -6,7 +6,7 @@ told how the job stands (`standing`), so the answer never depends on who has ask
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import get_args
+from typing import Any, get_args
 from uuid import UUID
 
 from pydantic import TypeAdapter
@@ -18,6 +18,7 @@ from contract.errors import PhonebookError
 from contract.estimates import Estimate
 from contract.footprint import Footprint
 from contract.jobs import Job, JobReport, JobState, MeasureNetwork, Progress, Work
+from contract.levels import AtLevel
 from contract.networks import network
 from contract.runtime import Runtime
 from contract.times import stamp
@@ -241,13 +242,24 @@ def report(session: DbSession, record: JobRecord, now: datetime) -> JobReport:
         reason=stands.reason,
         estimate=Estimate.model_validate(record.estimate) if record.estimate else None,
         footprint=footprint_of(record),
+        at_level=at_level_of(record),
     )
 
 
 def footprint_of(record: JobRecord) -> Footprint | None:
     """Of a network that the job has had measured; agents of versions before did not tell it."""
-    told = record.outcome.get("footprint") if record.state == "done" and record.outcome else None
+    told = _told(record, "footprint")
     return Footprint.model_validate(told) if told else None
+
+
+def at_level_of(record: JobRecord) -> AtLevel | None:
+    """The latency of such a network at its table's level, where it was measured beside others."""
+    told = _told(record, "at_level")
+    return AtLevel.model_validate(told) if told else None
+
+
+def _told(record: JobRecord, what: str) -> Any:
+    return record.outcome.get(what) if record.state == "done" and record.outcome else None
 
 
 def job_of(record: JobRecord) -> Job:

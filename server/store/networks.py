@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session as DbSession
 
 from contract.estimates import Estimate
 from contract.footprint import Footprint
+from contract.levels import AtLevel
 from contract.table_keys import TableKey
 from server.database.records import JobRecord, RowRecord
-from server.store.jobs import footprint_of
+from server.store.jobs import at_level_of, footprint_of
 
 MOST_MEASURED = 200  # jobs that measured a network
 
@@ -28,6 +29,7 @@ class MeasuredNetwork:
     blocks: tuple[str, ...]
     estimate: Estimate
     footprint: Footprint | None
+    at_level: AtLevel | None
     measured_at: datetime
 
 
@@ -48,6 +50,7 @@ def measured_networks(session: DbSession) -> list[MeasuredNetwork]:
             blocks=tuple(record.work["blocks"]),
             estimate=Estimate.model_validate(record.estimate),
             footprint=footprint_of(record),
+            at_level=at_level_of(record),
             measured_at=record.changed_at,
         )
         for record in found

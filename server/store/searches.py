@@ -63,7 +63,7 @@ def tell_search(
     if run.result is not None:
         found = run.result.model_dump(mode="json")
         of_network = FoundFigures.model_fields
-        told["figures"] = {name: found[name] for name in of_network}
+        told["figures"] = {name: found[name] for name in found if name in of_network}
         told["parts"] = {name: found[name] for name in found if name not in of_network}
     created = insert_once(
         session,

@@ -67,7 +67,8 @@ class SimulatedDevice:
     """Runs networks by name; a program file holds its name.
 
     It is calm for a share of the time, in stretches; otherwise runs and probes take 1.3 times as
-    long. Every run has up to `noise` on top.
+    long. Every run has up to `noise` on top. With `level` all runs take so many times longer, and
+    no probe tells.
     """
 
     runtime: Runtime = RUNTIME.evolve(protocol="in_situ")
@@ -87,6 +88,7 @@ class SimulatedDevice:
         self.networks = networks
         self.visits: list[str] = []
         self.gone_after: int | None = None  # so many more visits it leaves
+        self.level = 1.0
         self._calm_share = calm_share
         self._noise = noise
         self._generator = random.Random(seed)
@@ -130,7 +132,7 @@ class SimulatedDevice:
         factors = [self._slow() for _ in range(plan.min_runs + 1)]
         noise = [self._generator.uniform(1.0, 1.0 + self._noise) for _ in range(plan.min_runs)]
         runs = [
-            max(before, after) * each
+            self.level * max(before, after) * each
             for (before, after), each in zip(pairwise(factors), noise, strict=True)
         ]
         tracer = TRACER if plan.trace else 1.0

@@ -72,6 +72,7 @@ def compared_chart(placed: Sequence[tuple[KnownNetwork, InTable]]) -> Chart | No
             Column("measured_us", "measured, µs", "us"),
             Column("low_us", "low, µs", "us"),
             Column("high_us", "high, µs", "us"),
+            Column("at_level_us", "at the table's level, µs", "us"),
             Column("error", "error", "percent"),
         ),
         rows=[
@@ -83,6 +84,7 @@ def compared_chart(placed: Sequence[tuple[KnownNetwork, InTable]]) -> Chart | No
                 measured.us,
                 measured.low_us,
                 measured.high_us,
+                measured.at_level.latency_us if measured.at_level else None,
                 where.error,
             )
             for known, where, measured in both

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from contract.errors import PhonebookError
 from contract.footprint import Footprint
+from contract.levels import AtLevel
 from contract.networks import NETWORK_NAMES, Network, network, published
 from contract.runtime import Runtime
 from contract.searches import SearchSummary
@@ -25,6 +26,7 @@ class Measurement:
     by: str
     link: str
     footprint: Footprint | None = None
+    at_level: AtLevel | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,10 +44,12 @@ class InTable:
 
     @property
     def error(self) -> float | None:
-        """How far the prediction lies from the measurement, as a fraction of that."""
+        """How far the prediction lies from the measurement, as a fraction of that; at the table's
+        level, where that is known."""
         if self.predicted_us is None or self.measured is None:
             return None
-        return self.predicted_us / self.measured.us - 1
+        at = self.measured.at_level
+        return self.predicted_us / (at.latency_us if at else self.measured.us) - 1
 
 
 @dataclass(kw_only=True, slots=True)
@@ -122,6 +126,7 @@ def known_networks(
                 high_us=found.measured_high_us,
                 by=found.measured_by or "the search",
                 link=f"/searches/{search.id}",
+                at_level=found.measured_at_level,
             )
         networks[id] = known
     by_blocks = {
@@ -148,5 +153,6 @@ def known_networks(
             by=f"job {str(each.job)[:8]}",
             link=f"/jobs/{each.job}",
             footprint=each.footprint,
+            at_level=each.at_level,
         )
     return networks
