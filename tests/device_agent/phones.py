@@ -4,10 +4,12 @@ import hashlib
 import shutil
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-from device_agent.device import ProgramFile
+import psutil
+
+from device_agent.device import Plan, ProgramFile
 from device_agent.devices.android.bundle import Bundle
 from device_agent.devices.android.care import Limits
 from device_agent.devices.android.phone import AndroidPhone
@@ -15,6 +17,7 @@ from tests.adbd import FakePhone
 from tests.fakes import write_beside
 
 LITTLE_KHZ, BIG_KHZ = 1_690_000, 2_314_000
+PLAN = Plan(warmup_runs=1, min_runs=5, max_runs=10, min_duration_s=0.01, deadline_s=30.0)
 QUICK = Limits(look_every_s=0, pause_s=0.1, patience_s=0.5)
 Opens = Callable[..., AbstractContextManager[AndroidPhone]]
 SYSTEM = "sys/devices/system/cpu/cpu{}/cpufreq"
@@ -133,3 +136,14 @@ def program(folder: Path, content: str) -> ProgramFile:
     file.path.write_text(content)
     write_beside(file)
     return file
+
+
+def runners(s8: FakeS8) -> list[psutil.Process]:
+    """The fake runners of that phone that are alive."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            words = process.cmdline()
+            if words[1:2] == ["./phonebook-runner"] and str(s8.adb.root) in process.cwd():
+                found.append(process)
+    return found

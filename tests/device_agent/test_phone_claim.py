@@ -22,8 +22,7 @@ from device_agent.measuring.journal import TABLE, Journal
 from device_agent.measuring.station import Station
 from device_agent.programs.cache import ProgramCache
 from tests.adbd import Adbd, FakePhone
-from tests.device_agent.phones import PROPERTIES, FakeS8, Opens, program
-from tests.device_agent.test_android import PLAN, runners
+from tests.device_agent.phones import PLAN, PROPERTIES, FakeS8, Opens, program, runners
 from tests.fakes import FakeDevice, fake_export, fake_session
 
 SERIAL = "ce0517155"
