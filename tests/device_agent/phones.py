@@ -3,6 +3,8 @@
 import hashlib
 import shutil
 import sys
+import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -136,6 +138,19 @@ def program(folder: Path, content: str) -> ProgramFile:
     file.path.write_text(content)
     write_beside(file)
     return file
+
+
+def once_at_work(s8: FakeS8, act: Callable[[], object]) -> None:
+    """Do it, elsewhere, in the middle of the first visit to that phone."""
+
+    def wait_and_act() -> None:
+        until = time.monotonic() + 30
+        while not s8.has("at-work"):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        act()
+
+    threading.Thread(target=wait_and_act).start()
 
 
 def runners(s8: FakeS8) -> list[psutil.Process]:

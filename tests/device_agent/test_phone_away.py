@@ -21,7 +21,15 @@ from device_agent.measuring.protocols.protocol import EFFORTS
 from device_agent.measuring.protocols.registry import PROTOCOLS
 from device_agent.measuring.session import Sitting
 from tests.adbd import Adbd
-from tests.device_agent.phones import PLAN, PROPERTIES, FakeS8, Opens, program, runners
+from tests.device_agent.phones import (
+    PLAN,
+    PROPERTIES,
+    FakeS8,
+    Opens,
+    once_at_work,
+    program,
+    runners,
+)
 from tests.fakes import RUNTIME, fake_export, fake_session
 
 
@@ -30,7 +38,7 @@ def test_a_pulled_cable_that_is_put_back_costs_nothing(
 ) -> None:
     slow = program(tmp_path, "slow")
     with phone() as device:
-        threading.Timer(0.5, adbd.hang_up).start()
+        once_at_work(s8, adbd.hang_up)
         check_timing(device.time_program(slow, PLAN), slow, RUNTIME)
         assert len(runners(s8)) == 1
     said = capfd.readouterr().err
@@ -138,7 +146,7 @@ def test_what_an_agent_that_died_left_running_is_ended(
 ) -> None:
     dead = opened_phone()
     dead.__enter__()
-    threading.Timer(1.0, adbd.hang_up).start()
+    once_at_work(s8, adbd.hang_up)
     with suppress(DeviceFailed):
         dead._visit(program(tmp_path, "silent"), PLAN)
     dead._connection.close()
@@ -150,15 +158,8 @@ def test_what_an_agent_that_died_left_running_is_ended(
 
 
 def test_ctrl_c_leaves_nothing_running(phone: Opens, s8: FakeS8, tmp_path: Path) -> None:
-    def interrupt() -> None:
-        until = time.monotonic() + 30
-        while not runners(s8) and time.monotonic() < until:
-            time.sleep(0.1)
-        time.sleep(0.5)
-        os.kill(os.getpid(), signal.SIGINT)
-
     s8.write("setting", "2")
-    threading.Thread(target=interrupt).start()
+    once_at_work(s8, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt), phone() as device:
         device.time_program(program(tmp_path, "silent"), PLAN)
     assert runners(s8) == []
