@@ -1,6 +1,8 @@
 """`python -m server.devices`: rename devices, choose their default runtimes, retire them."""
 
-from typing import Annotated
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from pydantic import ValidationError
@@ -20,6 +22,15 @@ from server.keeper import (
     kept_database,
     say,
 )
+from server.roles import Caller
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from contract.retired import Retired
+
+    TurnDevice = Callable[[Session, str, str, Caller, datetime], Retired]
+    TurnUnit = Callable[[Session, str, str, str, Caller, datetime], Retired]
 
 Name = Annotated[str, Parameter(help="The device's name.")]
 Unit = Annotated[str | None, Parameter(help="Of its units that one alone, by its serial number.")]
@@ -101,15 +112,10 @@ def retire(
 
     A device's jobs that have not ended are cancelled; a unit ends the one that it is at.
     """
-    from server.store import retirements
+    from server.store.retirements import retire_device, retire_unit
 
-    why = given_reason(reason)
-    with changing(database_url) as session:
-        if unit is None:
-            retirements.retire_device(session, name, why, KEEPER, utc_now())
-        else:
-            retirements.retire_unit(session, name, unit, why, KEEPER, utc_now())
-    say(f"{_called(name, unit)} is retired and takes no jobs")
+    turned = _turn(retire_device, retire_unit, name, unit, reason, database_url)
+    say(f"{turned} is retired and takes no jobs")
 
 
 @app.command
@@ -117,19 +123,28 @@ def bring_back(
     name: Name, /, *, reason: Why, unit: Unit = None, database_url: DatabaseUrl = None
 ) -> None:
     """Let a retired device, or unit of it, take jobs again."""
-    from server.store import retirements
+    from server.store.retirements import bring_back_device, bring_back_unit
 
+    turned = _turn(bring_back_device, bring_back_unit, name, unit, reason, database_url)
+    say(f"{turned} takes jobs")
+
+
+def _turn(
+    turn_device: "TurnDevice",
+    turn_unit: "TurnUnit",
+    name: str,
+    unit: str | None,
+    reason: str,
+    database_url: str | None,
+) -> str:
+    """Retire the device or that unit of it, or bring it back, and give what to call it."""
     why = given_reason(reason)
     with changing(database_url) as session:
         if unit is None:
-            retirements.bring_back_device(session, name, why, KEEPER, utc_now())
-        else:
-            retirements.bring_back_unit(session, name, unit, why, KEEPER, utc_now())
-    say(f"{_called(name, unit)} takes jobs")
-
-
-def _called(name: str, unit: str | None) -> str:
-    return f"device {name}" if unit is None else f"unit {unit} of {name}"
+            turn_device(session, name, why, KEEPER, utc_now())
+            return f"device {name}"
+        turn_unit(session, name, unit, why, KEEPER, utc_now())
+        return f"unit {unit} of {name}"
 
 
 if __name__ == "__main__":

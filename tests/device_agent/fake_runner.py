@@ -77,6 +77,7 @@ def main() -> None:
     say({"ready": True, "runner": "native", "threads": threads, "clock_step_ns": 20})
     for line in sys.stdin:
         job = dict(pair.split("=", 1) for pair in line.rstrip("\n").split("\t"))
+        open(ROOT + "/at-work", "w").close()
         with open(ROOT + job["program"]) as program:
             time_program(program.read(), job)
 

@@ -3,11 +3,15 @@
 import hashlib
 import shutil
 import sys
+import threading
+import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-from device_agent.device import ProgramFile
+import psutil
+
+from device_agent.device import Plan, ProgramFile
 from device_agent.devices.android.bundle import Bundle
 from device_agent.devices.android.care import Limits
 from device_agent.devices.android.phone import AndroidPhone
@@ -15,6 +19,7 @@ from tests.adbd import FakePhone
 from tests.fakes import write_beside
 
 LITTLE_KHZ, BIG_KHZ = 1_690_000, 2_314_000
+PLAN = Plan(warmup_runs=1, min_runs=5, max_runs=10, min_duration_s=0.01, deadline_s=30.0)
 QUICK = Limits(look_every_s=0, pause_s=0.1, patience_s=0.5)
 Opens = Callable[..., AbstractContextManager[AndroidPhone]]
 SYSTEM = "sys/devices/system/cpu/cpu{}/cpufreq"
@@ -133,3 +138,27 @@ def program(folder: Path, content: str) -> ProgramFile:
     file.path.write_text(content)
     write_beside(file)
     return file
+
+
+def once_at_work(s8: FakeS8, act: Callable[[], object]) -> None:
+    """Do it, elsewhere, in the middle of the first visit to that phone."""
+
+    def wait_and_act() -> None:
+        until = time.monotonic() + 30
+        while not s8.has("at-work"):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        act()
+
+    threading.Thread(target=wait_and_act).start()
+
+
+def runners(s8: FakeS8) -> list[psutil.Process]:
+    """The fake runners of that phone that are alive."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            words = process.cmdline()
+            if words[1:2] == ["./phonebook-runner"] and str(s8.adb.root) in process.cwd():
+                found.append(process)
+    return found

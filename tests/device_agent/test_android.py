@@ -1,47 +1,20 @@
 """An Android phone as a device, through a fake phone that is true to the protocol."""
 
 import json
-import os
-import signal
-import threading
-import time
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
-import psutil
 import pytest
 
 from contract.errors import DeviceFailed, PhonebookError
 from contract.runtime import RuntimeRequest
-from contract.spaces import space
-from device_agent.device import Device, Plan, ProgramFailed, ProgramFile
-from device_agent.devices.android.adb.errors import PhoneLost, PhoneNotFound, StorageFull
-from device_agent.devices.android.care import Asleep, Limits, TooHot
+from device_agent.device import ProgramFailed
+from device_agent.devices.android.adb.errors import PhoneNotFound, StorageFull
 from device_agent.devices.android.kind import list_attached
-from device_agent.devices.android.phone import AndroidPhone
 from device_agent.devices.registry import find_serials, open_device
 from device_agent.measuring.checks import check_timing
-from device_agent.measuring.journal import Journal
-from device_agent.measuring.protocols.protocol import EFFORTS
-from device_agent.measuring.protocols.registry import PROTOCOLS
-from device_agent.measuring.session import Sitting
 from tests.adbd import Adbd
-from tests.device_agent.phones import BIG_KHZ, PROPERTIES, FakeS8, Opens, program
-from tests.fakes import RUNTIME, fake_export, fake_session
-
-PLAN = Plan(warmup_runs=1, min_runs=5, max_runs=10, min_duration_s=0.01, deadline_s=30.0)
-
-
-def runners(s8: FakeS8) -> list[psutil.Process]:
-    """The fake runners of that phone that are alive."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            words = process.cmdline()
-            if words[1:2] == ["./phonebook-runner"] and str(s8.adb.root) in process.cwd():
-                found.append(process)
-    return found
+from tests.device_agent.phones import BIG_KHZ, PLAN, PROPERTIES, FakeS8, Opens, program, runners
+from tests.fakes import RUNTIME
 
 
 def test_a_program_is_timed_on_the_big_cores_that_were_found(
@@ -159,172 +132,6 @@ def test_a_full_storage_is_the_phones_failure_and_no_programs(
         device.time_program(program(tmp_path, "full"), PLAN)
 
 
-def test_a_pulled_cable_that_is_put_back_costs_nothing(
-    phone: Opens, adbd: Adbd, s8: FakeS8, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    slow = program(tmp_path, "slow")
-    with phone() as device:
-        threading.Timer(0.5, adbd.hang_up).start()
-        check_timing(device.time_program(slow, PLAN), slow, RUNTIME)
-        assert len(runners(s8)) == 1
-    said = capfd.readouterr().err
-    assert "went away" in said
-    assert "is back" in said
-
-
-def test_a_phone_that_restarts_is_waited_for_until_it_is_up(
-    phone: Opens, adbd: Adbd, s8: FakeS8, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    with phone() as device:
-        s8.write("proc/sys/kernel/random/boot_id", "second")
-        s8.properties({**PROPERTIES, "sys.boot_completed": "0"})
-        adbd.hang_up()
-        threading.Timer(1.5, s8.properties, [PROPERTIES]).start()
-        began = time.monotonic()
-        device.time_program(program(tmp_path, "good"), PLAN)
-        assert time.monotonic() - began > 1
-    assert "is back, restarted; going on" in capfd.readouterr().err
-
-
-def test_an_output_that_is_cut_is_measured_again(phone: Opens, adbd: Adbd, tmp_path: Path) -> None:
-    good = program(tmp_path, "good")
-    with phone() as device:
-        device.time_program(good, PLAN)
-        for after in (10, 700):
-            adbd.phone.faults.hang_up_after = after
-            threading.Timer(0.5, setattr, (adbd.phone.faults, "hang_up_after", None)).start()
-            check_timing(device.time_program(good, PLAN), good, RUNTIME)
-
-
-def test_a_phone_that_stays_away_ends_the_session_and_says_how_to_go_on(
-    phone: Opens, adbd: Adbd, tmp_path: Path
-) -> None:
-    with phone(return_limit_s=0.5) as device:
-        adbd.phone.faults.refuse_connections = True
-        adbd.hang_up()
-        with pytest.raises(PhoneLost, match="bring it back there, then run the same command"):
-            device.time_program(program(tmp_path, "good"), PLAN)
-    adbd.phone.faults.refuse_connections = False
-    with phone() as device:
-        device.time_program(program(tmp_path, "good"), PLAN)
-
-
-def test_a_key_that_was_revoked_is_asked_for_again(
-    phone: Opens, adbd: Adbd, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    adbd.phone.needs_key = True
-    with phone() as device:
-        adbd.keys.clear()
-        adbd.hang_up()
-        device.time_program(program(tmp_path, "good"), PLAN)
-    assert capfd.readouterr().err.count("accept the key on it") == 2
-
-
-def test_what_an_agent_that_died_left_running_is_ended(
-    phone: Opens,
-    opened_phone: Callable[[], AndroidPhone],
-    adbd: Adbd,
-    s8: FakeS8,
-    tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    dead = opened_phone()
-    dead.__enter__()
-    threading.Timer(1.0, adbd.hang_up).start()
-    with suppress(DeviceFailed):
-        dead._visit(program(tmp_path, "silent"), PLAN)
-    dead._connection.close()
-    assert len(runners(s8)) == 1
-    with phone() as device:
-        device.time_program(program(tmp_path, "good"), PLAN)
-        assert len(runners(s8)) == 1
-    assert "ended 1 processes that an earlier agent left running" in capfd.readouterr().err
-
-
-class TestCare:
-    def test_the_phone_stays_awake_and_is_left_as_it_was_found(
-        self, phone: Opens, s8: FakeS8
-    ) -> None:
-        s8.write("setting", "2")
-        s8.write("power", "mWakefulness=Asleep")
-        with phone() as device:
-            assert s8.read("setting") == "7\n"
-            assert device.conditions().is_awake
-        assert s8.read("setting") == "2\n"
-        assert "Asleep" in s8.read("power")
-
-    def test_a_setting_that_was_never_set_is_unset_again(self, phone: Opens, s8: FakeS8) -> None:
-        with phone():
-            assert s8.has("setting")
-        assert not s8.has("setting")
-
-    def test_a_killed_agents_setting_is_mended_by_the_next(
-        self, phone: Opens, opened_phone: Callable[[], AndroidPhone], s8: FakeS8
-    ) -> None:
-        s8.write("setting", "2")
-        killed = opened_phone()
-        killed.__enter__()
-        killed._connection.close()
-        assert s8.read("setting") == "7\n"
-        with phone():
-            pass
-        assert s8.read("setting") == "2\n"
-
-    def test_a_phone_that_does_not_wake_is_refused(self, phone: Opens, s8: FakeS8) -> None:
-        s8.write("power", "mWakefulness=Asleep")
-        s8.write("stubborn", "")
-        with pytest.raises(Asleep, match="press its power button"), phone():
-            pass
-
-    def test_a_phone_that_falls_asleep_is_no_programs_failure(
-        self, phone: Opens, s8: FakeS8, tmp_path: Path
-    ) -> None:
-        with phone(silence_limit_s=1.0, limits=Limits(look_every_s=60)) as device:
-            device.time_program(program(tmp_path, "good"), PLAN)
-            s8.write("power", "mWakefulness=Asleep")
-            with pytest.raises(Asleep, match="fell asleep"):
-                device.time_program(program(tmp_path, "silent"), PLAN)
-
-    def test_a_warm_phone_is_waited_for(
-        self, phone: Opens, s8: FakeS8, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-    ) -> None:
-        with phone(limits=Limits(look_every_s=0, pause_s=0.1)) as device:
-            s8.battery(c=40)
-            threading.Timer(0.6, s8.battery, kwargs={"c": 35}).start()
-            began = time.monotonic()
-            device.time_program(program(tmp_path, "good"), PLAN)
-            assert time.monotonic() - began > 0.5
-        assert "its battery has 40 °C; waiting until it is cool" in capfd.readouterr().err
-
-    def test_a_phone_that_does_not_cool_or_is_too_hot_ends_the_session(
-        self, phone: Opens, s8: FakeS8, tmp_path: Path
-    ) -> None:
-        with phone() as device:
-            s8.battery(c=40)
-            with pytest.raises(TooHot, match="let it cool"):
-                device.time_program(program(tmp_path, "good"), PLAN)
-            s8.battery(c=46)
-            with pytest.raises(TooHot, match=r"more than the 45 it may have"):
-                device.time_program(program(tmp_path, "good"), PLAN)
-
-    def test_a_clock_that_is_held_down_is_waited_for(
-        self, phone: Opens, s8: FakeS8, tmp_path: Path
-    ) -> None:
-        with phone() as device:
-            s8.hold_clock_down(1_700_000)
-            with pytest.raises(TooHot, match="held down to 1700 MHz"):
-                device.time_program(program(tmp_path, "good"), PLAN)
-
-    def test_a_cool_phone_that_always_holds_it_down_is_measured_and_says_so(
-        self, phone: Opens, s8: FakeS8, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-    ) -> None:
-        s8.hold_clock_down(1_700_000)
-        with phone() as device:
-            device.time_program(program(tmp_path, "good"), PLAN)
-            assert device.conditions().clock_limit_mhz == 1700
-        assert "down to 1700 MHz of 2314 though it is cool" in capfd.readouterr().err
-
-
 @pytest.mark.parametrize(
     "sign",
     [{"ro.kernel.qemu": "1"}, {"ro.boot.qemu": "1"}, {"ro.hardware": "ranchu"}, "an x86 CPU"],
@@ -355,64 +162,6 @@ def test_another_phone_than_the_one_named_is_refused_with_its_name(
 def test_two_agents_do_not_share_a_phone(phone: Opens) -> None:
     with phone(), pytest.raises(DeviceFailed, match="another agent is measuring there"):
         phone()
-
-
-@pytest.mark.slow
-def test_a_session_survives_a_phone_that_goes_away_twice(
-    phone: Opens, adbd: Adbd, tmp_path: Path
-) -> None:
-    """Once it is back in time, and once the agent has to be started again."""
-    operators = space("fbnet-32").operators[:3]
-    work = PROTOCOLS["isolated"].plan(
-        operators, space=space("fbnet-32"), runtime=RUNTIME, effort="quick"
-    )
-    files = {ProgramFile(tmp_path / f"{item.program.name}.pte"): item for item in work}
-    for file, item in files.items():
-        fake_export(item.program, file)
-    rounds = EFFORTS["quick"].rounds
-    visits = 0
-
-    with Journal(tmp_path / "journal.db") as journal:
-        opened = journal.begin("http://server", fake_session(effort="quick"), operators)
-
-        def sit(device: Device, on_visit: Callable[[], None]) -> None:
-            Sitting(opened, files, device=device, journal=journal).measure(
-                before_round=lambda: None, on_visit=on_visit, on_more=lambda *_: None
-            )
-
-        def go_away() -> None:
-            nonlocal visits
-            visits += 1
-            if visits in (5, 10):
-                adbd.hang_up()
-            adbd.phone.faults.refuse_connections = visits == 10
-
-        with phone(return_limit_s=2.0) as device, pytest.raises(PhoneLost):
-            sit(device, go_away)
-        before = journal.visited(opened.session.id)
-        assert len(before) == 10
-        adbd.phone.faults.refuse_connections = False
-        with phone() as device:
-            sit(device, lambda: None)
-        assert before < journal.visited(opened.session.id)
-        assert len(journal.visited(opened.session.id)) == rounds * len(operators)
-        assert journal.failures(opened.session.id) == {}
-
-
-def test_ctrl_c_leaves_nothing_running(phone: Opens, s8: FakeS8, tmp_path: Path) -> None:
-    def interrupt() -> None:
-        until = time.monotonic() + 30
-        while not runners(s8) and time.monotonic() < until:
-            time.sleep(0.1)
-        time.sleep(0.5)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    s8.write("setting", "2")
-    threading.Thread(target=interrupt).start()
-    with pytest.raises(KeyboardInterrupt), phone() as device:
-        device.time_program(program(tmp_path, "silent"), PLAN)
-    assert runners(s8) == []
-    assert s8.read("setting") == "2\n"
 
 
 def test_phones_that_answer_are_listed(adbd: Adbd) -> None:

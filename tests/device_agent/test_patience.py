@@ -24,8 +24,7 @@ from device_agent.patience import USUAL, PatienceOptions
 from device_agent.programs.cache import ProgramCache
 from tests.adbd import Adbd
 from tests.device_agent import fake_app
-from tests.device_agent.phones import fake_bundle, program
-from tests.device_agent.test_android import PLAN
+from tests.device_agent.phones import PLAN, fake_bundle, program
 from tests.fakes import FakeDevice, fake_export
 from tests.usbmux import FakeUsbmuxd
 

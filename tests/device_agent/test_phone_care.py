@@ -1,6 +1,7 @@
 """Care for a phone: left as it was found, and waited for no longer than need be."""
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +12,7 @@ from device_agent.devices.android.care import Asleep, Limits, TooHot
 from device_agent.devices.android.phone import AndroidPhone
 from device_agent.runner.conversation import Elsewhere
 from tests.adbd import Adbd
-from tests.device_agent.phones import BIG_KHZ, FakeS8, Opens, program
-from tests.device_agent.test_android import PLAN
+from tests.device_agent.phones import BIG_KHZ, PLAN, FakeS8, Opens, program
 
 STEADY = Limits(look_every_s=0, pause_s=0.05, patience_s=30.0, steady_s=0.4)
 
@@ -27,6 +27,93 @@ def asleep(s8: FakeS8) -> FakeS8:
 
 def is_as_found(s8: FakeS8) -> bool:
     return s8.read("setting") == "0\n" and "Asleep" in s8.read("power")
+
+
+def test_the_phone_stays_awake_and_is_left_as_it_was_found(phone: Opens, s8: FakeS8) -> None:
+    s8.write("setting", "2")
+    s8.write("power", "mWakefulness=Asleep")
+    with phone() as device:
+        assert s8.read("setting") == "7\n"
+        assert device.conditions().is_awake
+    assert s8.read("setting") == "2\n"
+    assert "Asleep" in s8.read("power")
+
+
+def test_a_setting_that_was_never_set_is_unset_again(phone: Opens, s8: FakeS8) -> None:
+    with phone():
+        assert s8.has("setting")
+    assert not s8.has("setting")
+
+
+def test_a_killed_agents_setting_is_mended_by_the_next(
+    phone: Opens, opened_phone: Callable[[], AndroidPhone], s8: FakeS8
+) -> None:
+    s8.write("setting", "2")
+    killed = opened_phone()
+    killed.__enter__()
+    killed._connection.close()
+    assert s8.read("setting") == "7\n"
+    with phone():
+        pass
+    assert s8.read("setting") == "2\n"
+
+
+def test_a_phone_that_does_not_wake_is_refused(phone: Opens, s8: FakeS8) -> None:
+    s8.write("power", "mWakefulness=Asleep")
+    s8.write("stubborn", "")
+    with pytest.raises(Asleep, match="press its power button"), phone():
+        pass
+
+
+def test_a_phone_that_falls_asleep_is_no_programs_failure(
+    phone: Opens, s8: FakeS8, tmp_path: Path
+) -> None:
+    with phone(silence_limit_s=1.0, limits=Limits(look_every_s=60)) as device:
+        device.time_program(program(tmp_path, "good"), PLAN)
+        s8.write("power", "mWakefulness=Asleep")
+        with pytest.raises(Asleep, match="fell asleep"):
+            device.time_program(program(tmp_path, "silent"), PLAN)
+
+
+def test_a_warm_phone_is_waited_for(
+    phone: Opens, s8: FakeS8, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with phone(limits=Limits(look_every_s=0, pause_s=0.1)) as device:
+        s8.battery(c=40)
+        threading.Timer(0.6, s8.battery, kwargs={"c": 35}).start()
+        began = time.monotonic()
+        device.time_program(program(tmp_path, "good"), PLAN)
+        assert time.monotonic() - began > 0.5
+    assert "its battery has 40 °C; waiting until it is cool" in capfd.readouterr().err
+
+
+def test_a_phone_that_does_not_cool_or_is_too_hot_ends_the_session(
+    phone: Opens, s8: FakeS8, tmp_path: Path
+) -> None:
+    with phone() as device:
+        s8.battery(c=40)
+        with pytest.raises(TooHot, match="let it cool"):
+            device.time_program(program(tmp_path, "good"), PLAN)
+        s8.battery(c=46)
+        with pytest.raises(TooHot, match=r"more than the 45 it may have"):
+            device.time_program(program(tmp_path, "good"), PLAN)
+
+
+def test_a_clock_that_is_held_down_is_waited_for(phone: Opens, s8: FakeS8, tmp_path: Path) -> None:
+    with phone() as device:
+        s8.hold_clock_down(1_700_000)
+        with pytest.raises(TooHot, match="held down to 1700 MHz"):
+            device.time_program(program(tmp_path, "good"), PLAN)
+
+
+def test_a_cool_phone_that_always_holds_it_down_is_measured_and_says_so(
+    phone: Opens, s8: FakeS8, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    s8.hold_clock_down(1_700_000)
+    with phone() as device:
+        device.time_program(program(tmp_path, "good"), PLAN)
+        assert device.conditions().clock_limit_mhz == 1700
+    assert "down to 1700 MHz of 2314 though it is cool" in capfd.readouterr().err
 
 
 def test_a_phone_that_went_away_meanwhile_is_left_asleep_as_it_was_found(

@@ -1,7 +1,6 @@
 """Whose a phone is: one agent's at a time, by its own serial number, whatever way leads to it."""
 
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -22,8 +21,15 @@ from device_agent.measuring.journal import TABLE, Journal
 from device_agent.measuring.station import Station
 from device_agent.programs.cache import ProgramCache
 from tests.adbd import Adbd, FakePhone
-from tests.device_agent.phones import PROPERTIES, FakeS8, Opens, program
-from tests.device_agent.test_android import PLAN, runners
+from tests.device_agent.phones import (
+    PLAN,
+    PROPERTIES,
+    FakeS8,
+    Opens,
+    once_at_work,
+    program,
+    runners,
+)
 from tests.fakes import FakeDevice, fake_export, fake_session
 
 SERIAL = "ce0517155"
@@ -95,7 +101,7 @@ def test_what_a_killed_agent_claimed_and_ran_is_nobodys(
 ) -> None:
     killed = opened_phone()
     killed.__enter__()
-    threading.Timer(1.0, adbd.hang_up).start()
+    once_at_work(s8, adbd.hang_up)
     with suppress(DeviceFailed):
         killed._visit(program(tmp_path, "silent"), PLAN)
     killed._connection.close()

@@ -20,11 +20,11 @@ from search.tables.fetch import fetch
 from server.imports.__main__ import app as command
 from tests.search.conftest import write_idx_folder
 from tests.server.conftest import Agent
+from tests.server.importing import FOREIGN
 from tests.server.making import RUNTIME, a_session, a_timing, an_audit
 
 BENCH = Path(__file__).parents[1] / "data/hw_nas_bench.json"
 SPACE = space("fbnet-32")
-FOREIGN = "foreign-float32-t1-contiguous-et0-native-any-isolated"
 SOURCE = "HW-NAS-Bench as HELP has it"
 PROVENANCE = f"imported from {SOURCE}, of 2021-03-19"
 SMALL = space("fbnet-32-0.35")

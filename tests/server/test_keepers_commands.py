@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.server.conftest import Agent
+from tests.server.fleet import Fleet
 from tests.server.making import RUNTIME, TWO_THREADS, a_session, a_timing
 
 pytestmark = pytest.mark.slow
@@ -41,10 +42,12 @@ def test_a_device_from_its_first_name_to_its_retirement(
     assert TWO_THREADS.key in chosen
     renamed = told(devices, "rename", "phone", "pixel-8", *why, database_url=database_url)
     assert "device phone is called pixel-8 now" in renamed
-    told(devices, "retire", "pixel-8", *why, database_url=database_url)
+    retired = told(devices, "retire", "pixel-8", *why, database_url=database_url)
+    assert retired == "device pixel-8 is retired and takes no jobs\n"
     listed = told(devices, "list", database_url=database_url)
     assert listed.startswith(f"pixel-8: {TWO_THREADS.key}; retired 20")
-    told(devices, "bring-back", "pixel-8", *why, database_url=database_url)
+    back = told(devices, "bring-back", "pixel-8", *why, database_url=database_url)
+    assert back == "device pixel-8 takes jobs\n"
     what = [each["what"] for each in client.get("/deeds?subject=pixel-8").json()]
     assert what == [
         "brought back the device",
@@ -53,6 +56,20 @@ def test_a_device_from_its_first_name_to_its_retirement(
         "chose the default runtime",
         "registered the device",
     ]
+
+
+def test_a_unit_alone_is_retired_and_brought_back(
+    client: TestClient, fleet: Fleet, database_url: str
+) -> None:
+    fleet.joined("lab", "s1")
+    one = ("phone", "--unit", "s1", "--reason", "lost on the train")
+    retired = told("server.devices", "retire", *one, database_url=database_url)
+    assert retired == "unit s1 of phone is retired and takes no jobs\n"
+    found = client.get("/retired").json()
+    assert (found["devices"], found["units"][0]["serial"]) == ([], "s1")
+    back = told("server.devices", "bring-back", *one, database_url=database_url)
+    assert back == "unit s1 of phone takes jobs\n"
+    assert client.get("/retired").json() == {"devices": [], "units": []}
 
 
 def test_a_session_withdrawn_brought_back_and_annotated(

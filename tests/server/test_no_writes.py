@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import create_engine, select, text
 
 from contract.problems import Problem
+from server import backup, retention, tokens
 from server.database.engine import open_database
 from server.database.records import TimingRecord
 from server.database.schema import upgrade
@@ -171,19 +172,19 @@ def test_on_a_full_disk_commands_end_with_one_line(disk: Disk, free_bytes: int) 
         agent.tell(agent.begin(), *(a_timing(operator) for operator in SPACE.operators))
     engine.dispose()
     disk.fill(but_bytes=free_bytes)
-    commands = (
-        ("server.retention", "--older-than", "0d"),
-        ("server.tokens", "create", "--name", "lab", "--role", "agent"),
-        ("server.backup", "create", "--to", str(disk.folder / "backup")),
-    )
-    for command in commands:
-        done = run(*command, url=url)
+    told = {
+        retention: ("--older-than", "0d"),
+        tokens: ("create", "--name", "lab", "--role", "agent"),
+        backup: ("create", "--to", str(disk.folder / "backup")),
+    }
+    for command, words in told.items():
+        done = run(command.__name__, *words, url=url)
         assert done.returncode == 2, done.stderr
         assert len(done.stderr.splitlines()) == 1, done.stderr
         assert done.stderr.startswith("error: ")
     disk.empty()
-    for command in commands:
-        assert run(*command, url=url).returncode == 0
+    for command, words in told.items():
+        command.app([*words, "--database-url", url])
 
 
 def run(module: str, *arguments: str, url: str) -> subprocess.CompletedProcess[str]:

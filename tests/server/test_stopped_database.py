@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.slow
 
 LONGEST_WAIT_S = 6
 WITHIN_S = 15  # a server ends
+ENDINGS = {signal.SIGTERM: -15, signal.SIGINT: 130}  # and its exit code
 MANY = 3 * WRITERS["postgresql"]
 JSON = {"content-type": "application/json"}
 
@@ -41,7 +43,7 @@ def engine(own_postgres: PostgresServer) -> Iterator[Engine]:
 
 @pytest.fixture
 def many() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(MANY + READERS) as pool:
+    with ThreadPoolExecutor(max(MANY + READERS, len(ENDINGS) * MANY)) as pool:
         yield pool
 
 
@@ -124,28 +126,41 @@ def test_the_server_lives_while_postgresql_hangs_and_goes_on_after(
         assert http.get(f"{served.address}/readyz").status_code == 200
 
 
-@pytest.mark.parametrize(("ending", "code"), [(signal.SIGTERM, -15), (signal.SIGINT, 130)])
 def test_a_server_ends_though_postgresql_hangs(
     own_postgres: PostgresServer,
     engine: Engine,
     many: ThreadPoolExecutor,
     http: httpx.Client,
     tmp_path: Path,
-    ending: signal.Signals,
-    code: int,
 ) -> None:
-    acknowledged, waiting = timings(0), timings(MANY)
-    with program(own_postgres.url, log=tmp_path / "log") as server:
-        lab = Lab(http, many, server.address)
-        session = lab.begin()
-        told = answers_to(lab.tell(session, acknowledged))
-        assert {answer.status_code for answer in told} == {201}
+    """By either signal; a server takes its time, so two of them end at once."""
+    with ExitStack() as stack:
+        servers = {
+            ending: stack.enter_context(program(own_postgres.url, log=tmp_path / ending.name))
+            for ending in ENDINGS
+        }
+        labs = [Lab(http, many, server.address) for server in servers.values()]
+        sessions = [lab.begin() for lab in labs]
+        acknowledged, waiting = ([timings(first) for _ in labs] for first in (0, MANY))
+        for lab, session, its in zip(labs, sessions, acknowledged, strict=True):
+            assert {answer.status_code for answer in answers_to(lab.tell(session, its))} == {201}
         with own_postgres.frozen():
-            hanging = lab.tell(session, waiting)
-            assert http.get(f"{server.address}/healthz").status_code == 200
-            server.process.send_signal(ending)
-            assert server.process.wait(WITHIN_S) == code
+            hanging = [
+                request
+                for lab, session, its in zip(labs, sessions, waiting, strict=True)
+                for request in lab.tell(session, its)
+            ]
+            for ending, server in servers.items():
+                assert http.get(f"{server.address}/healthz").status_code == 200
+                server.process.send_signal(ending)
+            until = time.monotonic() + WITHIN_S
+            codes = {
+                ending: server.process.wait(until - time.monotonic())
+                for ending, server in servers.items()
+            }
+            assert codes == ENDINGS
             assert not any(is_acknowledged(request) for request in hanging)
     with program(own_postgres.url, log=tmp_path / "log") as server:
-        stored = Lab(http, many, server.address).stored(session)
-    assert {timing.id for timing in acknowledged} <= {*stored}
+        lab = Lab(http, many, server.address)
+        for session, its in zip(sessions, acknowledged, strict=True):
+            assert {timing.id for timing in its} <= {*lab.stored(session)}
