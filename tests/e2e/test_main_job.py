@@ -1,6 +1,7 @@
 """The whole of what Phonebook is for, on this computer, with real parts and real faults."""
 
 import json
+import re
 import signal
 import sqlite3
 import subprocess
@@ -132,3 +133,10 @@ def test_a_published_network_is_predicted_and_measured(world: World) -> None:
     weights = published("fbnet-a", in_space=space(SPACE)).params() * 4
     if sys.platform == "linux":
         assert weights < footprint["peak_bytes"] < 20 * weights
+
+    asked = ("device_agent.network --device host", "--network", "fbnet-a", "--space", SPACE)
+    answer = world.run(*asked, "--runtime", prediction["runtime"])
+    assert answer.code == 0, answer.errors
+    told = " ".join(answer.errors.split())
+    assert re.search(r"visits; loaded in [0-9.]+ ms, first run [0-9.]+ ms", told)
+    assert ("MiB of memory" in told) == (sys.platform == "linux")

@@ -1,0 +1,28 @@
+"""What a whole network takes on this computer, by both runners."""
+
+import sys
+
+import pytest
+
+from contract.runtime import Runner
+from device_agent.measuring.whole_network import time_network
+from tests.device_agent.conftest import NETWORK, RUNNERS, Programs
+from tests.device_agent.test_host import open_host
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_a_network_s_latency_comes_with_what_it_takes_besides(
+    programs: Programs, runner: Runner
+) -> None:
+    with open_host(runner) as host:
+        timed = time_network(host, NETWORK, programs.network)
+    footprint = timed.footprint
+    assert footprint.load_ms > 0
+    assert footprint.first_run_ms * 1e3 > timed.estimate.min_us / 2
+    weights_bytes = NETWORK.params() * 4
+    if sys.platform == "linux":
+        assert footprint.peak_bytes is not None
+        assert weights_bytes < footprint.peak_bytes < 20 * weights_bytes
+    else:
+        assert footprint.peak_bytes is None
