@@ -43,6 +43,7 @@ def test_each_page_is_accessible_in_both_schemes(page: Page, path: str, scheme: 
     accessible(page)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PAGES)
 def test_no_page_is_wider_than_a_tablet(page: Page, path: str) -> None:
     page.set_viewport_size({"width": TABLET_PX, "height": 1100})
@@ -59,6 +60,7 @@ def test_empty_pages_are_accessible_and_name_a_command(
     accessible(page)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "status", "words"),
     [

@@ -51,6 +51,7 @@ def visit(of: Program, host: Host, cache: ProgramCache) -> tuple[Layout, Visit]:
     return visit_program(planned, cache.file(of), host, number=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("operator", "outside"),
     [(BLOCK, "aten::convolution.out, aten::relu.out, "), (HEAD, "aten::mean.out")],
@@ -65,6 +66,7 @@ def test_a_real_program_of_portable_kernels_is_refused_though_its_output_is_righ
     assert outside in failed.value.message
 
 
+@pytest.mark.slow
 def test_a_program_that_computes_nothing_needs_no_delegate(
     host: Host, cache: ProgramCache
 ) -> None:
@@ -73,6 +75,7 @@ def test_a_program_that_computes_nothing_needs_no_delegate(
     assert layout.operators == (SKIP.key,)
 
 
+@pytest.mark.slow
 def test_a_head_may_leave_the_copy_of_a_channels_last_mean_to_others(cache: ProgramCache) -> None:
     head = program(HEAD, "channels_last")
     assert Delegation.of(cache.file(head)).outside == tuple(XNNPACK.leaves)

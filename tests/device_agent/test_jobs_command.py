@@ -162,6 +162,7 @@ def test_a_network_is_filed_under_a_runtime_that_is_named(
     assert f"besides   {words}\n" in shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

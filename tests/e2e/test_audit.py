@@ -22,6 +22,8 @@ from tests.device_agent.simulated import SimulatedDevice
 from tests.e2e.conftest import World
 from tests.fakes import fake_export
 
+pytestmark = pytest.mark.slow
+
 SPACE = space("fbnet-96-0.5")
 OPERATORS_US = {
     operator.key: 55.0 + 9.0 * number for number, operator in enumerate(SPACE.operators)
@@ -60,7 +62,6 @@ def station(
         )
 
 
-@pytest.mark.slow
 def test_an_incomplete_table_is_not_audited(station: Station, device: SimulatedDevice) -> None:
     station.client.register(NAME, device.describe())
     with pytest.raises(IncompleteTable, match=r"device_agent\.run --device simulated"):
@@ -68,7 +69,6 @@ def test_an_incomplete_table_is_not_audited(station: Station, device: SimulatedD
     assert device.visits == []
 
 
-@pytest.mark.slow
 def test_two_sessions_of_a_disturbed_device_repeat_each_other(station: Station) -> None:
     profile(station, SPACE)
     profile(station, SPACE, again=True)
@@ -110,7 +110,6 @@ def test_an_audit_goes_on_after_an_interruption_and_finds_the_table_right(
         )
 
 
-@pytest.mark.slow
 def test_a_failed_network_ends_the_audit_with_its_reason_and_the_next_begins_anew(
     station: Station, device: SimulatedDevice
 ) -> None:
@@ -137,7 +136,6 @@ def test_sessions_of_different_runtimes_are_not_compared(station: Station) -> No
         repeatability(first, second)
 
 
-@pytest.mark.slow
 def test_the_command_compares_two_sessions(world: World, station: Station) -> None:
     *_, second, first = station.client.sessions(NAME)
     done = world.run("device_agent.compare", str(first.id), str(second.id), "--json")

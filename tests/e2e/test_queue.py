@@ -29,6 +29,8 @@ from tests.e2e.conftest import World
 from tests.e2e.serving import Serving
 from tests.fakes import DESCRIPTION, LOAD_NS, PEAK_BYTES, RUNTIME, FakeDevice
 
+pytestmark = pytest.mark.slow
+
 SPACE = space("fbnet-32-0.35")
 US = {operator.key: 10.0 + number for number, operator in enumerate(SPACE.operators)}
 WHOLE_US = 4321.0
@@ -111,7 +113,6 @@ def test_a_device_without_a_table_needs_its_runtime_written_out(
     assert f"{name}@xnnpack-float32-t1" in str(it.value)
 
 
-@pytest.mark.slow
 def test_an_agent_that_serves_the_device_fills_the_table(
     client: TableClient, name: str, serving: Serving, completed: Complete, said: io.StringIO
 ) -> None:
@@ -135,7 +136,6 @@ def test_an_agent_that_serves_the_device_measures_a_network(
     assert "is done" in done.errors
 
 
-@pytest.mark.slow
 def test_a_measured_network_says_by_which_job(
     world: World, client: TableClient, name: str, serving: Serving, said: io.StringIO
 ) -> None:
@@ -184,7 +184,6 @@ def test_an_older_server_is_told_the_latency_alone(
     assert (report.state, report.attempts) == ("done", 1)
 
 
-@pytest.mark.slow
 def test_where_nobody_serves_the_device_a_program_here_measures(world: World) -> None:
     measure = measurer("auto", server=world.server, console=Console())
     assert measure is not None

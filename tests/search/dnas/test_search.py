@@ -285,6 +285,7 @@ def stopped_and_resumed(
     return [*again.epochs, *second.epochs()], second.supernet
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "after",
     [2, STEPS_OF_WEIGHTS, STEPS_OF_WEIGHTS + 1, STEPS_OF_WEIGHTS + STEPS_OF_THETA, 9, 15],
@@ -318,6 +319,7 @@ def test_a_price_that_dwarfs_the_rest_is_avoided(tiny: SearchSpace) -> None:
         assert slot.operators[int(slot.theta_K.argmax())] == fast
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("paths", EACH)
 def test_theta_goes_to_a_target_from_either_side(tiny: SearchSpace, paths: Paths) -> None:
     for target_ms in (0.1, 0.2):
