@@ -1,0 +1,187 @@
+"""`python -m benchmarks.estimators FILE...`: a campaign's sessions judged against each other.
+
+Each session's rows predict the networks that every other session of its file measured: as they
+were measured, and at the level of the rows' session (`contract.levels`). The networks are held
+out: nothing is fitted to them, and the level comes of the designed networks alone. Then the rows
+themselves: how far those of two sessions lie apart, and for how many the difference is within the
+joint 95 % interval. It takes seconds, and no device.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from pathlib import Path
+from statistics import fmean, median
+
+from rich.table import Table
+
+from benchmarks.campaign.data import CampaignSession, read
+from contract.audits import Errors, errors
+from contract.cli import command_line, main
+from contract.derivation import derive
+from contract.estimates import Estimate, quantile
+from contract.levels import Level, Reference, level
+from search.console import plain_console
+
+HEAVY_US = 50.0  # rows over it count for repeatability
+
+app = command_line("python -m benchmarks.estimators", __doc__ or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What comes of a session's visits.
+
+    `rows` are by operator, `wholes` by program; `held_out` has the operators of each network that
+    is no reference, by program.
+    """
+
+    kept: CampaignSession
+    rows: Mapping[str, Estimate]
+    wholes: Mapping[str, Estimate]
+    references: tuple[Reference, ...]
+    held_out: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pair:
+    """A session's rows held against another session."""
+
+    table: Judged
+    target: Judged
+    level: Level
+    as_measured: Errors
+    at_level: Errors
+    rows: "RowsApart"
+    rows_at_level: "RowsApart"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowsApart:
+    """How far rows over 50 us lie apart, and for which share of all the interval holds that."""
+
+    median: float
+    p95: float
+    covered: float
+
+
+def judged(kept: CampaignSession) -> Judged:
+    derived = derive(kept.visits.layouts, kept.visits.visits)
+    assert derived is not None, "a campaign keeps sessions with visits"
+    return Judged(
+        kept=kept,
+        rows={key: each.estimate() for key, each in derived.operators.items()},
+        wholes={program: each.estimate() for program, each in derived.networks.items()},
+        references=derived.derivation.references,
+        held_out={
+            layout.program: layout.operators
+            for layout in kept.visits.layouts
+            if layout.program in derived.networks and not layout.events
+        },
+    )
+
+
+def pair(table: Judged, target: Judged) -> Pair:
+    found = level(table.kept.session.id, table.references, target.wholes)
+    assert found is not None, "sessions of a campaign visit the same designs"
+    predicted_us = [
+        sum(table.rows[key].latency_us for key in operators)
+        for operators in target.held_out.values()
+    ]
+    measured_us = [target.wholes[program].latency_us for program in target.held_out]
+    return Pair(
+        table=table,
+        target=target,
+        level=found,
+        as_measured=errors(predicted_us, measured_us),
+        at_level=errors(predicted_us, [us / found.factor for us in measured_us]),
+        rows=_rows_apart(table, target, 1.0, 0.0),
+        rows_at_level=_rows_apart(
+            table, target, found.factor, math.log(found.high / found.factor)
+        ),
+    )
+
+
+def _rows_apart(table: Judged, target: Judged, factor: float, unsure: float) -> RowsApart:
+    apart = {
+        key: abs(math.log(target.rows[key].latency_us / row.latency_us / factor))
+        for key, row in table.rows.items()
+    }
+    heavy = sorted(apart[key] for key, row in table.rows.items() if row.latency_us > HEAVY_US)
+    covered = [
+        apart[key] <= math.hypot(row.half_width, target.rows[key].half_width, unsure)
+        for key, row in table.rows.items()
+    ]
+    return RowsApart(median=median(heavy), p95=quantile(heavy, 0.95), covered=fmean(covered))
+
+
+def sessions_of(path: Path) -> list[Judged]:
+    return [judged(kept) for kept in read(path)]
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}"
+
+
+def show(title: str, found: Sequence[Pair]) -> None:
+    table = Table(title=title)
+    for name in ("rows of", "networks of", "hours", "level"):
+        table.add_column(name)
+    for what in ("as measured", "at level"):
+        for name in ("bias", "MAPE", "worst", "tau"):
+            table.add_column(f"{what}: {name}", justify="right")
+    for name in ("median", "p95", "covered", "at level: covered"):
+        table.add_column(f"rows {name}", justify="right")
+    for each in found:
+        table.add_row(
+            each.table.kept.neighbour,
+            each.target.kept.neighbour,
+            f"{_hours(each):+.1f}",
+            f"{each.level.factor:.3f}",
+            *_told(each.as_measured),
+            *_told(each.at_level),
+            _percent(each.rows.median),
+            _percent(each.rows.p95),
+            _percent(each.rows.covered),
+            _percent(each.rows_at_level.covered),
+        )
+    console = plain_console()
+    console.width = 240
+    console.print(table)
+    for what, all_errors in (
+        ("as measured", [each.as_measured for each in found]),
+        ("at level", [each.at_level for each in found]),
+    ):
+        console.print(
+            f"{what}, {len(found)} pairs: mean of |bias| "
+            f"{fmean(abs(each.bias) for each in all_errors):.2%}, MAPE "
+            f"{fmean(each.mape for each in all_errors):.2%}, worst "
+            f"{max(each.worst for each in all_errors):.2%}, tau "
+            f"{fmean(each.kendall_tau for each in all_errors):.3f}"
+        )
+
+
+def _hours(each: Pair) -> float:
+    apart = each.target.kept.session.started_at - each.table.kept.session.started_at
+    return apart.total_seconds() / 3600
+
+
+def _told(found: Errors) -> Iterable[str]:
+    return (
+        f"{found.bias:+.1%}",
+        _percent(found.mape),
+        _percent(found.worst),
+        f"{found.kendall_tau:.3f}",
+    )
+
+
+@app.default
+def run(*files: Path) -> None:
+    """Judge the sessions of each file."""
+    for path in files:
+        show(str(path), [pair(*two) for two in permutations(sessions_of(path), 2)])
+
+
+if __name__ == "__main__":
+    main(app)
