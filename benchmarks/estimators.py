@@ -21,7 +21,7 @@ from contract.audits import Errors, errors
 from contract.cli import command_line, main
 from contract.derivation import derive
 from contract.estimates import Estimate, quantile
-from contract.levels import Level, Reference, level
+from contract.levels import Level, Reference, is_within, level
 from search.console import plain_console
 
 HEAVY_US = 50.0  # rows over it count for repeatability
@@ -83,7 +83,7 @@ def judged(kept: CampaignSession) -> Judged:
 
 
 def pair(table: Judged, target: Judged) -> Pair:
-    found = level(table.kept.session.id, table.references, target.wholes)
+    found = level(table.kept.session.id, table.references, target.references)
     assert found is not None, "sessions of a campaign visit the same designs"
     predicted_us = [
         sum(table.rows[key].latency_us for key in operators)
@@ -96,23 +96,19 @@ def pair(table: Judged, target: Judged) -> Pair:
         level=found,
         as_measured=errors(predicted_us, measured_us),
         at_level=errors(predicted_us, [us / found.factor for us in measured_us]),
-        rows=_rows_apart(table, target, 1.0, 0.0),
-        rows_at_level=_rows_apart(
-            table, target, found.factor, math.log(found.high / found.factor)
-        ),
+        rows=_rows_apart(table, target, None),
+        rows_at_level=_rows_apart(table, target, found),
     )
 
 
-def _rows_apart(table: Judged, target: Judged, factor: float, unsure: float) -> RowsApart:
-    apart = {
-        key: abs(math.log(target.rows[key].latency_us / row.latency_us / factor))
+def _rows_apart(table: Judged, target: Judged, found: Level | None) -> RowsApart:
+    factor = found.factor if found else 1.0
+    heavy = sorted(
+        abs(math.log(target.rows[key].latency_us / row.latency_us / factor))
         for key, row in table.rows.items()
-    }
-    heavy = sorted(apart[key] for key, row in table.rows.items() if row.latency_us > HEAVY_US)
-    covered = [
-        apart[key] <= math.hypot(row.half_width, target.rows[key].half_width, unsure)
-        for key, row in table.rows.items()
-    ]
+        if row.latency_us > HEAVY_US
+    )
+    covered = [is_within(row, target.rows[key], found) for key, row in table.rows.items()]
     return RowsApart(median=median(heavy), p95=quantile(heavy, 0.95), covered=fmean(covered))
 
 

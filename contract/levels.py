@@ -8,7 +8,7 @@ interval.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 from uuid import UUID
 
@@ -100,16 +100,17 @@ class AtLevel(Value):
         )
 
 
-def level(session: UUID, then: Sequence[Reference], now: Mapping[str, Estimate]) -> Level | None:
-    """The device's level now, against the session that measured those references.
+def level(session: UUID, then: Sequence[Reference], now: Sequence[Reference]) -> Level | None:
+    """The device's level now, against the session that measured those references then.
 
-    `now` has estimates by program. None where fewer than 3 programs are in both.
+    None where fewer than 3 programs are in both.
     """
+    again_by_program = {each.program: each for each in now}
     logs, variances = [], []
     for reference in then:
-        if reference.program not in now:
+        again = again_by_program.get(reference.program)
+        if again is None:
             continue
-        again = now[reference.program]
         logs.append(math.log(again.latency_us / reference.latency_us))
         apart = math.hypot(
             _half_width(reference.latency_us, reference.low_us, reference.high_us),
@@ -129,6 +130,16 @@ def level(session: UUID, then: Sequence[Reference], now: Mapping[str, Estimate])
         high=math.exp(mean + apart),
         references=len(logs),
     )
+
+
+def is_within(first: Estimate, second: Estimate, level: Level | None = None) -> bool:
+    """Whether two latencies lie no farther apart than their joint 95 % interval; with a level, the
+    second at that of the first."""
+    apart = math.log(second.latency_us / first.latency_us / (level.factor if level else 1))
+    unsure = [_half_width(each.latency_us, each.low_us, each.high_us) for each in (first, second)]
+    if level is not None:
+        unsure.append(_half_width(level.factor, level.low, level.high))
+    return abs(apart) <= math.hypot(*unsure)
 
 
 def _between(logs: Sequence[float], variances: Sequence[float]) -> float:

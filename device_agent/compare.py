@@ -1,6 +1,7 @@
 """`python -m device_agent.compare SESSION SESSION`: how well two sessions repeat each other."""
 
 import sys
+from statistics import fmean
 from typing import Annotated
 from uuid import UUID
 
@@ -8,10 +9,13 @@ from cyclopts import Parameter
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat
 from rich.table import Table
 
+from contract import levels
 from contract.cli import command_line, main
 from contract.client import default_server, table_client
 from contract.errors import PhonebookError
 from contract.estimates import Grade, quantile
+from contract.levels import Level, is_within
+from contract.sessions import Session
 from contract.tables import SessionReport
 from contract.values import Value
 from device_agent import screen
@@ -40,7 +44,9 @@ class Repeatability(Value):
 
     `shift` is the median signed difference, `median`, `p95` and `worst` are of absolute ones, all
     over the rows of at least 50 us in the first session. `certain` is the share of A and B among
-    the grades of all rows that both have.
+    the grades of all rows that both have, `covered` the share of those rows that lie no farther
+    apart than their joint 95 % interval. `level` is the second session's against the first, where
+    both timed the same networks whole, and `covered_at_level` that share with the level taken out.
     """
 
     rows: NonNegativeInt
@@ -50,6 +56,9 @@ class Repeatability(Value):
     p95: NonNegativeFloat
     worst: NonNegativeFloat
     certain: NonNegativeFloat
+    covered: NonNegativeFloat
+    level: Level | None
+    covered_at_level: NonNegativeFloat | None
     pairs: tuple[Pair, ...]
 
 
@@ -91,10 +100,13 @@ def repeatability(first: SessionReport, second: SessionReport) -> Repeatability:
                 "comparable; give two sessions of the same device and runtime"
             )
     rows = {timing.operator: timing.estimate for timing in second.timings}
-    pairs = []
+    level = _level(first.session, second.session)
+    pairs, covered, covered_at_level = [], [], []
     for timing in first.timings:
         one, another = timing.estimate, rows.get(timing.operator)
         if one is not None and another is not None:
+            covered.append(is_within(one, another))
+            covered_at_level.append(is_within(one, another, level))
             pairs.append(
                 Pair(
                     operator=timing.operator,
@@ -121,8 +133,18 @@ def repeatability(first: SessionReport, second: SessionReport) -> Repeatability:
         p95=quantile(sizes, 0.95),
         worst=sizes[-1],
         certain=sum(grade != "C" for grade in grades) / len(grades),
+        covered=fmean(covered),
+        level=level,
+        covered_at_level=fmean(covered_at_level) if level else None,
         pairs=tuple(pairs),
     )
+
+
+def _level(first: Session, second: Session) -> Level | None:
+    """The second session's level against the first's."""
+    if first.derivation is None or second.derivation is None:
+        return None
+    return levels.level(first.id, first.derivation.references, second.derivation.references)
 
 
 def show(found: Repeatability) -> None:
@@ -142,9 +164,18 @@ def show(found: Repeatability) -> None:
     screen.console.print(
         f"{found.heavy_rows} rows of at least {HEAVY_US:.0f} us: median difference "
         f"{found.median:.2%}, p95 {found.p95:.2%}, worst {found.worst:.2%}, "
-        f"shift {found.shift:+.2%}; {found.certain:.0%} of the grades are A or B",
+        f"shift {found.shift:+.2%}; {found.certain:.0%} of the grades are A or B; "
+        f"{found.covered:.0%} of {found.rows} differences are within the 95 % interval",
         highlight=False,
     )
+    if found.level is not None:
+        screen.console.print(
+            f"the networks that both timed took {found.level.factor:.3f} times as long in the "
+            f"second session ({found.level.low:.2f} to {found.level.high:.2f}, by "
+            f"{found.level.references}); with that taken out, {found.covered_at_level:.0%} of the "
+            "differences are within the 95 % interval",
+            highlight=False,
+        )
 
 
 if __name__ == "__main__":

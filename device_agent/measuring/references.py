@@ -35,7 +35,10 @@ class References:
 
     def level(self, derived: Derived) -> Level | None:
         """The device's level in the session that this came of, against theirs."""
-        now = {program: rounds.estimate() for program, rounds in derived.networks.items()}
+        now = [
+            Reference.of(program, rounds.estimate())
+            for program, rounds in derived.networks.items()
+        ]
         return level(self.session, self.then, now)
 
     def at_level(self, measured: Estimate, derived: Derived) -> AtLevel | None:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from contract.estimates import Estimate, MeasuredEstimate
-from contract.levels import AtLevel, Level, Reference, level
+from contract.levels import AtLevel, Level, Reference, is_within, level
 
 SESSION = UUID(int=1)
 DAYS = 400
@@ -29,19 +29,15 @@ def figures(us: float, *, half: float = 0.01) -> MeasuredEstimate:
     )
 
 
-def then(*latencies_us: float, half: float = 0.01) -> list[Reference]:
+def timed(*latencies_us: float, half: float = 0.01) -> list[Reference]:
     return [
         Reference.of(f"net{number}", figures(us, half=half))
         for number, us in enumerate(latencies_us)
     ]
 
 
-def now(*latencies_us: float, half: float = 0.01) -> dict[str, Estimate]:
-    return {f"net{number}": figures(us, half=half) for number, us in enumerate(latencies_us)}
-
-
 def test_what_all_networks_have_in_common_is_the_level() -> None:
-    found = level(SESSION, then(100, 200, 400), now(103, 206, 412))
+    found = level(SESSION, timed(100, 200, 400), timed(103, 206, 412))
     assert found is not None
     assert found.factor == pytest.approx(1.03)
     assert (found.session, found.references) == (SESSION, 3)
@@ -49,8 +45,8 @@ def test_what_all_networks_have_in_common_is_the_level() -> None:
 
 
 def test_a_level_that_differs_by_network_is_less_sure() -> None:
-    alike = level(SESSION, then(100, 100, 100), now(103, 103, 103))
-    apart = level(SESSION, then(100, 100, 100), now(100, 103, 106))
+    alike = level(SESSION, timed(100, 100, 100), timed(103, 103, 103))
+    apart = level(SESSION, timed(100, 100, 100), timed(100, 103, 106))
     assert alike is not None
     assert apart is not None
     assert apart.factor == pytest.approx(1.03, abs=1e-3)
@@ -58,21 +54,19 @@ def test_a_level_that_differs_by_network_is_less_sure() -> None:
 
 
 def test_what_is_surer_counts_more() -> None:
-    sure = {"net0": figures(100, half=0.001), "net1": figures(100, half=0.001)}
-    found = level(
-        SESSION, then(100, 100, 100, half=0.001), sure | {"net2": figures(101, half=0.1)}
-    )
+    again = [*timed(100, 100, half=0.001), Reference.of("net2", figures(101, half=0.1))]
+    found = level(SESSION, timed(100, 100, 100, half=0.001), again)
     assert found is not None
     assert found.factor == pytest.approx(1.0, abs=1e-4)
 
 
 def test_two_networks_in_common_tell_no_level() -> None:
-    assert level(SESSION, then(100, 200, 400), now(100, 200)) is None
-    assert level(SESSION, then(100, 200), now(100, 200, 400)) is None
+    assert level(SESSION, timed(100, 200, 400), timed(100, 200)) is None
+    assert level(SESSION, timed(100, 200), timed(100, 200, 400)) is None
 
 
 def test_samples_that_are_all_equal_tell_a_level_too() -> None:
-    found = level(SESSION, then(100, 100, 100, half=0), now(102, 102, 102, half=0))
+    found = level(SESSION, timed(100, 100, 100, half=0), timed(102, 102, 102, half=0))
     assert found is not None
     assert found.low < 1.02 < found.high < 1.021
 
@@ -94,7 +88,7 @@ def test_the_interval_holds_the_next_networks_level_on_95_of_100_days() -> None:
         days = generator.gauss(0.02, 0.02)
         own = [generator.gauss(days, 0.008) for _ in range(9)]
         measured = [100 * math.exp(each + generator.gauss(0, 0.003)) for each in own]
-        found = level(SESSION, then(*[100] * 8, half=0.00416), now(*measured[:8], half=0.00416))
+        found = level(SESSION, timed(*[100] * 8, half=0.00416), timed(*measured[:8], half=0.00416))
         assert found is not None
         held += found.low <= math.exp(own[8]) <= found.high
     assert 0.92 <= held / DAYS <= 0.99
@@ -103,3 +97,12 @@ def test_the_interval_holds_the_next_networks_level_on_95_of_100_days() -> None:
 def test_an_interval_without_its_factor_is_refused() -> None:
     with pytest.raises(ValidationError, match="must hold the factor"):
         Level(session=SESSION, factor=1.1, low=1.0, high=1.05, references=3)
+
+
+def test_two_latencies_are_held_against_each_other_at_one_level() -> None:
+    day = Level(session=SESSION, factor=1.05, low=1.04, high=1.06, references=6)
+    assert not is_within(figures(100), figures(105))
+    assert is_within(figures(100), figures(105), day)
+    assert not is_within(figures(100), figures(108), day)
+    assert is_within(figures(100), figures(106.6), day)  # by what the level is unsure of
+    assert not is_within(figures(100), figures(106.6), day.evolve(low=1.0499, high=1.0501))
