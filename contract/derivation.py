@@ -33,16 +33,25 @@ class Derivation(Value):
 
     `event_cut_ns` was added to each event, and samples of operators that were timed inside
     networks were multiplied by `scale`, null where there were none: by how much whole networks
-    take longer than their operators' events. `calm_probe_ns` is what the probe takes on the calm
-    device. `references` are the networks whose events were told, as they ran untraced: what says
-    later at which level of the device this session was (`contract.levels`).
+    take longer than their operators' events. `calm_probe_ns` is what the probe took when the
+    device was calmest, `usual_probe_ns` what it took then in earlier sessions, if there were any:
+    a sample's drift is told against the lesser. `references` are the networks whose events were
+    told, as they ran untraced: what says later at which level of the device this session was
+    (`contract.levels`).
     """
 
     estimator: str = Field(min_length=1, max_length=50)
     event_cut_ns: float = Field(ge=0)
     scale: float | None = Field(default=None, gt=0)
     calm_probe_ns: float = Field(gt=0)
+    usual_probe_ns: float | None = Field(default=None, gt=0, exclude_if=lambda ns: ns is None)
     references: tuple[Reference, ...] = Field(default=(), exclude_if=lambda they: not they)
+
+    @property
+    def disturbance(self) -> float:
+        """How many times longer the probe took at best than it usually does at best; 1 where that
+        is not known."""
+        return self.calm_probe_ns / self.usual_probe_ns if self.usual_probe_ns else 1.0
 
 
 @dataclass(slots=True)
@@ -69,8 +78,16 @@ class Derived:
     derivation: Derivation
 
 
-def derive(layouts: Sequence[Layout], visits: Sequence[Visit]) -> Derived | None:
+def derive(
+    layouts: Sequence[Layout],
+    visits: Sequence[Visit],
+    *,
+    usual_probe_ns: float | None = None,
+) -> Derived | None:
     """The samples that a session's visits give; None where there is no visit.
+
+    `usual_probe_ns` is what the probe takes on the calm device by earlier sessions: one that never
+    found the device calm does not take its own best moments for calm.
 
     An operator that a network holds several times gets their mean, by run. What a run spends
     outside its events is in none, and neither is the tracer's own cost: `scale` brings operators
@@ -82,7 +99,8 @@ def derive(layouts: Sequence[Layout], visits: Sequence[Visit]) -> Derived | None
     probes_ns = [ns for visit in visits for series in visit.series for ns in series.probes_ns]
     if not probes_ns:
         return None
-    calm_ns = float(np.quantile(probes_ns, CALM_PROBE_QUANTILE))
+    own_ns = float(np.quantile(probes_ns, CALM_PROBE_QUANTILE))
+    calm_ns = min(own_ns, usual_probe_ns or own_ns)
     by_program = {layout.program: layout for layout in layouts}
     operators: dict[str, Rounds] = {}
     networks: dict[str, Rounds] = {}
@@ -113,7 +131,8 @@ def derive(layouts: Sequence[Layout], visits: Sequence[Visit]) -> Derived | None
             estimator=ESTIMATOR,
             event_cut_ns=EVENT_CUT_NS,
             scale=scale,
-            calm_probe_ns=calm_ns,
+            calm_probe_ns=own_ns,
+            usual_probe_ns=usual_probe_ns,
             references=references,
         ),
     )
@@ -135,11 +154,9 @@ def _booked(layout: Layout, series: Series) -> dict[str, list[float]]:
 
 
 def _references(layouts: Sequence[Layout], networks: dict[str, Rounds]) -> tuple[Reference, ...]:
-    return tuple(
-        Reference.of(layout.program, networks[layout.program].estimate())
-        for layout in layouts
-        if layout.events and layout.program in networks
-    )
+    """In the order of their names, whoever derives them."""
+    timed = sorted({layout.program for layout in layouts if layout.events} & networks.keys())
+    return tuple(Reference.of(program, networks[program].estimate()) for program in timed)
 
 
 def _scale(

@@ -7,6 +7,7 @@ from device_agent import screen
 from device_agent.measuring.journal import TABLE, OpenSession
 from device_agent.measuring.protocols.registry import PROTOCOLS
 from device_agent.measuring.station import Station
+from device_agent.measuring.usual import disturbance_words
 
 
 def profile(station: Station, space: SearchSpace, *, again: bool = False) -> None:
@@ -36,8 +37,11 @@ def profile(station: Station, space: SearchSpace, *, again: bool = False) -> Non
         runtime=runtime,
         effort=opened.session.effort,
     )
-    timings = station.measure(opened, planned).close()
-    screen.summary(timings, device=station.name, space=space.name, origin=opened.session.origin)
+    ended, timings = station.measure(opened, planned).close()
+    screen.summary(timings, device=station.name, space=space.name, origin=ended.origin)
+    disturbed = ended.derivation and disturbance_words(ended.derivation, device=station.name)
+    if disturbed:
+        screen.console.print(disturbed, markup=False, highlight=False)
     station.send(must_store=[timing.id for timing in timings])
     screen.console.print(f"session {opened.session.id}", highlight=False)
     if all(timing.failure for timing in timings):

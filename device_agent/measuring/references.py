@@ -28,10 +28,11 @@ MOST_BESIDE = 6
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class References:
-    """What a session timed whole, by program."""
+    """What a session timed whole, by program, and what its probe took at best."""
 
     session: UUID
     then: tuple[Reference, ...]
+    calm_probe_ns: float
 
     def level(self, derived: Derived) -> Level | None:
         """The device's level in the session that this came of, against theirs."""
@@ -67,7 +68,11 @@ def references_of(client: TableClient, table: LatencyTable) -> References | None
     derivation = client.session_report(str(session)).session.derivation
     if derivation is None or not derivation.references:
         return None
-    return References(session=session, then=derivation.references)
+    return References(
+        session=session,
+        then=derivation.references,
+        calm_probe_ns=derivation.usual_probe_ns or derivation.calm_probe_ns,
+    )
 
 
 def beside(

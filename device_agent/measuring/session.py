@@ -19,7 +19,10 @@ BLOCK = 5  # rounds between two looks at the grades, once all have been made tha
 
 
 class Sitting:
-    """An open session at its work: `planned` are all that it visits, by the program's file."""
+    """An open session at its work.
+
+    `planned` are all that it visits, by the program's file; `usual_probe_ns` is for `derive`.
+    """
 
     def __init__(
         self,
@@ -28,6 +31,7 @@ class Sitting:
         *,
         device: Device,
         journal: Journal,
+        usual_probe_ns: float | None = None,
     ) -> None:
         self._opened = opened
         self._id = opened.session.id
@@ -36,6 +40,7 @@ class Sitting:
         self._names = tuple(file.name for file in planned)
         self._device = device
         self._journal = journal
+        self._usual_probe_ns = usual_probe_ns
 
     @property
     def exported(self) -> tuple[ProgramFile, ...]:
@@ -147,10 +152,14 @@ class Sitting:
 
         Visits to a program that failed later count for nothing.
         """
-        return derive(self._layouts(), self._journal.visits(self._id, self._working()))
+        return derive(
+            self._layouts(),
+            self._journal.visits(self._id, self._working()),
+            usual_probe_ns=self._usual_probe_ns,
+        )
 
-    def close(self) -> list[Timing]:
-        """Finish the session: one timing per operator goes to the outbox.
+    def close(self) -> tuple[Session, list[Timing]]:
+        """Finish the session, and return it: one timing per operator goes to the outbox.
 
         An operator that no other program holds gets the failure of its program.
         """
@@ -183,8 +192,9 @@ class Sitting:
                 timings.append(
                     Timing(id=identity, operator=operator, measured_at=at, failure=failure)
                 )
-        self.close_with(timings, self.end(derived))
-        return timings
+        ended = self.end(derived)
+        self.close_with(timings, ended)
+        return ended, timings
 
     def close_with(self, results: Sequence[Timing | Audit], ended: Session) -> None:
         """Finish the session as it ended; these results go to the outbox, and the visits that

@@ -29,6 +29,7 @@ from device_agent.measuring.journal import Journal, OpenSession
 from device_agent.measuring.protocols.protocol import PlannedProgram
 from device_agent.measuring.sent import results, what_to_do
 from device_agent.measuring.session import Sitting
+from device_agent.measuring.usual import usual_probe_ns
 from device_agent.measuring.wait_for_idle import IdleWait
 from device_agent.patience import USUAL, PatienceOptions
 from device_agent.places import cache_dir, journal_path
@@ -186,7 +187,13 @@ class Station:
             Halted: the supervisor ended the work; visits so far are kept.
         """
         by_file = {self.cache.file(each.program): each for each in planned}
-        sitting = Sitting(opened, by_file, device=self.device, journal=self.journal)
+        sitting = Sitting(
+            opened,
+            by_file,
+            device=self.device,
+            journal=self.journal,
+            usual_probe_ns=self._usual_probe_ns(opened.session),
+        )
         self._export(sitting, planned)
         if isinstance(self.device, Stores):
             self.device.store(sitting.exported)
@@ -200,6 +207,13 @@ class Station:
 
             sitting.measure(before_round=idle.wait, on_visit=steps.advance, on_more=on_more)
         return sitting
+
+    def _usual_probe_ns(self, session: Session) -> float | None:
+        """By the device's earlier sessions; not known where the server does not tell them."""
+        try:
+            return usual_probe_ns(self.client.sessions(self.name), session)
+        except PhonebookError:
+            return None
 
     def send(self, must_store: Collection[UUID] = ()) -> None:
         """Send what waits in the outbox. What is not stored now is told and kept.

@@ -58,7 +58,12 @@ def estimate_again(session: DbSession, session_id: UUID, by: Caller, now: dateti
     """
     sitting = record_of(session, session_id)
     visits = visits_of(session, session_id)
-    derived = derive(visits.layouts, visits.visits)
+    told = Derivation.model_validate(sitting.derivation) if sitting.derivation else None
+    derived = derive(
+        visits.layouts,
+        visits.visits,
+        usual_probe_ns=told.usual_probe_ns if told else None,
+    )
     timings = session.scalars(
         select(TimingRecord).where(
             TimingRecord.session == session_id, TimingRecord.failure_code.is_(None)

@@ -75,7 +75,7 @@ def profiled(
         station.client.register(station.name, station.device.describe())
         operators, planned = few(station, protocol)
         opened = station.begin(SPACE, operators, TABLE)
-        timings = station.measure(opened, planned).close()
+        _, timings = station.measure(opened, planned).close()
         screen.summary(timings, device=NAME, space=SPACE.name, origin=station.device.origin)
         station.send()
         stored = station.client.session_report(str(opened.session.id))

@@ -107,3 +107,45 @@ def test_nothing_comes_of_no_visits() -> None:
 def test_visits_that_contradict_themselves_are_refused(make: type, words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         make()
+
+
+def test_a_session_that_never_found_the_device_calm_takes_nothing_for_calm() -> None:
+    """Its own best probe is 1.2 times what the device usually needs at best."""
+    visits = [
+        visit("a-alone", whole(60_000, 60_000, 60_000, 60_000, probe_ns=1200), number=number)
+        for number in range(4)
+    ]
+    alone = derive([ALONE], visits)
+    beside_others = derive([ALONE], visits, usual_probe_ns=1000)
+    assert alone is not None
+    assert beside_others is not None
+    assert alone.operators["a"].estimate().grade == "A"
+    assert beside_others.operators["a"].estimate().grade == "C"
+    assert beside_others.operators["a"].drift == [[1.2] * 4] * 4
+    assert beside_others.derivation.disturbance == pytest.approx(1.2)
+    assert alone.derivation.disturbance == 1
+
+
+def test_a_session_that_found_the_device_calmer_than_usual_goes_by_its_own_probe() -> None:
+    calm = visit("a-alone", whole(60_000, probe_ns=1000))
+    derived = derive([ALONE], [calm], usual_probe_ns=1100)
+    assert derived is not None
+    assert derived.operators["a"].drift == [[1.0]]
+    assert derived.derivation.disturbance < 1
+
+
+def test_networks_that_were_traced_and_timed_whole_are_references() -> None:
+    events = ((4_000,), (10_000,), (20_000,), (6_000,))
+    audited = Layout(program="audited", operators=("a", "b"))
+    derived = derive(
+        [NETWORK, ALONE, audited],
+        [
+            visit("net", traced(*events), whole(46_200)),
+            visit("a-alone", whole(5_000)),
+            visit("audited", whole(20_000)),
+        ],
+    )
+    assert derived is not None
+    assert [(each.program, each.latency_us) for each in derived.derivation.references] == [
+        ("net", 46.2)
+    ]

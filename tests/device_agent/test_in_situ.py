@@ -78,7 +78,7 @@ def test_rows_are_the_operators_own(sitting: Sitting, device: SimulatedDevice) -
 def test_a_timing_says_which_samples_were_disturbed(
     sitting: Sitting, journal: Journal, device: SimulatedDevice
 ) -> None:
-    timings = sitting.close()
+    _, timings = sitting.close()
     assert [timing.operator for timing in timings] == list(SPACE.operators)
     drift = {factor for timing in timings for factors in timing.drift for factor in factors}
     assert {round(factor, 1) for factor in drift} == {1.0, DISTURBED}

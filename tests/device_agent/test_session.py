@@ -50,7 +50,7 @@ def run(
         fake_export(item.program, file)
     sitting = Sitting(opened, files, device=device, journal=journal)
     sitting.measure(before_round=lambda: None, on_visit=lambda: None, on_more=lambda *_: None)
-    return {timing.operator.key: timing for timing in sitting.close()}
+    return {timing.operator.key: timing for timing in sitting.close()[1]}
 
 
 def test_every_operator_is_visited_once_a_round_in_changing_order(

@@ -88,9 +88,9 @@ def test_waiting_is_one_sentence_on_the_screen(
     journal: Journal, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(ServerUnreachable):
-        send(journal, client(Server([503] * 100)), patience_s=3)
+        send(journal, client(Server([503] * 100)), patience_s=5)
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith(f"{SERVER}: no; trying again for 3 s")
+    assert line.endswith(f"{SERVER}: no; trying again for 5 s")
 
 
 def test_a_server_that_is_asked_too_often_gets_everything_in_the_end(journal: Journal) -> None:

@@ -1,11 +1,14 @@
 import math
 import re
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from contract.blocks import FusedMBConv
+from contract.levels import AtLevel, Level
 from contract.networks import network
 from contract.results import Layer, Sampled, SearchResult
 from contract.spaces import space
@@ -55,7 +58,12 @@ def epoch(number: int, *, of: int) -> EpochResult:
 
 
 def report(
-    path: Path, *, epochs: int, measured_us: float | None = None, target_us: float | None = None
+    path: Path,
+    *,
+    epochs: int,
+    measured_us: float | None = None,
+    at_level: AtLevel | None = None,
+    target_us: float | None = None,
 ) -> str:
     history = [epoch(number, of=epochs) for number in range(1, epochs + 1)]
     shares = history[-1].theta
@@ -70,6 +78,7 @@ def report(
         target_us=target_us,
         predicted_us=predicted_us(found.operators, TABLE),
         measured_us=measured_us,
+        measured_at_level=at_level,
         macs=found.macs(),
         params=found.params(),
         accuracy=0.713,
@@ -134,14 +143,37 @@ def test_the_page_shows_every_slot_and_needs_nothing_from_elsewhere(
     assert "nan" not in page.lower().replace("&#9632;", "")
 
 
+def compared(page: str) -> dict[str, str]:
+    """The latencies that stand beside each other."""
+    rows = re.findall(
+        r'<span>([^<]+)</span>\s*<i [^>]*></i>\s*<span class="number">([^<]+)</span>', page
+    )
+    return {unescape(name): told for name, told in rows}
+
+
 def test_predicted_stands_beside_measured_and_target(tmp_path: Path) -> None:
     page = report(tmp_path / "full.html", epochs=3, measured_us=13_000, target_us=12_000)
-    assert "Target, predicted, measured" in page
-    assert "13.00 ms" in page
+    assert compared(page).keys() == {"target", "predicted", "measured"}
+    assert compared(page)["target"] == "12.00 ms"
+    assert compared(page)["measured"].startswith("13.00 ms (")
     assert "- - target 12" in page
     alone = report(tmp_path / "alone.html", epochs=3)
     assert "not yet" in alone
     assert "target" not in alone.split("<body>")[1]
+
+
+def test_the_difference_is_told_at_the_tables_level(tmp_path: Path) -> None:
+    at_level = AtLevel(
+        level=Level(session=UUID(int=1), factor=1.04, low=1.03, high=1.05, references=6),
+        latency_us=12_500,
+        low_us=12_400,
+        high_us=12_600,
+    )
+    page = report(tmp_path / "full.html", epochs=3, measured_us=13_000, at_level=at_level)
+    told = compared(page)
+    assert told["measured"] == "13.00 ms"
+    assert told["at the table's level"].startswith("12.50 ms (")
+    assert "takes 1.040 times as long as in the table" in page
 
 
 def test_the_fixed_part_is_told_apart_from_the_layers(tmp_path: Path) -> None:

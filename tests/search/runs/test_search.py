@@ -42,6 +42,7 @@ STEPS_OF_SEARCH = 2 * (2 + 1)  # 20 images: 15 for the weights, 5 for theta
 STEPS = STEPS_OF_SEARCH + 2 * 3
 
 # An agent that measures every result at 5 ms, or refuses with the code it was given.
+SERVER = "http://127.0.0.1:8420"
 AGENT = """
 import json, sys
 result = json.load(open(sys.argv[sys.argv.index("--result") + 1]))
@@ -49,7 +50,8 @@ assert result["measured_us"] is None
 print("a phone was unplugged", file=sys.stderr)
 print(json.dumps(dict(latency_us=5000.0, low_us=4990, high_us=5010, grade="A", median_us=5050,
                       p90_us=5100, min_us=4900, samples=30, calm=20, rounds=3,
-                      program="searched.pte")))
+                      program="searched.pte", at_level=None,
+                      footprint=dict(load_ms=3.0, first_run_ms=9.0))))
 sys.exit(%d)
 """
 
@@ -111,7 +113,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 def agent(folder: Path, exit_code: int) -> Measure:
     script = folder / "agent.py"
     script.write_text(AGENT % exit_code)
-    return partial(measure_here, agent=(sys.executable, str(script)))
+    return partial(measure_here, server=SERVER, agent=(sys.executable, str(script)))
 
 
 def test_a_run_leaves_everything_and_the_same_seed_finds_the_same(
