@@ -116,6 +116,11 @@ def test_the_search_closes_the_loop(world: World) -> None:
     assert len(result["architecture"]) == 22
     # Noise of a busy machine apart, these differ by a few percent; certainly not by half.
     assert 0.5 < result["predicted_us"] / result["measured_us"] < 2
+    at_level = result["measured_at_level"]
+    assert at_level["level"]["references"] == 6
+    assert at_level["latency_us"] == pytest.approx(
+        result["measured_us"] / at_level["level"]["factor"], rel=1e-3
+    )
     for name in ("config.json", "metrics.jsonl", "lut.json", "report.html", "network.pte"):
         assert (out / name).stat().st_size > 0
     assert (out / "weights.safetensors").stat().st_size > 10_000
@@ -127,6 +132,10 @@ def test_a_published_network_is_predicted_and_measured(world: World) -> None:
     assert answer.code == 0, answer.errors
     prediction = json.loads(answer.output)
     assert 0.5 < prediction["predicted_us"] / prediction["measured_us"] < 2
+    at_level_us = prediction["measured_at_level"]["latency_us"]
+    assert prediction["difference_percent"] == pytest.approx(
+        100 * (at_level_us / prediction["predicted_us"] - 1)
+    )
     footprint = prediction["footprint"]
     assert footprint["load_ms"] > 0
     assert footprint["first_run_ms"] * 1e3 > prediction["measured_us"] / 2

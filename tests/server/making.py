@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 from contract.audits import Audit, AuditedNetwork
 from contract.devices import Conditions, DeviceDescription
 from contract.estimates import estimate
+from contract.levels import AtLevel, Level
 from contract.networks import network
 from contract.operators import Operator
 from contract.runtime import Runtime
@@ -138,6 +139,16 @@ def an_audit(
             )
             for predicted, measured in zip(predicted_us, measured_us, strict=True)
         ),
+    )
+
+
+def an_at_level(latency_us: float, *, factor: float = 1.04) -> AtLevel:
+    """What took so many times longer when it was measured than in its table's session."""
+    level = Level(
+        session=UUID(int=9), factor=factor, low=factor - 0.01, high=factor + 0.01, references=6
+    )
+    return AtLevel(
+        level=level, latency_us=latency_us, low_us=latency_us - 1, high_us=latency_us + 1
     )
 
 

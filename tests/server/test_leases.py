@@ -10,9 +10,10 @@ from sqlalchemy.exc import IntegrityError
 from contract.estimates import estimate
 from contract.footprint import Footprint
 from contract.jobs import LEASE, RENEW_EVERY, Outcome, Progress
+from contract.levels import AtLevel
 from server.database.records import JobRecord
 from tests.server.fleet import MEASURE, Clock, Fleet, a_job
-from tests.server.making import NOON
+from tests.server.making import NOON, an_at_level
 
 
 def test_a_lease_names_the_job_the_attempt_and_its_end(fleet: Fleet) -> None:
@@ -215,7 +216,7 @@ def test_a_measured_network_needs_its_estimate_and_keeps_it(fleet: Fleet) -> Non
     answer = fleet.finish(job, Outcome(agent=agent, attempt=1, done=True, estimate=measured))
     assert answer.json()["estimate"] == measured.model_dump(mode="json")
     assert fleet.job(job)["state"] == "done"
-    assert "footprint" not in answer.json()  # of an agent of the version before
+    assert not {"footprint", "at_level"} & answer.json().keys()  # of an agent of before
 
 
 @pytest.mark.parametrize("peak", [{}, {"peak_bytes": 3 << 20}])
@@ -231,10 +232,12 @@ def test_what_a_measured_network_takes_besides_is_kept_as_told(
         done=True,
         estimate=estimate([[100.0, 101.0], [100.5, 102.0]]),
         footprint=Footprint.model_validate(told),
+        at_level=an_at_level(96.2),
     )
     for _ in range(2):  # told again, it changes nothing
         assert fleet.finish(job, outcome).json()["footprint"] == told
     assert fleet.job(job)["footprint"] == told
+    assert AtLevel.model_validate(fleet.job(job)["at_level"]) == an_at_level(96.2)
 
 
 @pytest.mark.one_database

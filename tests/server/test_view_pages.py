@@ -20,6 +20,7 @@ from tests.server.making import (
     a_search,
     a_session,
     a_timing,
+    an_at_level,
     an_audit,
     an_epoch,
 )
@@ -142,13 +143,34 @@ def test_a_network_s_page_shows_what_it_takes_besides_as_far_as_it_is_known(
     assert re.findall(r"<td>(.*?)</td>", cells) == [words]
 
 
+def test_a_network_s_error_is_told_at_the_tables_level(
+    agent: Agent, client: TestClient, fleet: Fleet
+) -> None:
+    measure_both(agent)
+    network = published("fbnet-a", in_space=SPACE)
+    work = MeasureNetwork(space=SPACE.name, blocks=network.blocks)
+    job, by = fleet.filed(a_job(work=work)), fleet.joined()
+    fleet.leased(by)
+    took = estimate([[4321.0, 4321.0]])
+    outcome = Outcome(
+        agent=by, attempt=1, done=True, estimate=took, at_level=an_at_level(4154.8, factor=1.04)
+    )
+    fleet.finish(job, outcome).raise_for_status()
+    html = page(client, f"/networks?network=fbnet-a&space={SPACE.name}")
+    assert "takes 1.040 times as long as in the table" in html
+    assert "4,154.8</span>" in html
+    (row,) = rows(client, "/networks", "networks")
+    assert (row["measured_us"], row["at_level_us"]) == (4321.0, 4154.8)
+    assert float(str(row["error"])) == pytest.approx(float(str(row["predicted_us"])) / 4154.8 - 1)
+
+
 def test_audits_and_searches_are_shown_beside_what_was_predicted(
     agent: Agent, client: TestClient
 ) -> None:
     measure_both(agent)
     agent.tell_audit(an_audit())
     blocks = published("fbnet-a", in_space=SPACE).blocks
-    found = a_finding(blocks, measured_us=1700)
+    found = a_finding(blocks, measured_us=1700).evolve(measured_at_level=an_at_level(1600))
     search = agent.tell_search(a_search(found=found), an_epoch(1))
     (row,) = rows(client, "/networks", "networks")
     assert row["measured_us"] == 1700
@@ -159,6 +181,8 @@ def test_audits_and_searches_are_shown_beside_what_was_predicted(
     ]
     html = page(client, f"/searches/{search}")
     assert "Theta after epoch 1" in html
+    assert "of the prediction, at the table" in html
+    assert "at that level 1.60 ms" in html
     front = rows(client, "/searches", "front")
     assert [(each["accuracy"], each["measured_us"]) for each in front] == [(0.9, 1700)]
 
