@@ -67,7 +67,12 @@ class RowsApart:
 
 
 def judged(kept: CampaignSession) -> Judged:
-    derived = derive(kept.visits.layouts, kept.visits.visits)
+    told = kept.session.derivation
+    derived = derive(
+        kept.visits.layouts,
+        kept.visits.visits,
+        usual_probe_ns=told.usual_probe_ns if told else None,
+    )
     assert derived is not None, "a campaign keeps sessions with visits"
     return Judged(
         kept=kept,

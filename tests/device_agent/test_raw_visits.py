@@ -92,9 +92,11 @@ def station(device: Device, address: str, journal: Path, cache: ProgramCache) ->
 def derived_again(client: TableClient, session: UUID) -> Derived:
     """What the server has of the session makes this."""
     found = client.visits(str(session))
-    derived = derive(found.layouts, found.visits)
+    told = client.session_report(str(session)).session.derivation
+    assert told is not None
+    derived = derive(found.layouts, found.visits, usual_probe_ns=told.usual_probe_ns)
     assert derived is not None
-    assert client.session_report(str(session)).session.derivation == derived.derivation
+    assert derived.derivation == told
     return derived
 
 

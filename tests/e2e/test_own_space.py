@@ -53,9 +53,11 @@ def test_a_space_of_a_file_is_profiled_and_its_visits_give_its_rows(
         assert table.complete
         (session,) = [each for each in client.sessions("host") if each.space == "own"]
         visits = client.visits(str(session.id))
-        derived = derive(visits.layouts, visits.visits)
+        told = session.derivation
+        assert told is not None
+        derived = derive(visits.layouts, visits.visits, usual_probe_ns=told.usual_probe_ns)
         assert derived is not None
-        assert session.derivation == derived.derivation
+        assert told == derived.derivation
         rows = {row.operator: row.latency_us for row in table.entries}
         assert rows == {
             key: rounds.estimate().latency_us for key, rounds in derived.operators.items()
