@@ -1,6 +1,7 @@
 """A migrated database, and the application over it: each test on SQLite and on PostgreSQL.
 
-What is decided before any query is marked `one_database`, and tested on SQLite alone.
+What is decided before any query is marked `one_database`, and tested on SQLite alone. PostgreSQL's
+half is slow but for modules that are marked `both_databases`: those of writers, locks and schema.
 """
 
 import shutil
@@ -45,8 +46,11 @@ def plain_logs() -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "dialect" in metafunc.fixturenames:
-        on_one = metafunc.definition.get_closest_marker("one_database")
-        dialects = ["sqlite"] if on_one else ["sqlite", "postgresql"]
+        marker = metafunc.definition.get_closest_marker
+        dialects: list[object] = ["sqlite"]
+        if not marker("one_database"):
+            later = () if marker("both_databases") else pytest.mark.slow
+            dialects.append(pytest.param("postgresql", marks=later))
         metafunc.parametrize("dialect", dialects, indirect=True)
 
 

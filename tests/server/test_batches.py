@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx2
+import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, func, select
 
@@ -12,6 +13,8 @@ from contract.timings import MOST_IN_BATCH, Timing, TimingBatch
 from server.database.records import DeviceRecord, TimingRecord
 from tests.server.conftest import Agent
 from tests.server.making import SPACE, a_failure, a_session, a_steady_timing, a_timing
+
+pytestmark = pytest.mark.both_databases
 
 
 def post(agent: Agent, session: UUID, *timings: Timing) -> httpx2.Response:

@@ -9,6 +9,8 @@ import pytest
 from contract.jobs import LEASE, Lease
 from tests.server.fleet import Clock, Fleet, a_job, an_agent
 
+pytestmark = pytest.mark.both_databases
+
 THREADS = 16
 
 

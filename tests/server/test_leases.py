@@ -15,6 +15,8 @@ from server.database.records import JobRecord
 from tests.server.fleet import MEASURE, Clock, Fleet, a_job
 from tests.server.making import NOON, an_at_level
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_a_lease_names_the_job_the_attempt_and_its_end(fleet: Fleet) -> None:
     agent, job = fleet.joined("lab", "s1"), a_job()

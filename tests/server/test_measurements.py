@@ -27,6 +27,8 @@ from tests.server.making import (
     unchecked,
 )
 
+pytestmark = pytest.mark.both_databases
+
 
 def stored_timings(engine: Engine) -> int:
     with engine.connect() as connection:

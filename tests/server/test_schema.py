@@ -28,6 +28,8 @@ from tests.server.making import (
     an_audit,
 )
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_migrating_from_nothing_gives_the_tables_that_the_code_declares(engine: Engine) -> None:
     assert differences(engine) == []

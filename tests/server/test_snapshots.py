@@ -26,6 +26,8 @@ from tests.server.making import (
     an_audit,
 )
 
+pytestmark = pytest.mark.both_databases
+
 HEAD = SPACE.head
 
 

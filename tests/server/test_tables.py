@@ -25,6 +25,8 @@ from tests.server.making import (
     a_timing,
 )
 
+pytestmark = pytest.mark.both_databases
+
 
 def table(client: TestClient, query: str = "", device: str = "phone") -> dict[str, Any]:
     answer = client.get(f"/lut/{device}{query}")
