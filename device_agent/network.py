@@ -1,6 +1,5 @@
 """`python -m device_agent.network --device host ...`: a whole network, end to end."""
 
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -90,7 +89,7 @@ def run(
             footprint=timed.footprint,
             at_level=timed.at_level,
         )
-        sys.stdout.write(json.dumps(answer.model_dump()) + "\n")
+        sys.stdout.write(answer.model_dump_json() + "\n")
     else:
         screen.console.print(
             f"{chosen.name} on {device}: {figures.latency_us:,.1f} us +- {figures.half_width:.1%} "
