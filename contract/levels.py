@@ -56,9 +56,9 @@ class Level(Value):
 
     @property
     def words(self) -> str:
-        """`takes 1.031 times as long as in the table's session (1.02 to 1.04, by 6 networks)`."""
+        """`took 1.031 times as long as in the table's session (1.02 to 1.04, by 6 networks)`."""
         return (
-            f"takes {self.factor:.3f} times as long as in the table's session "
+            f"took {self.factor:.3f} times as long as in the table's session "
             f"({self.low:.2f} to {self.high:.2f}, by {self.references} networks)"
         )
 
@@ -79,7 +79,7 @@ class AtLevel(Value):
 
     @property
     def words(self) -> str:
-        """`takes 1.031 times as long as [...]; at that level 404.1 us (399.0 to 409.3)`."""
+        """`took 1.031 times as long as [...]; at that level 404.1 us (399.0 to 409.3)`."""
         return (
             f"{self.level.words}; at that level {self.latency_us:,.1f} us "
             f"({self.low_us:,.1f} to {self.high_us:,.1f})"

@@ -157,7 +157,7 @@ def test_a_network_s_error_is_told_at_the_tables_level(
     )
     fleet.finish(job, outcome).raise_for_status()
     html = page(client, f"/networks?network=fbnet-a&space={SPACE.name}")
-    assert "takes 1.040 times as long as in the table" in html
+    assert "took 1.040 times as long as in the table" in html
     assert "4,154.8</span>" in html
     (row,) = rows(client, "/networks", "networks")
     assert (row["measured_us"], row["at_level_us"]) == (4321.0, 4154.8)
