@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 from contract.estimates import estimate
 from contract.footprint import Footprint
 from contract.jobs import MeasureNetwork, Outcome
+from contract.levels import AtLevel
 from contract.networks import published
 from tests.server.conftest import Agent
 from tests.server.fleet import MEASURE, Fleet, a_job
@@ -115,6 +116,25 @@ def test_a_published_network_is_predicted_where_its_rows_are(
     assert [part["layer"] for part in parts][:2] == ["stem", "1"]
 
 
+def a_job_measures(
+    fleet: Fleet, *, footprint: Footprint | None = None, at_level: AtLevel | None = None
+) -> None:
+    """FBNet-A, in 4321 us."""
+    network = published("fbnet-a", in_space=SPACE)
+    work = MeasureNetwork(space=SPACE.name, blocks=network.blocks)
+    job, by = fleet.filed(a_job(work=work)), fleet.joined()
+    fleet.leased(by)
+    outcome = Outcome(
+        agent=by,
+        attempt=1,
+        done=True,
+        estimate=estimate([[4321.0, 4321.0]]),
+        footprint=footprint,
+        at_level=at_level,
+    )
+    fleet.finish(job, outcome).raise_for_status()
+
+
 @pytest.mark.parametrize(
     ("footprint", "words"),
     [
@@ -131,13 +151,7 @@ def test_a_network_s_page_shows_what_it_takes_besides_as_far_as_it_is_known(
     agent: Agent, client: TestClient, fleet: Fleet, footprint: Footprint | None, words: str
 ) -> None:
     measure_both(agent)
-    network = published("fbnet-a", in_space=SPACE)
-    work = MeasureNetwork(space=SPACE.name, blocks=network.blocks)
-    job, by = fleet.filed(a_job(work=work)), fleet.joined()
-    fleet.leased(by)
-    took = estimate([[4321.0, 4321.0]])
-    outcome = Outcome(agent=by, attempt=1, done=True, estimate=took, footprint=footprint)
-    fleet.finish(job, outcome).raise_for_status()
+    a_job_measures(fleet, footprint=footprint)
     html = page(client, f"/networks?network=fbnet-a&space={SPACE.name}")
     (cells,) = re.findall(r"4,321\.0</a>.*?</tr>", html.split("Predicted beside measured")[0])
     assert re.findall(r"<td>(.*?)</td>", cells) == [words]
@@ -147,15 +161,7 @@ def test_a_network_s_error_is_told_at_the_tables_level(
     agent: Agent, client: TestClient, fleet: Fleet
 ) -> None:
     measure_both(agent)
-    network = published("fbnet-a", in_space=SPACE)
-    work = MeasureNetwork(space=SPACE.name, blocks=network.blocks)
-    job, by = fleet.filed(a_job(work=work)), fleet.joined()
-    fleet.leased(by)
-    took = estimate([[4321.0, 4321.0]])
-    outcome = Outcome(
-        agent=by, attempt=1, done=True, estimate=took, at_level=an_at_level(4154.8, factor=1.04)
-    )
-    fleet.finish(job, outcome).raise_for_status()
+    a_job_measures(fleet, at_level=an_at_level(4154.8, factor=1.04))
     html = page(client, f"/networks?network=fbnet-a&space={SPACE.name}")
     assert "took 1.040 times as long as in the table" in html
     assert "4,154.8</span>" in html
