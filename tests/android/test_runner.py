@@ -55,7 +55,7 @@ class Runner:
                 trace=trace,
             )
         )
-        timing = ProgramTiming(**dict(timed), output=self._phone.here(output).read_bytes())
+        timing = timed.timing(self._phone.here(output).read_bytes())
         check_timing(timing, file, RUNTIME.evolve(dtype=dtype))
         return timing
 

@@ -145,7 +145,7 @@ class Agent:
         result = self.result(self.post(file, **changes))
         assert (result["status"], result["error"]) == ("ok", None)
         timed = Timed.model_validate_json(json.dumps(result["answer"]))
-        timing = ProgramTiming(**dict(timed), output=base64.b64decode(str(result["output"])))
+        timing = timed.timing(base64.b64decode(str(result["output"])))
         check_timing(timing, file, RUNTIME.evolve(dtype=dtype))
         return timing
 
