@@ -1,10 +1,10 @@
 """How much slower a device is at one time than at another, by networks measured both times.
 
-A device that shares its caches and memory with other work is a few percent slower on one day than
-on another, whatever its probes say, and not all networks alike. So two latencies are compared at
-one level: both beside the same reference networks. What differs from network to network is a
-random effect (DerSimonian and Laird, 1986, "Meta-analysis in clinical trials"), and part of the
-interval.
+A device that shares its caches and memory with other work is some percent slower on one day than
+on another, of which its probes tell a part, and not all networks alike. So two latencies are
+compared at one level: both beside the same reference networks. What differs from network to
+network is a random effect (DerSimonian and Laird, 1986, "Meta-analysis in clinical trials"), and
+part of the interval.
 """
 
 import math
@@ -56,10 +56,12 @@ class Level(Value):
 
     @property
     def words(self) -> str:
-        """`took 1.031 times as long as in the table's session (1.02 to 1.04, by 6 networks)`."""
+        """`took 1.031 times as long as in its table's session 90ce8fee (1.02 to 1.04, by 6
+        networks)`."""
         return (
-            f"took {self.factor:.3f} times as long as in the table's session "
-            f"({self.low:.2f} to {self.high:.2f}, by {self.references} networks)"
+            f"took {self.factor:.3f} times as long as in its table's session "
+            f"{str(self.session)[:8]} ({self.low:.2f} to {self.high:.2f}, by {self.references} "
+            "networks)"
         )
 
     @model_validator(mode="after")

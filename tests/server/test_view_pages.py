@@ -163,7 +163,7 @@ def test_a_network_s_error_is_told_at_the_tables_level(
     measure_both(agent)
     a_job_measures(fleet, at_level=an_at_level(4154.8, factor=1.04))
     html = page(client, f"/networks?network=fbnet-a&space={SPACE.name}")
-    assert "took 1.040 times as long as in the table" in html
+    assert "took 1.040 times as long as in its table" in html
     assert "4,154.8</span>" in html
     (row,) = rows(client, "/networks", "networks")
     assert (row["measured_us"], row["at_level_us"]) == (4321.0, 4154.8)

@@ -72,8 +72,8 @@ def test_the_agent_s_last_line_is_the_measurement(tmp_path: Path) -> None:
     )
     assert measured.words == (
         "measured by this computer, /tmp/fbnet-a.pte: loaded in 38.1 ms, first run 1,014.2 ms, "
-        "up to 34.5 MiB of memory; the device took 1.025 times as long as in the table's session "
-        "(1.02 to 1.03, by 6 networks)"
+        "up to 34.5 MiB of memory; the device took 1.025 times as long as in its table's session "
+        "00000000 (1.02 to 1.03, by 6 networks)"
     )
     with pytest.raises(MeasurementFailed, match="ended with 2; its message is above") as caught:
         measure_here(subject("other"), server=SERVER, agent=command)

@@ -173,7 +173,7 @@ def test_the_difference_is_told_at_the_tables_level(tmp_path: Path) -> None:
     told = compared(page)
     assert told["measured"] == "13.00 ms"
     assert told["at the table's level"].startswith("12.50 ms (")
-    assert "took 1.040 times as long as in the table" in page
+    assert "took 1.040 times as long as in its table" in page
 
 
 def test_the_fixed_part_is_told_apart_from_the_layers(tmp_path: Path) -> None:
