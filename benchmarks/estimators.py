@@ -19,9 +19,11 @@ from rich.table import Table
 from benchmarks.campaign.data import CampaignSession, read
 from contract.audits import Errors, errors
 from contract.cli import command_line, main
-from contract.derivation import derive
+from contract.derivation import Calm, derive
 from contract.estimates import Estimate, quantile
 from contract.levels import Level, Reference, is_within, level
+from contract.sessions import Session
+from device_agent.measuring.usual import usual_calm
 from search.console import plain_console
 
 HEAVY_US = 50.0  # rows over it count for repeatability
@@ -38,6 +40,7 @@ class Judged:
     """
 
     kept: CampaignSession
+    session: Session
     rows: Mapping[str, Estimate]
     wholes: Mapping[str, Estimate]
     references: tuple[Reference, ...]
@@ -66,16 +69,12 @@ class RowsApart:
     covered: float
 
 
-def judged(kept: CampaignSession) -> Judged:
-    told = kept.session.derivation
-    derived = derive(
-        kept.visits.layouts,
-        kept.visits.visits,
-        usual_probe_ns=told.usual_probe_ns if told else None,
-    )
+def judged(kept: CampaignSession, usual: Calm | None) -> Judged:
+    derived = derive(kept.visits.layouts, kept.visits.visits, usual=usual)
     assert derived is not None, "a campaign keeps sessions with visits"
     return Judged(
         kept=kept,
+        session=kept.session.evolve(derivation=derived.derivation),
         rows={key: each.estimate() for key, each in derived.operators.items()},
         wholes={program: each.estimate() for program, each in derived.networks.items()},
         references=derived.derivation.references,
@@ -87,7 +86,10 @@ def judged(kept: CampaignSession) -> Judged:
     )
 
 
-def pair(table: Judged, target: Judged) -> Pair:
+def pair(table: Judged, kept: CampaignSession) -> Pair:
+    """The other session told against the calm device of the table, as in all comparisons."""
+    assert table.session.derivation is not None
+    target = judged(kept, table.session.derivation.told_against)
     found = level(table.kept.session.id, table.references, target.references)
     assert found is not None, "sessions of a campaign visit the same designs"
     predicted_us = [
@@ -118,7 +120,12 @@ def _rows_apart(table: Judged, target: Judged, found: Level | None) -> RowsApart
 
 
 def sessions_of(path: Path) -> list[Judged]:
-    return [judged(kept) for kept in read(path)]
+    """Each as its agent derives it: told against the device's calm by the sessions before."""
+    so_far: list[Judged] = []
+    for kept in sorted(read(path), key=lambda each: each.session.started_at):
+        usual = usual_calm([each.session for each in so_far], kept.session)
+        so_far.append(judged(kept, usual))
+    return so_far
 
 
 def _percent(share: float) -> str:
@@ -181,7 +188,8 @@ def _told(found: Errors) -> Iterable[str]:
 def run(*files: Path) -> None:
     """Judge the sessions of each file."""
     for path in files:
-        show(str(path), [pair(*two) for two in permutations(sessions_of(path), 2)])
+        found = sessions_of(path)
+        show(str(path), [pair(table, other.kept) for table, other in permutations(found, 2)])
 
 
 if __name__ == "__main__":

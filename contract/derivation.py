@@ -9,12 +9,12 @@ Shape suffixes: E events, N runs.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from statistics import median
-from typing import TYPE_CHECKING
+from statistics import fmean, median
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from contract.estimates import Estimate, estimate
+from contract.estimates import CALM, Estimate, estimate
 from contract.levels import Reference
 from contract.values import Value
 from contract.visits import Layout, Series, Visit
@@ -22,10 +22,32 @@ from contract.visits import Layout, Series, Visit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-ESTIMATOR = "calm-1"
+ESTIMATOR = "probe-1"
 EVENT_CUT_NS = 500.0  # on average, of an event that XNNPACK tells in whole microseconds
-# Of a session's probes: what the calm device needs. Not the least, which may be a freak.
-CALM_PROBE_QUANTILE = 0.02
+# Of a session's probes: the device at its best. Not the least, which may be a freak.
+BEST_PROBE_QUANTILE = 0.02
+# What a run takes longer, as a power of what the probe that reaches memory takes longer. Chosen on
+# a campaign of five sessions, with the cache's probe at 1: docs/decisions/0016.
+MEMORY_SHARE = 0.4
+
+
+def _optional_ns() -> Any:
+    return Field(default=None, gt=0, exclude_if=lambda ns: ns is None)
+
+
+class Calm(Value):
+    """What the probes of a calm device take, in ns; `memory_probe_ns` of the one that reaches
+    memory, null where the runner has none."""
+
+    probe_ns: float = Field(gt=0)
+    memory_probe_ns: float | None = _optional_ns()
+
+    def slowdown(self, other: "Calm") -> float:
+        """How many times longer a run takes here than there, by what the probes take."""
+        factor = self.probe_ns / other.probe_ns
+        if self.memory_probe_ns is not None and other.memory_probe_ns is not None:
+            factor *= (self.memory_probe_ns / other.memory_probe_ns) ** MEMORY_SHARE
+        return factor
 
 
 class Derivation(Value):
@@ -33,30 +55,49 @@ class Derivation(Value):
 
     `event_cut_ns` was added to each event, and samples of operators that were timed inside
     networks were multiplied by `scale`, null where there were none: by how much whole networks
-    take longer than their operators' events. `calm_probe_ns` is what the probe took when the
-    device was calmest, `usual_probe_ns` what it took then in earlier sessions, if there were any:
-    a sample's drift is told against the lesser. `references` are the networks whose events were
-    told, as they ran untraced: what says later at which level of the device this session was
-    (`contract.levels`).
+    take longer than their operators' events. The `calm_` fields are what the probes took while
+    the device was calm, the `usual_` fields what they take then by earlier sessions, if there
+    were any: a sample's drift is told against these. `references` are the networks whose
+    events were told, as they ran untraced: what says later at which level of the device this
+    session was (`contract.levels`).
     """
 
     estimator: str = Field(min_length=1, max_length=50)
     event_cut_ns: float = Field(ge=0)
     scale: float | None = Field(default=None, gt=0)
     calm_probe_ns: float = Field(gt=0)
-    usual_probe_ns: float | None = Field(default=None, gt=0, exclude_if=lambda ns: ns is None)
+    calm_memory_probe_ns: float | None = _optional_ns()
+    usual_probe_ns: float | None = _optional_ns()
+    usual_memory_probe_ns: float | None = _optional_ns()
     references: tuple[Reference, ...] = Field(default=(), exclude_if=lambda they: not they)
 
     @property
+    def calm(self) -> Calm:
+        """The device in this session's calm moments."""
+        return Calm(probe_ns=self.calm_probe_ns, memory_probe_ns=self.calm_memory_probe_ns)
+
+    @property
+    def usual(self) -> Calm | None:
+        """The device in the calm moments of earlier sessions."""
+        if self.usual_probe_ns is None:
+            return None
+        return Calm(probe_ns=self.usual_probe_ns, memory_probe_ns=self.usual_memory_probe_ns)
+
+    @property
+    def told_against(self) -> Calm:
+        """The device that samples were brought to."""
+        return self.usual or self.calm
+
+    @property
     def disturbance(self) -> float:
-        """How many times longer the probe took at best than it usually does at best; 1 where that
-        is not known."""
-        return self.calm_probe_ns / self.usual_probe_ns if self.usual_probe_ns else 1.0
+        """How many times longer a run takes in this session's calm moments than in those of
+        earlier ones; 1 where there were none."""
+        return self.calm.slowdown(self.usual) if self.usual else 1.0
 
 
 @dataclass(slots=True)
 class Rounds:
-    """All samples of one name, by visit, with the drift factor of each; `at` is the last visit."""
+    """All samples of one name, by visit, with the drift of each; `at` is the last visit."""
 
     at: datetime
     us: list[list[float]] = field(default_factory=list)
@@ -82,32 +123,29 @@ def derive(
     layouts: Sequence[Layout],
     visits: Sequence[Visit],
     *,
-    usual_probe_ns: float | None = None,
+    usual: Calm | None = None,
 ) -> Derived | None:
     """The samples that a session's visits give; None where there is no visit.
 
-    `usual_probe_ns` is what the probe takes on the calm device by earlier sessions: one that never
-    found the device calm does not take its own best moments for calm.
+    `usual` is the calm device by earlier sessions, to which samples are brought where there were
+    any: one that never found the device calm does not take its own best moments for calm.
 
     An operator that a network holds several times gets their mean, by run. What a run spends
     outside its events is in none, and neither is the tracer's own cost: `scale` brings operators
     up to whole untraced networks. It is the median over the networks with events. The visits may
     come in any order; samples are in the order in which they were made.
     """
-    import numpy as np  # of which most commands need nothing
-
-    probes_ns = [ns for visit in visits for series in visit.series for ns in series.probes_ns]
-    if not probes_ns:
+    calm = _calm([series for visit in visits for series in visit.series])
+    if calm is None:
         return None
-    own_ns = float(np.quantile(probes_ns, CALM_PROBE_QUANTILE))
-    calm_ns = min(own_ns, usual_probe_ns or own_ns)
+    against = usual or calm
     by_program = {layout.program: layout for layout in layouts}
     operators: dict[str, Rounds] = {}
     networks: dict[str, Rounds] = {}
     for visit in sorted(visits, key=lambda each: (each.round, each.made_at, each.program)):
         layout = by_program[visit.program]
         for series in visit.series:
-            drift = _drift(series.probes_ns, calm_ns)
+            drift = _drift(series, against)
             if series.events_ns:
                 found, home = _booked(layout, series), operators
             elif len(layout.operators) == 1:
@@ -131,8 +169,10 @@ def derive(
             estimator=ESTIMATOR,
             event_cut_ns=EVENT_CUT_NS,
             scale=scale,
-            calm_probe_ns=own_ns,
-            usual_probe_ns=usual_probe_ns,
+            calm_probe_ns=calm.probe_ns,
+            calm_memory_probe_ns=calm.memory_probe_ns,
+            usual_probe_ns=usual and usual.probe_ns,
+            usual_memory_probe_ns=usual and usual.memory_probe_ns,
             references=references,
         ),
     )
@@ -175,10 +215,37 @@ def _us(samples_ns: Sequence[int]) -> list[float]:
     return [ns / 1000 for ns in samples_ns]
 
 
-def _drift(probes_ns: Sequence[int], calm_ns: float) -> list[float]:
-    """The slower of the probes before and after each run, over what the calm device needs."""
+def _calm(all_series: Sequence[Series]) -> Calm | None:
+    probes_ns = [ns for series in all_series for ns in series.probes_ns]
+    memory_ns = [ns for series in all_series for ns in series.memory_probes_ns or ()]
+    if not probes_ns:
+        return None
+    return Calm(
+        probe_ns=_calm_ns(probes_ns), memory_probe_ns=_calm_ns(memory_ns) if memory_ns else None
+    )
+
+
+def _calm_ns(probes_ns: Sequence[int]) -> float:
+    """What the probe takes while the device is calm: the median of those within 10 % of its best.
+
+    The best alone is more than a calm device gives; a quantile of all would depend on how much of
+    the session was calm.
+    """
+    import numpy as np  # of which most commands need nothing
+
+    probe_N = np.asarray(probes_ns)
+    best_ns = np.quantile(probe_N, BEST_PROBE_QUANTILE)
+    return round(float(np.median(probe_N[probe_N <= CALM * best_ns])), 1)
+
+
+def _drift(series: Series, calm: Calm) -> list[float]:
+    """How many times longer than on the calm device each run took, by the slower of the probes
+    before and after it and by what the series' memory probes took on average."""
     import numpy as np
 
-    slower = np.maximum(probes_ns[:-1], probes_ns[1:]) / calm_ns
-    drift: list[float] = np.round(slower, 3).tolist()
+    factor_N = np.maximum(series.probes_ns[:-1], series.probes_ns[1:]) / calm.probe_ns
+    if series.memory_probes_ns is not None and calm.memory_probe_ns is not None:
+        memory_ns = fmean(series.memory_probes_ns)
+        factor_N = factor_N * (memory_ns / calm.memory_probe_ns) ** MEMORY_SHARE
+    drift: list[float] = np.round(factor_N, 4).tolist()
     return drift

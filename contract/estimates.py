@@ -1,13 +1,15 @@
 """A row's figures, derived from raw samples and from how disturbed the device was at each.
 
 A device that shares its cores and caches with other work switches between calm and disturbed
-within tenths of a second. A median over both is a median of the neighbours' work, so a row
-rests on the samples that were taken while the device was calm (`docs/decisions/0007`).
+within tenths of a second. A median over both is a median of the neighbours' work, so each sample
+is brought to the calm device by the probes beside it, and counts the less the farther it was
+brought (`docs/decisions/0016`).
 """
 
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from statistics import median
@@ -21,10 +23,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-CALM = 1.1  # the largest drift factor of a calm sample
-LEAST_CALM = 10  # samples; where fewer were calm, the least disturbed serve and the grade is C
-LEAST_ROUNDS = 3  # with calm samples, for a grade better than C
+CALM = 1.1  # the largest drift of a calm sample; one with that drift counts half
+LEAST_SAMPLES = 10  # for a grade better than C
+LEAST_ROUNDS = 3
+# Of the logarithm of a sample's drift: by how much the correction for it is off, one standard
+# deviation. Between sessions that were brought 10 to 20 % nearer, 1 to 2 % were left.
+UNSURE_OF_DRIFT = 0.1
 _GRADES: tuple[tuple["Grade", float], ...] = (("A", 0.02), ("B", 0.05))
+_NORMAL = 1.96  # standard deviations on each side that hold 95 %
 _RESAMPLES = 200
 _MOST_CELLS = 1_000_000  # of an array, in memory at a time
 _MOST_KEPT = 500  # rounds whose draws are kept for the next estimate
@@ -48,12 +54,12 @@ RowMicroseconds = Annotated[float, Field(ge=0, le=_MOST_US), AfterValidator(_dur
 class Estimate(Value):
     """What a row says of its samples.
 
-    `latency_us` is the row: the mean of the lower half of the calm samples. `low_us` and
-    `high_us` bound it with 95 % confidence, by a bootstrap over rounds; one round cannot tell,
-    and both equal the latency. The grade is A where half that interval is within 2 % of the
-    latency, B within 5 %, else C; it is C too where fewer than 10 samples, or samples of fewer
-    than 3 rounds, were calm. The median, p90 and minimum are over all samples, disturbed ones
-    included.
+    `latency_us` is the row: the weighted median of the samples, each over its drift; `low_us` and
+    `high_us` bound it with 95 % confidence, by a bootstrap over rounds and by how far samples
+    were brought. One round cannot tell how rounds differ. The grade is A where half that interval
+    is within 2 % of the latency, B within 5 %, else C; it is C too of fewer than 10 samples or 3
+    rounds. `median_us`, `p90_us` and `min_us` are of the samples as they ran, disturbed ones
+    included, and `calm` counts those whose drift is at most 1.1.
     """
 
     latency_us: RowMicroseconds
@@ -87,9 +93,9 @@ def estimate(
 ) -> Estimate:
     """The figures of raw samples in us, by round.
 
-    `drift` has a factor for each sample: how many times longer than on the calm device the probe
-    beside it took. Without it every sample counts as calm. The same samples always give the same
-    figures.
+    `drift` has a factor for each sample: how many times longer than on the calm device it took, by
+    the probes beside it. Without it every sample counts as calm. The same samples always give the
+    same figures.
 
     Raises:
         ValueError: there is no sample, `drift` has another shape than `rounds_us`, or a figure
@@ -98,29 +104,28 @@ def estimate(
     everything = sorted(chain.from_iterable(rounds_us))
     if not everything:
         raise ValueError("an estimate needs a sample")
-    factors = drift or [[1.0] * len(samples) for samples in rounds_us]
-    limit = _limit(factors)
-    counted = _up_to(limit, rounds_us, factors)
-    latency = _lower_half_mean(sorted(chain.from_iterable(counted)))
-    low, high = _interval(counted, latency) if latency else (0.0, 0.0)
-    calm = _up_to(CALM, rounds_us, factors)
-    calm_samples = sum(map(len, calm))
-    grade: Grade = "C"
-    if len(calm) >= LEAST_ROUNDS and calm_samples >= LEAST_CALM:
-        half_width = (high - low) / 2 / latency
-        grade = next((grade for grade, widest in _GRADES if half_width <= widest), "C")
+    samples = _Samples.of(rounds_us, drift or [[1.0] * len(each) for each in rounds_us])
+    latency = samples.weighted_median()
+    low, high = samples.interval(latency)
+    half_width = (high - low) / 2 / latency if latency else 0.0
+    is_told = len(rounds_us) >= LEAST_ROUNDS and len(everything) >= LEAST_SAMPLES
     return Estimate(
-        latency_us=round(latency, 4),
-        low_us=round(min(low, latency), 4),
-        high_us=round(max(high, latency), 4),
-        grade=grade,
+        latency_us=round(latency, 4) or latency,
+        low_us=round(low, 4),
+        high_us=round(high, 4),
+        grade=grade_of(half_width) if is_told else "C",
         median_us=round(median(everything), 4),
         p90_us=round(quantile(everything, 0.9), 4),
         min_us=everything[0],
         samples=len(everything),
-        calm=calm_samples,
+        calm=samples.calm,
         rounds=len(rounds_us),
     )
+
+
+def grade_of(half_width: float) -> Grade:
+    """By half of the 95 % interval, as a fraction of the latency."""
+    return next((grade for grade, widest in _GRADES if half_width <= widest), "C")
 
 
 def quantile(ordered: Sequence[float], fraction: float) -> float:
@@ -131,59 +136,83 @@ def quantile(ordered: Sequence[float], fraction: float) -> float:
     return ordered[below] + (place - below) * (ordered[above] - ordered[below])
 
 
-def _limit(drift: Sequence[Sequence[float]]) -> float:
-    """Up to which factor a sample counts: calm, or among the least disturbed where few were."""
-    least_disturbed = sorted(chain.from_iterable(drift))[:LEAST_CALM]
-    return max(CALM, least_disturbed[-1])
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    """The samples N over their drift, in ascending order: which round each is of, and how much it
+    counts. `drift` is the mean logarithm of the drift, each sample's as much as it counts."""
 
+    rounds: int
+    us_N: "NDArray[np.float64]"
+    round_N: "NDArray[np.int64]"
+    weight_N: "NDArray[np.float64]"
+    drift: float
+    calm: int
 
-def _up_to(
-    limit: float, rounds_us: Sequence[Sequence[float]], drift: Sequence[Sequence[float]]
-) -> list[list[float]]:
-    """The samples whose factor is within `limit`, in order, of each round that has any."""
-    rounds = (
-        sorted(us for us, factor in zip(samples, factors, strict=True) if factor <= limit)
-        for samples, factors in zip(rounds_us, drift, strict=True)
-    )
-    return [samples for samples in rounds if samples]
+    @classmethod
+    def of(
+        cls, rounds_us: Sequence[Sequence[float]], drift: Sequence[Sequence[float]]
+    ) -> "_Samples":
+        import numpy as np  # of which most commands need nothing
 
+        lengths = [len(samples) for samples in rounds_us]
+        if lengths != [len(factors) for factors in drift]:
+            raise ValueError("give a drift for each sample")
+        drift_N = np.array([*chain.from_iterable(drift)], dtype=np.float64)
+        log_N = np.log(drift_N)
+        weight_N = 1 / (1 + (log_N / math.log(CALM)) ** 2)
+        with np.errstate(over="ignore", under="ignore"):  # what is no duration is named later
+            us_N = np.array([*chain.from_iterable(rounds_us)], dtype=np.float64) / drift_N
+        order = np.argsort(us_N, kind="stable")
+        return cls(
+            rounds=len(lengths),
+            us_N=us_N[order],
+            round_N=np.repeat(np.arange(len(lengths)), lengths)[order],
+            weight_N=weight_N[order],
+            drift=float(np.average(log_N, weights=weight_N)),
+            calm=int((drift_N <= CALM).sum()),
+        )
 
-def _interval(rounds: Sequence[Sequence[float]], latency: float) -> tuple[float, float]:
-    """The 95 % interval around the row.
+    def weighted_median(self) -> float:
+        """The least sample up to which half of all weight lies."""
+        import numpy as np
 
-    Whole rounds are drawn anew, since a round's samples share the device's state. Draws from few
-    rounds differ too little from each other, so what they give is widened as Student's t is.
-    """
-    drawn = sorted(_rows_of_draws(rounds))
-    wider = _widening(len(rounds))
-    low = latency / (1 + wider * (latency / quantile(drawn, 0.025) - 1))  # above 0 in any case
-    high = latency + wider * (quantile(drawn, 0.975) - latency)
-    return low, high
+        up_to_N = np.cumsum(self.weight_N)
+        return float(self.us_N[np.searchsorted(up_to_N, up_to_N[-1] / 2)])
 
+    def interval(self, latency: float) -> tuple[float, float]:
+        """The 95 % interval around the row.
 
-def _rows_of_draws(rounds: Sequence[Sequence[float]]) -> list[float]:
-    """The row of each draw: to walk the lower half of all samples, each as often as its round was
-    drawn, is faster than to sort each draw.
+        Whole rounds are drawn anew, since a round's samples share the device's state. Draws from
+        few rounds differ too little from each other, so what they give is widened as Student's t
+        is. To that comes how unsure the correction for drift is, in which all rounds share.
+        """
+        if not latency or not math.isfinite(latency):
+            return latency, latency
+        drawn = sorted(self._medians_of_draws())
+        wider = _widening(self.rounds)
+        low = latency / (1 + wider * max(0.0, latency / quantile(drawn, 0.025) - 1))
+        high = latency + wider * max(0.0, quantile(drawn, 0.975) - latency)
+        unsure = _NORMAL * UNSURE_OF_DRIFT * self.drift
+        return (
+            latency * math.exp(-math.hypot(math.log(latency / low), unsure)),
+            latency * math.exp(math.hypot(math.log(high / latency), unsure)),
+        )
 
-    Arrays have a row for each draw R and a column for each sample N, in their order.
-    """
-    import numpy as np  # of which most commands need nothing
+    def _medians_of_draws(self) -> list[float]:
+        """The row of each draw R: to walk the sorted samples, each as often as its round was
+        drawn, is faster than to sort each draw."""
+        import numpy as np
 
-    number_N = np.repeat(np.arange(len(rounds)), [len(samples) for samples in rounds])
-    us_N = np.concatenate([np.asarray(samples) for samples in rounds])
-    order = np.argsort(us_N, kind="stable")
-    us_N, number_N = us_N[order], number_N[order]
-    drawn = []
-    draws = _draws if len(rounds) <= _MOST_KEPT else _draws.__wrapped__
-    times = draws(len(rounds))
-    at_once = max(1, _MOST_CELLS // len(us_N))
-    for first in range(0, _RESAMPLES, at_once):
-        times_RN = times[first : first + at_once, number_N]
-        up_to_RN = np.cumsum(times_RN, axis=1, dtype=np.int64)
-        half_R = (up_to_RN[:, -1] + 1) // 2
-        counted_RN = np.clip(half_R[:, None] - (up_to_RN - times_RN), 0, times_RN)
-        drawn += (np.einsum("rn,n->r", counted_RN, us_N) / half_R).tolist()
-    return drawn
+        drawn: list[float] = []
+        draws = _draws if self.rounds <= _MOST_KEPT else _draws.__wrapped__
+        times = draws(self.rounds)
+        at_once = max(1, _MOST_CELLS // len(self.us_N))
+        for first in range(0, _RESAMPLES, at_once):
+            times_RN = times[first : first + at_once, self.round_N]
+            up_to_RN = np.cumsum(times_RN * self.weight_N, axis=1)
+            is_there_RN = up_to_RN >= up_to_RN[:, -1:] / 2
+            drawn += self.us_N[is_there_RN.argmax(axis=1)].tolist()
+        return drawn
 
 
 @lru_cache(maxsize=128)
@@ -203,15 +232,6 @@ def _draws(rounds: int) -> "NDArray[np.int16]":
     return counts.reshape(_RESAMPLES, rounds).astype(np.int16)
 
 
-def _lower_half_mean(ordered: Sequence[float]) -> float:
-    half = _half(len(ordered))
-    return sum(ordered[:half]) / half
-
-
-def _half(count: int) -> int:
-    return (count + 1) // 2
-
-
 def _widening(rounds: int) -> float:
     """How much wider a 95 % interval is that knows its variance from so many draws alone.
 
@@ -221,7 +241,7 @@ def _widening(rounds: int) -> float:
     if rounds == 1:
         return 1.0
     freedom = rounds - 1
-    return student_quantile(freedom) / 1.96 * math.sqrt(rounds / freedom)
+    return student_quantile(freedom) / _NORMAL * math.sqrt(rounds / freedom)
 
 
 def student_quantile(freedom: int) -> float:

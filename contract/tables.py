@@ -12,7 +12,7 @@ from contract import commands
 from contract.audits import AuditSummary, Snapshot
 from contract.devices import DeviceDescription, DeviceName
 from contract.errors import IncompleteTable, listing
-from contract.estimates import Estimate
+from contract.estimates import Estimate, Grade, RowMicroseconds
 from contract.imports import Sources, provenance
 from contract.operators import Operator
 from contract.runtime import Runtime
@@ -22,13 +22,30 @@ from contract.timings import Failure, StoredTiming
 from contract.values import Value
 
 
+class NewestFigures(Value):
+    """What the newest session alone says of an operator whose row rests on several."""
+
+    latency_us: RowMicroseconds
+    low_us: RowMicroseconds
+    high_us: RowMicroseconds
+    grade: Grade
+
+
 class Row(Estimate):
-    """One operator of a table."""
+    """One operator of a table.
+
+    The latency, its interval and its grade rest on so many `sessions`, and allow for how sessions
+    of one device differ; what is of one alone tells of that one. Everything else, `session` and
+    `measured_at` too, is the newest session's, whose own figures are `newest`. Both fields are
+    left out of a row that rests on one session.
+    """
 
     operator: str
     measured_at: AwareDatetime
     origin: Origin
     session: UUID
+    sessions: int = Field(default=1, ge=1, exclude_if=lambda sessions: sessions == 1)
+    newest: NewestFigures | None = Field(default=None, exclude_if=lambda figures: figures is None)
 
 
 class FailedOperator(Value):

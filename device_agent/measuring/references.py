@@ -10,7 +10,7 @@ from http import HTTPStatus
 from uuid import UUID
 
 from contract.client import TableClient
-from contract.derivation import Derived
+from contract.derivation import Calm, Derived
 from contract.errors import RequestRefused
 from contract.estimates import Estimate
 from contract.levels import LEAST_REFERENCES, AtLevel, Level, Reference, level
@@ -28,11 +28,11 @@ MOST_BESIDE = 6
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class References:
-    """What a session timed whole, by program, and what its probe took at best."""
+    """What a session timed whole, by program, and the calm device that it was told against."""
 
     session: UUID
     then: tuple[Reference, ...]
-    calm_probe_ns: float
+    calm: Calm
 
     def level(self, derived: Derived) -> Level | None:
         """The device's level in the session that this came of, against theirs."""
@@ -71,7 +71,7 @@ def references_of(client: TableClient, table: LatencyTable) -> References | None
     return References(
         session=session,
         then=derivation.references,
-        calm_probe_ns=derivation.usual_probe_ns or derivation.calm_probe_ns,
+        calm=derivation.told_against,
     )
 
 

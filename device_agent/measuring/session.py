@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
 from contract.audits import Audit
-from contract.derivation import Derived, derive
+from contract.derivation import Calm, Derived, derive
 from contract.sessions import Session
 from contract.timings import Failure, FailureCode, Timing
 from contract.visits import Layout
@@ -21,7 +21,7 @@ BLOCK = 5  # rounds between two looks at the grades, once all have been made tha
 class Sitting:
     """An open session at its work.
 
-    `planned` are all that it visits, by the program's file; `usual_probe_ns` is for `derive`.
+    `planned` are all that it visits, by the program's file; `usual` is for `derive`.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Sitting:
         *,
         device: Device,
         journal: Journal,
-        usual_probe_ns: float | None = None,
+        usual: Calm | None = None,
     ) -> None:
         self._opened = opened
         self._id = opened.session.id
@@ -40,7 +40,7 @@ class Sitting:
         self._names = tuple(file.name for file in planned)
         self._device = device
         self._journal = journal
-        self._usual_probe_ns = usual_probe_ns
+        self._usual = usual
 
     @property
     def exported(self) -> tuple[ProgramFile, ...]:
@@ -155,7 +155,7 @@ class Sitting:
         return derive(
             self._layouts(),
             self._journal.visits(self._id, self._working()),
-            usual_probe_ns=self._usual_probe_ns,
+            usual=self._usual,
         )
 
     def close(self) -> tuple[Session, list[Timing]]:

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 from cyclopts import Parameter
 
 from contract.client import TableClient, default_server, table_client
+from contract.derivation import Calm
 from contract.devices import check_name
 from contract.errors import ClocksDiffer, NotStored, PhonebookError
 from contract.health import check_clocks
@@ -29,7 +30,7 @@ from device_agent.measuring.journal import Journal, OpenSession
 from device_agent.measuring.protocols.protocol import PlannedProgram
 from device_agent.measuring.sent import results, what_to_do
 from device_agent.measuring.session import Sitting
-from device_agent.measuring.usual import usual_probe_ns
+from device_agent.measuring.usual import usual_calm
 from device_agent.measuring.wait_for_idle import IdleWait
 from device_agent.patience import USUAL, PatienceOptions
 from device_agent.places import cache_dir, journal_path
@@ -192,7 +193,7 @@ class Station:
             by_file,
             device=self.device,
             journal=self.journal,
-            usual_probe_ns=self._usual_probe_ns(opened.session),
+            usual=self._usual_calm(opened.session),
         )
         self._export(sitting, planned)
         if isinstance(self.device, Stores):
@@ -208,10 +209,10 @@ class Station:
             sitting.measure(before_round=idle.wait, on_visit=steps.advance, on_more=on_more)
         return sitting
 
-    def _usual_probe_ns(self, session: Session) -> float | None:
+    def _usual_calm(self, session: Session) -> Calm | None:
         """By the device's earlier sessions; not known where the server does not tell them."""
         try:
-            return usual_probe_ns(self.client.sessions(self.name), session)
+            return usual_calm(self.client.sessions(self.name), session)
         except PhonebookError:
             return None
 

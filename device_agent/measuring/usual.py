@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from contract.derivation import Derivation
+from contract.derivation import ESTIMATOR, Calm, Derivation
 from contract.estimates import quantile
 from contract.sessions import Session
 
@@ -10,27 +10,37 @@ CALM_SESSIONS = 0.25  # of a device's sessions: that many found it calm, at leas
 DISTURBED = 1.03  # from which ratio on a session never found the device as calm as it can be
 
 
-def usual_probe_ns(sessions: Iterable[Session], of: Session) -> float | None:
-    """What the probe takes at best on the device of a session, by its other sessions: the lower
-    quartile. None where it has no other under the same runtime."""
-    best_ns = sorted(
-        each.derivation.calm_probe_ns
+def usual_calm(sessions: Iterable[Session], of: Session) -> Calm | None:
+    """What the probes take on the device of a session while it is calm, by its other sessions:
+    the lower quartile of each. None where it has no other under the same runtime."""
+    found = [
+        each.derivation.calm
         for each in sessions
         if each.derivation is not None
+        and each.derivation.estimator == ESTIMATOR
         and each.id != of.id
         and (each.runtime, each.unit, each.origin) == (of.runtime, of.unit, of.origin)
+    ]
+    if not found:
+        return None
+    memory_ns = [calm.memory_probe_ns for calm in found if calm.memory_probe_ns is not None]
+    return Calm(
+        probe_ns=_usual([calm.probe_ns for calm in found]),
+        memory_probe_ns=_usual(memory_ns) if memory_ns else None,
     )
-    return quantile(best_ns, CALM_SESSIONS) if best_ns else None
+
+
+def _usual(probes_ns: list[float]) -> float:
+    return round(quantile(sorted(probes_ns), CALM_SESSIONS), 1)
 
 
 def disturbance_words(derivation: Derivation, *, device: str) -> str | None:
     """That the device was never as calm as in other sessions; None where it was."""
-    if derivation.usual_probe_ns is None or derivation.disturbance < DISTURBED:
+    if derivation.usual is None or derivation.disturbance < DISTURBED:
         return None
     return (
-        f"{device} was never as calm as it can be: the probe took "
-        f"{derivation.calm_probe_ns / 1000:.1f} us at best, and "
-        f"{derivation.usual_probe_ns / 1000:.1f} us in its calm sessions. Rows may be "
-        f"{derivation.disturbance - 1:.0%} too slow or more; measure them again (--again) when "
-        "others leave it alone, or let the agent wait for that (--patience)"
+        f"{device} was never as calm as it can be: its probes took "
+        f"{derivation.disturbance - 1:.0%} longer in its calm moments than in those of earlier "
+        "sessions. Rows are corrected for it, which widens their intervals; measure them again "
+        "(--again) when others leave the device alone, or let the agent wait for that (--patience)"
     )

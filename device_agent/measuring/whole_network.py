@@ -72,7 +72,7 @@ def time_network(
     layouts: dict[str, Layout] = {}
     visits: list[Visit] = []
     until = time.monotonic() + MOST_S
-    usual_ns = beside.references.calm_probe_ns if beside else None
+    usual = beside.references.calm if beside else None
     rounds = 0
     visits_to_come = LEAST_ROUNDS * len(planned)
     with screen.Steps(what, "visits", visits_to_come, supervisor or Supervisor()) as steps:
@@ -88,7 +88,7 @@ def time_network(
             rounds += 1
             is_late = time.monotonic() >= until
             if is_late or rounds % LEAST_ROUNDS == 0:
-                derived = derive(list(layouts.values()), visits, usual_probe_ns=usual_ns)
+                derived = derive(list(layouts.values()), visits, usual=usual)
                 assert derived is not None
                 figures = derived.networks[file.name].estimate()
                 if is_late or figures.grade != "C":

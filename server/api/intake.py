@@ -11,7 +11,8 @@ from server.database.transactions import Database
 from server.errors import Refusal
 from server.roles import Caller
 from server.store.imports import import_timings, is_stored
-from server.store.measurements import Outcome, add_timings, estimate_of, stored_outcomes
+from server.store.kept_estimates import estimate_of
+from server.store.measurements import Outcome, add_timings, stored_outcomes
 from server.store.snapshots import Figures
 
 

@@ -223,7 +223,10 @@ class _Growing:
     def _grow(self, session: DbSession, read: _Read, revision: int) -> None:
         new: dict[str, dict[str, Point]] = defaultdict(dict)  # by operator and session
         for point in self._points(session, read, revision):
-            new[point.operator].setdefault(point.session, point)
+            if all(
+                point.session != known.session for known in read.points.get(point.operator, ())
+            ):
+                new[point.operator].setdefault(point.session, point)
         for its in new.values():
             for point in its.values():
                 tally = read.tallies.get(point.session, _Tally())
@@ -315,13 +318,14 @@ def _parsed(rows: Iterable[Sequence[str]], family: Mapping[str, str]) -> Iterato
     found = list(rows)
     contents = json.loads(f"[{','.join(content for _, content in found)}]")
     for (runtime, _), row in zip(found, contents, strict=True):
+        own = row.get("newest", row)
         yield Point(
             operator=row["operator"],
             measured_at=datetime.fromisoformat(row["measured_at"]),
-            latency_us=row["latency_us"],
-            low_us=row["low_us"],
-            high_us=row["high_us"],
-            grade=row["grade"],
+            latency_us=own["latency_us"],
+            low_us=own["low_us"],
+            high_us=own["high_us"],
+            grade=own["grade"],
             samples=row["samples"],
             calm=row["calm"],
             session=row["session"],

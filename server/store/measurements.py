@@ -5,14 +5,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from pydantic import ValidationError
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session as DbSession
 
 from contract.deeds import What
 from contract.derivation import Derivation
 from contract.devices import Conditions
-from contract.estimates import Estimate, estimate
+from contract.estimates import Estimate
 from contract.problems import NO_SESSION
 from contract.runtime import Runtime
 from contract.sessions import Session
@@ -23,12 +22,14 @@ from server.database.upserts import insert_many, insert_once, keep_newest
 from server.errors import Conflict, NotFound, Refusal, Unprocessable
 from server.roles import Caller
 from server.store.clocks import check_clock
+from server.store.current_rows import add_to_rows
 from server.store.deeds import note
 from server.store.devices import count_change, device_to_write, find_device
+from server.store.kept_estimates import kept_estimate
 from server.store.owners import must_own
 from server.store.paging import later_than
 from server.store.retention import samples_digest
-from server.store.snapshots import Figures, keep_rows
+from server.store.snapshots import Figures
 from server.store.spaces import known_spaces
 
 MOST_SESSIONS = 100  # in one listing
@@ -287,29 +288,6 @@ def _stored(record: TimingRecord) -> StoredTiming:
     )
 
 
-def kept_estimate(record: TimingRecord) -> Estimate | None:
-    """A timing's figures as they were kept with it, or computed of what an old version stored."""
-    if record.figures:
-        return Estimate.model_validate(record.figures)
-    return estimate_of(record.operator, record.rounds_us or (), record.drift or ())
-
-
-def estimate_of(
-    operator: str, rounds_us: Sequence[Sequence[float]], drift: Sequence[Sequence[float]]
-) -> Estimate | None:
-    """The figures of an operator's samples; None of a failure, which has none."""
-    if not rounds_us:
-        return None
-    try:
-        return estimate(rounds_us, drift)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise Unprocessable(
-            f"rounds_us of {operator} are no durations in us: their {first['loc'][0]} comes out "
-            f"as {first['input']}"
-        ) from error
-
-
 def _to_add_to(session: DbSession, session_id: UUID, by: Caller) -> SessionRecord:
     record = record_of(session, session_id)
     must_own(by, record.made_by, f"session {session_id}")
@@ -352,7 +330,7 @@ def _bring_up_to_date(
     added: Sequence[tuple[Timing, Estimate | None]],
     now: datetime,
 ) -> None:
-    """Replace the operators' rows or failures, unless later measurements made them.
+    """Let the operators' rows rest on these too, and replace their failures.
 
     Nobody can withdraw the session between the look and the end of the transaction.
     """
@@ -367,7 +345,7 @@ def _bring_up_to_date(
         if figures is not None
     ]
     if good:
-        keep_rows(session, sitting, good, revision=revision, now=now)
+        add_to_rows(session, sitting, good, revision, now)
         operators = [figures.operator for figures in good]
         session.execute(
             delete(FailureRecord).filter_by(**table).where(FailureRecord.operator.in_(operators))

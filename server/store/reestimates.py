@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session as DbSession
 
-from contract.derivation import Derivation, Derived, Rounds, derive
+from contract.derivation import ESTIMATOR, Derivation, Derived, Rounds, derive
 from contract.estimates import estimate
 from server.database.records import SessionRecord, TimingRecord
 from server.roles import Caller
@@ -62,7 +62,7 @@ def estimate_again(session: DbSession, session_id: UUID, by: Caller, now: dateti
     derived = derive(
         visits.layouts,
         visits.visits,
-        usual_probe_ns=told.usual_probe_ns if told else None,
+        usual=told.usual if told and told.estimator == ESTIMATOR else None,
     )
     timings = session.scalars(
         select(TimingRecord).where(

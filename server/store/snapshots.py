@@ -20,14 +20,16 @@ from contract.problems import NO_TABLE
 from contract.runtime import Runtime
 from contract.sessions import Origin
 from contract.snapshots import SnapshotSummary
-from contract.tables import Row
+from contract.tables import NewestFigures, Row
 from server.database.records import RowRecord, RowVersion, SessionRecord, SnapshotRecord
 from server.database.upserts import insert_many, keep_newest
 from server.errors import NotFound
 from server.store.devices import find_device
+from server.store.pooling import SessionFigures, pooled
 from server.store.spaces import known_spaces
 
 MOST_SNAPSHOTS = 100  # in one listing
+_ABSENT = {"sessions": 1, "newest": None}  # what a row on one session leaves out
 NO_ROW = "null"  # the content of a row's version from which on there is none
 
 # A version with the row's key: of one device, runtime, origin and operator. As a subquery of the
@@ -41,12 +43,32 @@ _SAME_ROW = and_(
 
 
 class Figures(NamedTuple):
-    """What a timing of a session says of an operator."""
+    """What the newest timing says of an operator, and what it and those before say together: the
+    newest first; nothing where it counts alone, as in imported tables."""
 
     operator: str
     session: UUID
     measured_at: datetime
     estimate: Estimate
+    pool: tuple[SessionFigures, ...] = ()
+
+    def row(self, origin: Origin) -> Row:
+        known = {
+            "operator": self.operator,
+            "measured_at": self.measured_at.astimezone(UTC),
+            "origin": origin,
+            "session": self.session,
+        }
+        own = self.estimate.model_dump()
+        if not self.pool:
+            return Row(**known, **own)
+        pool = pooled(self.pool)
+        newest = {name: own[name] for name in NewestFigures.model_fields}
+        return Row(
+            **known,
+            **own | pool._asdict(),
+            newest=NewestFigures(**newest) if pool.sessions > 1 else None,
+        )
 
 
 def keep_rows(
@@ -64,26 +86,26 @@ def keep_rows(
     row, and have none from now on.
     """
     table = {"device": sitting.device, "runtime": sitting.runtime, "origin": sitting.origin}
-    rows = [
-        Row(
-            operator=operator,
-            measured_at=measured_at.astimezone(UTC),
-            origin=sitting.origin,
-            session=made_in,
-            **estimate.model_dump(),
-        )
-        for operator, made_in, measured_at, estimate in found
-    ]
+    rows = {figures.operator: figures.row(sitting.origin) for figures in found}
     changed = (
         keep_newest(
             session,
             RowRecord,
-            [{**table, **row.model_dump(), "version": revision} for row in rows],
+            [
+                {
+                    **table,
+                    **_ABSENT,
+                    **rows[figures.operator].model_dump(),
+                    "pool": [each.model_dump(mode="json") for each in figures.pool] or None,
+                    "version": revision,
+                }
+                for figures in found
+            ],
         )
         if rows
         else set()
     )
-    versions = {row.operator: _row_text(row) for row in rows if row.operator in changed}
+    versions = {operator: _row_text(row) for operator, row in rows.items() if operator in changed}
     versions |= dict.fromkeys(gone, NO_ROW)
     insert_many(
         session,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import ValidationError
 
-from contract.derivation import ESTIMATOR, EVENT_CUT_NS, derive
+from contract.derivation import ESTIMATOR, EVENT_CUT_NS, Calm, derive
 from contract.visits import Layout, Series, Visit, VisitBatch
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -76,6 +76,27 @@ def test_a_run_is_as_disturbed_as_the_slower_of_its_probes() -> None:
     assert derived.operators["a"].drift[-1] == [1.0, 1.5, 1.5]
 
 
+def test_what_calm_is_does_not_hang_on_how_much_of_a_session_was() -> None:
+    """Of the probes within a tenth of the best the median, however few these are."""
+    calm = [visit("a-alone", whole(50_000, probe_ns=ns), number=ns) for ns in (990, 1000, 1010)]
+    rest = [visit("a-alone", whole(80_000, probe_ns=1500), number=number) for number in range(40)]
+    derived = derive([ALONE], [*calm, *rest])
+    assert derived is not None
+    assert derived.derivation.calm_probe_ns == 1000
+
+
+def test_a_slower_memory_slows_a_run_by_less() -> None:
+    usual = Calm(probe_ns=1000, memory_probe_ns=2e6)
+    slow = Series(
+        samples_ns=(60_000,), probes_ns=(1000, 1000), memory_probes_ns=(3_000_000, 3_000_000)
+    )
+    derived = derive([ALONE], [visit("a-alone", slow)], usual=usual)
+    assert derived is not None
+    assert derived.operators["a"].drift == [[pytest.approx(1.5**0.4, abs=1e-4)]]
+    assert derived.derivation.told_against == usual
+    assert derived.derivation.disturbance == pytest.approx(1.5**0.4)
+
+
 def test_nothing_comes_of_no_visits() -> None:
     assert derive([ALONE], []) is None
 
@@ -109,28 +130,32 @@ def test_visits_that_contradict_themselves_are_refused(make: type, words: str) -
         make()
 
 
-def test_a_session_that_never_found_the_device_calm_takes_nothing_for_calm() -> None:
-    """Its own best probe is 1.2 times what the device usually needs at best."""
+def test_a_session_that_never_found_the_device_calm_is_corrected_and_less_sure() -> None:
+    """Its own calm probe is 1.2 times what the device usually needs."""
     visits = [
         visit("a-alone", whole(60_000, 60_000, 60_000, 60_000, probe_ns=1200), number=number)
         for number in range(4)
     ]
     alone = derive([ALONE], visits)
-    beside_others = derive([ALONE], visits, usual_probe_ns=1000)
+    beside_others = derive([ALONE], visits, usual=Calm(probe_ns=1000))
     assert alone is not None
     assert beside_others is not None
     assert alone.operators["a"].estimate().grade == "A"
-    assert beside_others.operators["a"].estimate().grade == "C"
     assert beside_others.operators["a"].drift == [[1.2] * 4] * 4
+    corrected = beside_others.operators["a"].estimate()
+    assert corrected.latency_us == pytest.approx(50)
+    assert (corrected.calm, corrected.grade) == (0, "B")
+    assert corrected.low_us < 49 < 51 < corrected.high_us
     assert beside_others.derivation.disturbance == pytest.approx(1.2)
     assert alone.derivation.disturbance == 1
 
 
-def test_a_session_that_found_the_device_calmer_than_usual_goes_by_its_own_probe() -> None:
+def test_a_session_that_found_the_device_calmer_than_usual_is_brought_to_the_usual_calm() -> None:
     calm = visit("a-alone", whole(60_000, probe_ns=1000))
-    derived = derive([ALONE], [calm], usual_probe_ns=1100)
+    derived = derive([ALONE], [calm], usual=Calm(probe_ns=1100))
     assert derived is not None
-    assert derived.operators["a"].drift == [[1.0]]
+    assert derived.operators["a"].drift == [[pytest.approx(1 / 1.1, abs=1e-4)]]
+    assert derived.operators["a"].estimate().latency_us == pytest.approx(66_000 / 1000, rel=1e-3)
     assert derived.derivation.disturbance < 1
 
 

@@ -94,7 +94,7 @@ def derived_again(client: TableClient, session: UUID) -> Derived:
     found = client.visits(str(session))
     told = client.session_report(str(session)).session.derivation
     assert told is not None
-    derived = derive(found.layouts, found.visits, usual_probe_ns=told.usual_probe_ns)
+    derived = derive(found.layouts, found.visits, usual=told.usual)
     assert derived is not None
     assert derived.derivation == told
     return derived

@@ -22,6 +22,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session as DbSession
 
 from contract.client import TableClient, table_client
+from contract.derivation import Calm
 from contract.estimates import Estimate, estimate
 from contract.operators import Operator
 from contract.sessions import Session
@@ -31,6 +32,8 @@ from contract.visits import Visit
 from server.database.engine import open_database
 from server.database.records import RowVersion, TimingRecord
 from server.database.schema import upgrade
+from server.store.pooling import MOST_SESSIONS, SessionFigures
+from server.store.snapshots import Figures
 from tests.e2e.processes import OwnServer, RestlessAgent
 from tests.e2e.restless import KEYS, NAME, SPACE
 from tests.postgres import PostgresServer
@@ -194,6 +197,13 @@ def visits_of(journal: sqlite3.Connection, session: UUID) -> list[Visit]:
     return [Visit.model_validate_json(body) for (body,) in rows]
 
 
+def calm(probes_ns: list[int], usual_ns: float | None) -> float:
+    """The median of those within a tenth of the best, or what is usual where that is less."""
+    best_ns = np.quantile(probes_ns, 0.02)
+    own_ns = round(float(np.median([ns for ns in probes_ns if ns <= 1.1 * best_ns])), 1)
+    return min(own_ns, usual_ns or math.inf)
+
+
 def in_session(
     journal: sqlite3.Connection, session: Session, visits: list[Visit], keys: list[str]
 ) -> list[Measured]:
@@ -204,9 +214,15 @@ def in_session(
             "SELECT program, body, made FROM failures WHERE session = ?", (str(session.id),)
         )
     }
-    probes_ns = [ns for visit in visits for one in visit.series for ns in one.probes_ns]
-    usual_ns = session.derivation.usual_probe_ns if session.derivation else None
-    calm_ns = min(np.quantile(probes_ns, 0.02), usual_ns or math.inf)
+    every = [one for visit in visits for one in visit.series]
+    usual = session.derivation.usual if session.derivation else None
+    calm_ns = calm(
+        [ns for one in every for ns in one.probes_ns], usual.probe_ns if usual else None
+    )
+    memory_ns = calm(
+        [ns for one in every for ns in one.memory_probes_ns or ()],
+        usual.memory_probe_ns if usual else None,
+    )
     rounds_us: defaultdict[str, list[list[float]]] = defaultdict(list)
     drift: defaultdict[str, list[list[float]]] = defaultdict(list)
     last: dict[str, datetime] = {}
@@ -214,8 +230,10 @@ def in_session(
         key = operator_of(visit.program)
         for one in visit.series:
             rounds_us[key].append([ns / 1000 for ns in one.samples_ns])
-            slower = [max(pair) / calm_ns for pair in pairwise(one.probes_ns)]
-            drift[key].append([round(float(factor), 3) for factor in slower])
+            assert one.memory_probes_ns is not None
+            memory = (sum(one.memory_probes_ns) / 2 / memory_ns) ** 0.4
+            slower = [max(pair) / calm_ns * memory for pair in pairwise(one.probes_ns)]
+            drift[key].append([round(float(factor), 4) for factor in slower])
         last[key] = visit.made_at
     return [
         Measured(session.id, key, last[key], rounds_us[key], drift[key], None)
@@ -286,11 +304,16 @@ def place(visit: Visit) -> tuple[int, str]:
 
 
 def check_rows(told: Told, good: Sequence[Measured]) -> None:
-    """Each row is the estimate of the newest timing that has samples, whoever measured it."""
-    newest: dict[str, Measured] = {}
-    for each in sorted(good, key=lambda timing: timing.measured_at):
-        newest[each.operator] = each
-    rows = {key: row_of(each) for key, each in newest.items()}
+    """Each row rests on all timings of its operator that have samples, whoever measured them."""
+    by_operator: defaultdict[str, list[Measured]] = defaultdict(list)
+    for each in sorted(good, key=lambda timing: timing.measured_at, reverse=True):
+        by_operator[each.operator].append(each)
+    calm = {
+        report.session.id: report.session.derivation.told_against
+        for report in told.sessions
+        if report.session.derivation is not None
+    }
+    rows = {key: row_of(of, calm) for key, of in by_operator.items()}
     assert {row.operator: row for row in told.table.entries} == rows
     assert told.of_space.complete
     assert told.of_space.entries == tuple(rows[key] for key in KEYS)
@@ -298,15 +321,17 @@ def check_rows(told: Told, good: Sequence[Measured]) -> None:
         assert (again.snapshot, again.entries) == (table.snapshot, table.entries)
 
 
-def row_of(timing: Measured) -> Row:
-    figures = timing.estimate
-    assert figures is not None
-    return Row(
-        operator=timing.operator,
-        measured_at=timing.measured_at,
-        origin="measured",
-        session=timing.session,
-        **figures.model_dump(),
+def row_of(timings: list[Measured], calm: dict[UUID, Calm]) -> Row:
+    """`timings` are of one operator, the newest first."""
+    pool = tuple(
+        SessionFigures.of(each.session, each.measured_at, each.estimate, calm.get(each.session))
+        for each in timings[:MOST_SESSIONS]
+        if each.estimate is not None
+    )
+    (last, *_) = timings
+    assert last.estimate is not None
+    return Figures(last.operator, last.session, last.measured_at, last.estimate, pool).row(
+        "measured"
     )
 
 

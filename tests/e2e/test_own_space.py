@@ -55,7 +55,7 @@ def test_a_space_of_a_file_is_profiled_and_its_visits_give_its_rows(
         visits = client.visits(str(session.id))
         told = session.derivation
         assert told is not None
-        derived = derive(visits.layouts, visits.visits, usual_probe_ns=told.usual_probe_ns)
+        derived = derive(visits.layouts, visits.visits, usual=told.usual)
         assert derived is not None
         assert told == derived.derivation
         rows = {row.operator: row.latency_us for row in table.entries}

@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
@@ -71,7 +72,7 @@ def test_the_page_shows_the_row_that_the_api_has(agent: Agent, client: TestClien
     row = client.get("/lut/phone?space=fbnet-32").json()["entries"][0]
     seen = text(client, PAGE)
     assert row["latency_us"] == 40
-    assert "latency 40.0 µs ± 0.0 %" in seen
+    assert "latency 40.0 µs ± 2.4 %" in seen  # of which other sessions would differ
     assert "samples 50 50 calm, 5 rounds" in seen
     assert "--protocol isolated --runner python --again" in seen
     assert f"{STEM.macs():,} MACs" in seen
@@ -111,7 +112,7 @@ def test_dropped_samples_leave_the_figures_and_a_word(
         with writing(engine).begin() as session:
             drop_samples(session, batch, datetime.now(UTC))
     seen = text(client, PAGE)
-    assert "latency 41.0 µs" in seen
+    assert "latency 40.7 µs" in seen
     assert "by python -m server.retention ; the figures that they gave stay" in seen
     assert "Raw samples by session" not in seen
     assert [row["latency_us"] for row in rows(client, PAGE, "history")] == [40, 41]
@@ -235,7 +236,7 @@ def test_the_map_has_modes(agent: Agent, client: TestClient) -> None:
 
     assert value("latency", "latency_us") == 50
     assert value("p90", "p90_us") == 75
-    assert value("noise", "noise") == 0
+    assert value("noise", "noise") == pytest.approx(0.0235, abs=1e-4)
     assert value("ns_per_mmac", "ns_per_mmac") == 50_000 / (operator.macs() / 1e6)
     age = value("age", "age_days")
     assert isinstance(age, float)
@@ -253,7 +254,8 @@ def test_the_map_compares_with_another_table_and_with_the_past(
     agent.tell(agent.begin(a_session(minutes=DAY)), a_steady_timing(operator, us=75, minutes=DAY))
     for against, ratio in ((f"tablet@{RUNTIME.key}", 0.75), (f"phone@{before}", 1.5)):
         found = rows(client, f"/devices/phone?against={against}", "map")
-        assert {row["ratio"] for row in found if row["operator"] == operator.key} == {ratio}
+        (there,) = {row["ratio"] for row in found if row["operator"] == operator.key}
+        assert there == pytest.approx(ratio, rel=0.01)
         assert (
             f'value="{against}" selected' in client.get(f"/devices/phone?against={against}").text
         )

@@ -287,7 +287,7 @@ def test_every_former_name_leads_to_the_present_one_and_it_may_go_back(
     assert client.get("/lut/b").json()["near"] == ["phone"]
     assert get(client, f"/lut/phone?snapshot={first['snapshot']}")["device"] == "phone"
     agent.tell(agent.begin(a_session(minutes=60)), a_timing(us=50, minutes=60))
-    assert get(client, "/lut/phone")["entries"][0]["latency_us"] == 50
+    assert get(client, "/lut/phone")["entries"][0]["newest"]["latency_us"] == 50
 
 
 def test_who_did_it_and_why_is_kept_and_found_under_the_present_name(

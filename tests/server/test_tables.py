@@ -41,30 +41,40 @@ def test_a_row_holds_the_figures_of_its_timing(agent: Agent, client: TestClient)
     session, timing = agent.begin(), a_timing(us=41.25)
     agent.tell(session, timing)
     found = table(client)
-    assert found["entries"] == [
-        {
-            **estimate(timing.rounds_us).model_dump(),
-            "operator": STEM.key,
-            "measured_at": "2026-03-01T12:00:00Z",
-            "origin": "measured",
-            "session": str(session),
-        }
-    ]
+    own = estimate(timing.rounds_us).model_dump()
+    (row,) = found["entries"]
+    assert row == {
+        **own,
+        "low_us": row["low_us"],
+        "high_us": row["high_us"],
+        "operator": STEM.key,
+        "measured_at": "2026-03-01T12:00:00Z",
+        "origin": "measured",
+        "session": str(session),
+    }
+    assert row["low_us"] < own["low_us"], "sessions differ by more than one knows"
+    assert own["high_us"] < row["high_us"]
     assert found["schema"] == 1
     assert found["runtime"] == RUNTIME.model_dump()
     assert (found["space"], found["complete"], found["missing"]) == (None, None, None)
 
 
-def test_a_later_timing_replaces_the_row(agent: Agent, client: TestClient) -> None:
+def test_of_two_sessions_that_disagree_the_later_counts(
+    agent: Agent, client: TestClient
+) -> None:
     agent.tell(agent.begin(), a_timing(us=10, minutes=1))
     agent.tell(agent.begin(), a_timing(us=20, minutes=2))
-    assert [row["min_us"] for row in table(client)["entries"]] == [20]
+    (row,) = table(client)["entries"]
+    assert (row["min_us"], row["newest"]["latency_us"], row["sessions"]) == (20, 20, 2)
 
 
-def test_an_older_timing_that_comes_late_does_not(agent: Agent, client: TestClient) -> None:
+def test_an_older_session_that_comes_late_is_no_newer_for_that(
+    agent: Agent, client: TestClient
+) -> None:
     agent.tell(agent.begin(), a_timing(us=20, minutes=2))
     agent.tell(agent.begin(), a_timing(us=10, minutes=1))
-    assert [row["min_us"] for row in table(client)["entries"]] == [20]
+    (row,) = table(client)["entries"]
+    assert (row["min_us"], row["newest"]["latency_us"], row["sessions"]) == (20, 20, 2)
 
 
 def test_a_failure_is_listed_until_the_operator_has_a_row(

@@ -1,9 +1,10 @@
 """What tables tell: current rows and failures, and every row and table that there ever was."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import JSON, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from contract.estimates import Grade
@@ -26,7 +27,12 @@ class CurrentOperator(Base):
 
 
 class RowRecord(CurrentOperator):
-    """The newest good timing's figures, copied here so that tables never read the history."""
+    """A table's row, kept here so that tables never read the history.
+
+    `pool` has what each session says that the row rests on, the newest first: a list of
+    `server.store.pooling.SessionFigures`. It is null of imported rows, and of rows that were
+    stored before rows rested on several sessions.
+    """
 
     __tablename__ = "rows"
 
@@ -40,6 +46,9 @@ class RowRecord(CurrentOperator):
     samples: Mapped[int]
     calm: Mapped[int]
     rounds: Mapped[int]
+    sessions: Mapped[int] = mapped_column(server_default="1")
+    newest: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    pool: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
 
     # The device's revision that the row came with: which of `row_versions` it is. The default
     # is for rows that were stored before there were versions.
