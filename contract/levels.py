@@ -40,6 +40,13 @@ class Reference(Value):
             high_us=estimate.high_us,
         )
 
+    def multiplied(self, factor: float) -> "Reference":
+        return self.evolve(
+            latency_us=self.latency_us * factor,
+            low_us=self.low_us * factor,
+            high_us=self.high_us * factor,
+        )
+
 
 class Level(Value):
     """How many times longer a network takes now than it took in `session`.

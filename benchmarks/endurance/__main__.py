@@ -3,7 +3,7 @@
 Agents of fake phones do jobs by the product's own code, while searches read tables and tell of
 themselves, browsers open pages and follow the fleet, tables are imported, backups are made and
 raw samples are dropped. In the end everything that the server said it has stored is looked for in
-the database by its id, and every served row must be the estimate of its operator's newest timing.
+the database by its id, and every served row must have the figures of its operator's newest timing.
 
 Prints one summary, and ends with 1 if something is missing or wrong, or if the server answered
 anything but a success, or 503 with `Retry-After`.

@@ -15,7 +15,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from benchmarks.endurance.ledger import digest_of
 from contract.estimates import Estimate
-from contract.tables import LatencyTable
+from contract.tables import LatencyTable, NewestFigures
 from server.database.records import (
     AuditRecord,
     JobRecord,
@@ -88,7 +88,7 @@ def missing_or_other(connection: Connection, said: Acknowledged) -> Iterator[str
 
 
 def wrong_rows(server: str, said: Acknowledged) -> Iterator[str]:
-    """A line for each served row that is not the estimate of its operator's newest timing."""
+    """A line for each served row whose newest figures are not its operator's newest timing's."""
     with httpx.Client(base_url=server, timeout=60) as http:
         for (device, runtime, origin), expected in said.newest().items():
             asked = {"runtime": runtime, "origin": origin}
@@ -101,8 +101,12 @@ def wrong_rows(server: str, said: Acknowledged) -> Iterator[str]:
                     yield f"{device} {operator}: not in {where}"
                     continue
                 row, timing = rows[operator], expected[operator]
+                counts = {*Estimate.model_fields} - {*NewestFigures.model_fields}
+                own_us = (row.newest or row).latency_us
                 if (
-                    row.model_dump(include=set(Estimate.model_fields)) != timing["figures"]
+                    {name: getattr(row, name) for name in counts}
+                    != {name: timing["figures"][name] for name in counts}
+                    or own_us != timing["figures"]["latency_us"]
                     or str(row.session) != timing["session"]
                     or row.measured_at != datetime.fromisoformat(timing["measured_at"])
                 ):

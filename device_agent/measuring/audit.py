@@ -68,7 +68,8 @@ def audit(station: Station, space: SearchSpace, *, networks: int, seed: int) -> 
     )
     wholes = [whole(each, runtime) for each in chosen]
     planned = [*operators, *wholes]
-    sitting = station.measure(opened, planned)
+    usual = references.calm if references else None
+    sitting = station.measure(opened, planned, usual=usual)
     derived, failures = sitting.derived(), sitting.failures()
     ended = sitting.end(derived)
     if failures:

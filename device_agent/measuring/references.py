@@ -1,12 +1,15 @@
 """The networks that tell at which level a device is: those of the session that a table rests on.
 
 The session timed them whole. Visited again beside something else, they say how much slower the
-device is now, so that both stand at the table's level (`contract.levels`).
+device is now, so that both stand at the table's level (`contract.levels`). Where rows rest on
+several sessions they lie a little above or below those of the session alone, and so do its
+references.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from statistics import median
 from uuid import UUID
 
 from contract.client import TableClient
@@ -16,7 +19,7 @@ from contract.estimates import Estimate
 from contract.levels import LEAST_REFERENCES, AtLevel, Level, Reference, level
 from contract.networks import Network
 from contract.runtime import Runtime
-from contract.tables import LatencyTable
+from contract.tables import LatencyTable, SessionReport
 from device_agent.device import ProgramFile
 from device_agent.measuring.protocols.in_situ import design_networks
 from device_agent.measuring.protocols.protocol import EFFORTS, PlannedProgram, whole
@@ -65,12 +68,14 @@ def references_of(client: TableClient, table: LatencyTable) -> References | None
     session = table.main_session
     if session is None:
         return None
-    derivation = client.session_report(str(session)).session.derivation
+    report = client.session_report(str(session))
+    derivation = report.session.derivation
     if derivation is None or not derivation.references:
         return None
+    above = _table_above_session(table, report)
     return References(
         session=session,
-        then=derivation.references,
+        then=tuple(each.multiplied(above) for each in derivation.references),
         calm=derivation.told_against,
     )
 
@@ -118,6 +123,14 @@ def beside(
     if len(programs) < LEAST_REFERENCES:
         return None
     return Beside(references=references, programs=programs)
+
+
+def _table_above_session(table: LatencyTable, report: SessionReport) -> float:
+    """How many times longer operators take by the table than by the session alone: the median."""
+    own_us = {each.operator: each.estimate.latency_us for each in report.timings if each.estimate}
+    return median(
+        row.latency_us / own_us[row.operator] for row in table.entries if own_us.get(row.operator)
+    )
 
 
 def _most_alike(designs: Sequence[PlannedProgram], network: Network) -> list[PlannedProgram]:

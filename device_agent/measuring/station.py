@@ -180,8 +180,12 @@ class Station:
             space=None if ships(space) else space,
         )
 
-    def measure(self, opened: OpenSession, planned: Sequence[PlannedProgram]) -> Sitting:
+    def measure(
+        self, opened: OpenSession, planned: Sequence[PlannedProgram], *, usual: Calm | None = None
+    ) -> Sitting:
         """Export and measure what the session has not yet measured. The sitting is left open.
+
+        Samples are brought to the `usual` calm device, by default that of earlier sessions.
 
         Raises:
             DeviceFailed: the device is gone, or too busy; visits so far are kept.
@@ -193,7 +197,7 @@ class Station:
             by_file,
             device=self.device,
             journal=self.journal,
-            usual=self._usual_calm(opened.session),
+            usual=usual or self._usual_calm(opened.session),
         )
         self._export(sitting, planned)
         if isinstance(self.device, Stores):

@@ -43,6 +43,7 @@ class OperatorRow:
     runtime: str
     origin: Origin
     measured_at: datetime
+    sessions: int
     estimate: Estimate
 
 
@@ -94,6 +95,7 @@ def rows_everywhere(session: DbSession, operator: str) -> list[OperatorRow]:
             runtime=record.runtime,
             origin=record.origin,
             measured_at=record.measured_at,
+            sessions=record.sessions,
             estimate=Estimate(
                 **{field: getattr(record, field) for field in Estimate.model_fields}
             ),

@@ -244,7 +244,7 @@ def test_the_command_says_what_it_did(engine: Engine, agent: Agent, measured: UU
     url = engine.url.render_as_string(hide_password=False)
     command = [sys.executable, "-m", "server.estimates", "--database-url", url]
     asked = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert asked.stdout.startswith("2 sessions; --again estimates them by calm-1")
+    assert asked.stdout.startswith("2 sessions; --again estimates them by probe-1")
     done = subprocess.run([*command, "--again"], capture_output=True, text=True, check=True)
     assert "estimated 4 timings of 2 sessions again: 0 changed" in done.stdout
     assert "1 of the sessions have no visits" in done.stdout

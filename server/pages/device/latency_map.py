@@ -39,7 +39,7 @@ FIGURES: Mapping[Mode | Literal["ratio"], Figure] = {
         form="us",
         scale="log",
         text=microseconds,
-        explanation="of the calm device: the mean of the lower half of the calm samples",
+        explanation="of the calm device: the weighted median of samples over their drift, of all sessions",
     ),
     "p90": Figure(
         title="90th percentile",
