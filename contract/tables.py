@@ -134,6 +134,14 @@ class LatencyTable(Value):
         return tuple(0.0 if op.is_free else self._latency_us[op.key] for op in operators)
 
 
+    def interval_us(self, operators: Sequence[Operator]) -> tuple[float, float]:
+        """The 95 % interval of what the operators take together, in us: the sums of their rows'
+        bounds, as rows of one session err together. All of them have rows."""
+        rows = {row.operator: row for row in self.entries}
+        found = [rows[operator.key] for operator in operators if not operator.is_free]
+        return sum(row.low_us for row in found), sum(row.high_us for row in found)
+
+
 class SpaceCompleteness(Value):
     """How much of a space that some session profiled has rows."""
 

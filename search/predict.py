@@ -136,7 +136,9 @@ def show_prediction(
     for place, operator, latency_us in zip(places, network.operators, latencies_us, strict=True):
         rows.add_row(place, operator.key, people_us(latency_us))
     console.print(rows)
-    console.print(f"predicted {people_us(sum(latencies_us))} on {table.title}")
+    low_us, high_us = table.interval_us(network.operators)
+    between = f" ({people_us(low_us)} to {people_us(high_us)})" if low_us < high_us else ""
+    console.print(f"predicted {people_us(sum(latencies_us))}{between} on {table.title}")
 
 
 def prediction_document(
@@ -147,6 +149,7 @@ def prediction_document(
 ) -> dict[str, Any]:
     """What --json prints; the measured figures are null where nothing was measured."""
     predicted_us = sum(latencies_us)
+    low_us, high_us = table.interval_us(network.operators)
     measured_us = measured.latency_us if measured else None
     at_level = measured.at_level_of(table) if measured else None
     compared_us = at_level.latency_us if at_level else measured_us
@@ -163,6 +166,8 @@ def prediction_document(
             for operator, latency_us in zip(network.operators, latencies_us, strict=True)
         ],
         "predicted_us": predicted_us,
+        "predicted_low_us": low_us,
+        "predicted_high_us": high_us,
         "measured_us": measured_us,
         "measured_at_level": at_level.model_dump(mode="json") if at_level else None,
         "difference_percent": (

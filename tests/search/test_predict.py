@@ -41,6 +41,20 @@ def test_a_prediction_is_the_sum_of_its_operators(
     assert "predicted" in capsys.readouterr().out
 
 
+def test_a_prediction_is_as_sure_as_its_rows(
+    serve: Serve, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exact = table_of(SMALL, latency_us=lambda _: 10.0)
+    rows = tuple(row.evolve(low_us=9.0, high_us=12.0) for row in exact.entries)
+    arguments = ["--device", "test-phone", "--network", "fbnet-a", "--space", SMALL.name]
+    arguments += ["--server", serve(exact.evolve(entries=rows))]
+    predict.app(arguments)
+    assert "predicted 210 us (189 us to 252 us)" in " ".join(capsys.readouterr().out.split())
+    predict.app([*arguments, "--json"])
+    document = json.loads(capsys.readouterr().out)
+    assert (document["predicted_low_us"], document["predicted_high_us"]) == (189, 252)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
