@@ -3,7 +3,6 @@
 import errno
 import os
 import sys
-from types import TracebackType
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError
@@ -19,19 +18,6 @@ PIPE_CLOSED = 141
 _OF_FILES = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 )
-
-
-def _say_interrupted(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None
-) -> None:
-    if issubclass(kind, KeyboardInterrupt):
-        print("interrupted", file=sys.stderr)  # noqa: T201  # as in `main`
-    else:
-        sys.__excepthook__(kind, error, trace)
-
-
-# Ctrl-C may come while a command still loads what it needs, before `main`.
-sys.excepthook = _say_interrupted
 
 
 def command_line(name: str, help: str) -> App:

@@ -116,7 +116,8 @@ def summary(timings: Sequence[Timing], *, device: str, space: str, origin: Origi
     everything = sum(figures.samples for figures, _ in measured)
     if everything:
         console.print(
-            f"grades: {counts}; the device was calm for {calm / everything:.0%} of the samples"
+            f"grades within this session: {counts}; the device was calm for "
+            f"{calm / everything:.0%} of the samples"
         )
     for timing in timings:
         if timing.failure:

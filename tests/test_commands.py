@@ -1,6 +1,8 @@
 """A command that says what it can do does not load what does it."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -53,3 +55,25 @@ def test_help_loads_nothing_that_works(command: str) -> None:
 
 def test_networks_are_listed_without_what_builds_them() -> None:
     assert not imports_of("search.predict", "--list") & HEAVY
+
+
+@pytest.mark.parametrize("command", ["server", "device_agent.run", "search.predict"])
+def test_ctrl_c_during_the_first_imports_is_one_word(command: str, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'cyclopts':\n"
+        "            signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", command, "--help"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "interrupted\n")
