@@ -39,7 +39,7 @@ FIGURES: Mapping[Mode | Literal["ratio"], Figure] = {
         form="us",
         scale="log",
         text=microseconds,
-        explanation="of the calm device: the weighted median of samples over their drift, of all sessions",
+        explanation="of the calm device: the weighted median of all samples, each over its drift",
     ),
     "p90": Figure(
         title="90th percentile",
