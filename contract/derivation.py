@@ -84,9 +84,10 @@ class Derivation(Value):
         return Calm(probe_ns=self.usual_probe_ns, memory_probe_ns=self.usual_memory_probe_ns)
 
     @property
-    def told_against(self) -> Calm:
-        """The device that samples were brought to."""
-        return self.usual or self.calm
+    def told_against(self) -> Calm | None:
+        """The device that samples were brought to; None by an estimator of before, which brought
+        them nowhere."""
+        return (self.usual or self.calm) if self.estimator == ESTIMATOR else None
 
     @property
     def disturbance(self) -> float:

@@ -31,11 +31,11 @@ MOST_BESIDE = 6
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class References:
-    """What a session timed whole, by program, and the calm device that it was told against."""
+    """What a session timed whole, by program, and the calm device it was brought to, if any."""
 
     session: UUID
     then: tuple[Reference, ...]
-    calm: Calm
+    calm: Calm | None
 
     def level(self, derived: Derived) -> Level | None:
         """The device's level in the session that this came of, against theirs."""

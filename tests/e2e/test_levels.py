@@ -1,6 +1,7 @@
 """A device that is slower than when its table was measured, which no probe tells: real server."""
 
 from collections.abc import Iterator
+from statistics import median
 
 import pytest
 
@@ -29,7 +30,8 @@ OPERATORS_US = {
 }
 COUNT, SEED = 8, 3
 AUDITED = networks_to_audit(SPACE, COUNT, SEED)
-NETWORKS = {each.name: each for each in (*design_networks(SPACE), *AUDITED)}
+AUDITED_LATER = networks_to_audit(SPACE, COUNT, SEED + 1)
+NETWORKS = {each.name: each for each in (*design_networks(SPACE), *AUDITED, *AUDITED_LATER)}
 LEVEL = 1.06
 
 
@@ -108,6 +110,24 @@ def test_an_audit_tells_the_tables_errors_without_what_the_day_differs_by(
     station.send()
     told = station.client.table(station.name, space=SPACE.name).audit
     assert told == figures
+
+
+def test_a_table_of_two_sessions_is_compared_at_its_own_level(station: Station) -> None:
+    """Its rows lie between both sessions, and so do the references that stand for it."""
+    profile(station, SPACE, again=True)
+    table = station.client.table(station.name, space=SPACE.name)
+    assert {row.sessions for row in table.entries} == {2}
+    report = station.client.session_report(str(table.main_session))
+    newest_us = {
+        each.operator: each.estimate.latency_us for each in report.timings if each.estimate
+    }
+    between = median(row.latency_us / newest_us[row.operator] for row in table.entries)
+    assert 1 / LEVEL < between < 0.999
+    figures = summary(audit(station, SPACE, networks=COUNT, seed=SEED + 1))
+    assert figures.level is not None
+    assert figures.level.factor == pytest.approx(1 / between, rel=0.01)
+    assert figures.at_level is not None
+    assert abs(figures.at_level.bias) < 0.01
 
 
 def test_a_device_without_a_table_tells_no_level(station: Station) -> None:

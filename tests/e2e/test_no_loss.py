@@ -321,7 +321,7 @@ def check_rows(told: Told, good: Sequence[Measured]) -> None:
         assert (again.snapshot, again.entries) == (table.snapshot, table.entries)
 
 
-def row_of(timings: list[Measured], calm: dict[UUID, Calm]) -> Row:
+def row_of(timings: list[Measured], calm: dict[UUID, Calm | None]) -> Row:
     """`timings` are of one operator, the newest first."""
     pool = tuple(
         SessionFigures.of(each.session, each.measured_at, each.estimate, calm.get(each.session))

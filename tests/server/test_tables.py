@@ -59,9 +59,7 @@ def test_a_row_holds_the_figures_of_its_timing(agent: Agent, client: TestClient)
     assert (found["space"], found["complete"], found["missing"]) == (None, None, None)
 
 
-def test_of_two_sessions_that_disagree_the_later_counts(
-    agent: Agent, client: TestClient
-) -> None:
+def test_of_two_sessions_that_disagree_the_later_counts(agent: Agent, client: TestClient) -> None:
     agent.tell(agent.begin(), a_timing(us=10, minutes=1))
     agent.tell(agent.begin(), a_timing(us=20, minutes=2))
     (row,) = table(client)["entries"]
