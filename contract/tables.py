@@ -133,7 +133,6 @@ class LatencyTable(Value):
             )
         return tuple(0.0 if op.is_free else self._latency_us[op.key] for op in operators)
 
-
     def interval_us(self, operators: Sequence[Operator]) -> tuple[float, float]:
         """The 95 % interval of what the operators take together, in us: the sums of their rows'
         bounds, as rows of one session err together. All of them have rows."""

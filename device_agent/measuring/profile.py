@@ -1,9 +1,19 @@
 """Profiling: a device's table of a space brought to completeness, whatever interrupts it."""
 
-from contract.errors import DeviceFailed, RequestRefused, ServerUnreachable, is_passing
+from collections.abc import Sequence
+
+from contract.errors import (
+    DeviceFailed,
+    PhonebookError,
+    RequestRefused,
+    ServerUnreachable,
+    is_passing,
+)
 from contract.problems import RENAMED
 from contract.spaces import SearchSpace
+from contract.timings import Timing
 from device_agent import screen
+from device_agent.measuring.differing import difference_words
 from device_agent.measuring.journal import TABLE, OpenSession
 from device_agent.measuring.protocols.registry import PROTOCOLS
 from device_agent.measuring.station import Station
@@ -42,12 +52,26 @@ def profile(station: Station, space: SearchSpace, *, again: bool = False) -> Non
     disturbed = ended.derivation and disturbance_words(ended.derivation, device=station.name)
     if disturbed:
         screen.console.print(disturbed, markup=False, highlight=False)
+    differs = _difference(station, space, timings)
+    if differs:
+        screen.console.print(differs, markup=False, highlight=False)
     station.send(must_store=[timing.id for timing in timings])
     screen.console.print(f"session {opened.session.id}", highlight=False)
     if all(timing.failure for timing in timings):
         raise DeviceFailed(
             f"{station.name}: all {len(timings)} operators failed; the reasons stand above"
         )
+
+
+def _difference(station: Station, space: SearchSpace, timings: Sequence[Timing]) -> str | None:
+    """From the table so far; nothing where the server does not tell it now."""
+    try:
+        table = station.client.table(
+            station.name, runtime=station.device.runtime, space=space.name
+        )
+    except PhonebookError:
+        return None
+    return difference_words(timings, table)
 
 
 def _begin_or_resume(station: Station, space: SearchSpace, *, again: bool) -> OpenSession | None:
