@@ -1,10 +1,11 @@
 """`python -m benchmarks.estimators FILE...`: a campaign's sessions judged against each other.
 
-Each session's rows predict the networks that every other session of its file measured: as they
-were measured, and at the level of the rows' session (`contract.levels`). The networks are held
-out: nothing is fitted to them, and the level comes of the designed networks alone. Then the rows
-themselves: how far those of two sessions lie apart, and for how many the difference is within the
-joint 95 % interval. It takes seconds, and no device.
+Rows of each session predict the networks that every other session of its file measured, and so do
+rows that rest on all other sessions together: as the networks were measured, and at the level of
+the rows (`contract.levels`). The networks are held out: nothing is fitted to them, and the level
+comes of the designed networks alone. Then the rows themselves: how far those of two sessions lie
+apart, and for how many the difference is within the joint 95 % interval. It takes seconds, and no
+device.
 """
 
 import math
@@ -25,6 +26,7 @@ from contract.levels import Level, Reference, is_within, level
 from contract.sessions import Session
 from device_agent.measuring.usual import usual_calm
 from search.console import plain_console
+from server.store.pooling import Pool, SessionFigures, pooled
 
 HEAVY_US = 50.0  # rows over it count for repeatability
 
@@ -48,10 +50,10 @@ class Judged:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pair:
-    """A session's rows held against another session."""
+class Held:
+    """Rows of one session or more held against another session."""
 
-    table: Judged
+    table: Sequence[Judged]
     target: Judged
     level: Level
     as_measured: Errors
@@ -86,36 +88,48 @@ def judged(kept: CampaignSession, usual: Calm | None) -> Judged:
     )
 
 
-def pair(table: Judged, kept: CampaignSession) -> Pair:
-    """The other session told against the calm device of the table, as in all comparisons."""
-    assert table.session.derivation is not None
-    target = judged(kept, table.session.derivation.told_against)
-    found = level(table.kept.session.id, table.references, target.references)
+def held(table: Sequence[Judged], kept: CampaignSession) -> Held:
+    """The table's sessions, the newest first, against another one that is told against the calm
+    device of the table, as in all comparisons."""
+    newest = table[0]
+    assert newest.session.derivation is not None
+    target = judged(kept, newest.session.derivation.told_against)
+    rows = {key: pooled([_figures(each, key) for each in table]) for key in newest.rows}
+    above = median(rows[key].latency_us / newest.rows[key].latency_us for key in rows)
+    references = [each.multiplied(above) for each in newest.references]
+    found = level(newest.session.id, references, target.references)
     assert found is not None, "sessions of a campaign visit the same designs"
     predicted_us = [
-        sum(table.rows[key].latency_us for key in operators)
-        for operators in target.held_out.values()
+        sum(rows[key].latency_us for key in operators) for operators in target.held_out.values()
     ]
     measured_us = [target.wholes[program].latency_us for program in target.held_out]
-    return Pair(
+    return Held(
         table=table,
         target=target,
         level=found,
         as_measured=errors(predicted_us, measured_us),
         at_level=errors(predicted_us, [us / found.factor for us in measured_us]),
-        rows=_rows_apart(table, target, None),
-        rows_at_level=_rows_apart(table, target, found),
+        rows=_rows_apart(rows, target, None),
+        rows_at_level=_rows_apart(rows, target, found),
     )
 
 
-def _rows_apart(table: Judged, target: Judged, found: Level | None) -> RowsApart:
+def _figures(of: Judged, key: str) -> SessionFigures:
+    assert of.session.derivation is not None
+    calm = of.session.derivation.told_against
+    return SessionFigures.of(of.session.id, of.session.started_at, of.rows[key], calm)
+
+
+def _rows_apart(rows: Mapping[str, Pool], target: Judged, found: Level | None) -> RowsApart:
+    """The target's rows are no surer of other days than the table's."""
     factor = found.factor if found else 1.0
+    alone = {key: pooled([_figures(target, key)]) for key in rows}
     heavy = sorted(
-        abs(math.log(target.rows[key].latency_us / row.latency_us / factor))
-        for key, row in table.rows.items()
+        abs(math.log(alone[key].latency_us / row.latency_us / factor))
+        for key, row in rows.items()
         if row.latency_us > HEAVY_US
     )
-    covered = [is_within(row, target.rows[key], found) for key, row in table.rows.items()]
+    covered = [is_within(row, alone[key], found) for key, row in rows.items()]
     return RowsApart(median=median(heavy), p95=quantile(heavy, 0.95), covered=fmean(covered))
 
 
@@ -132,9 +146,9 @@ def _percent(share: float) -> str:
     return f"{share:.1%}"
 
 
-def show(title: str, found: Sequence[Pair]) -> None:
+def show(title: str, found: Sequence[Held]) -> None:
     table = Table(title=title)
-    for name in ("rows of", "networks of", "hours", "level"):
+    for name in ("rows of", "networks of", "level"):
         table.add_column(name)
     for what in ("as measured", "at level"):
         for name in ("bias", "MAPE", "worst", "tau"):
@@ -143,9 +157,8 @@ def show(title: str, found: Sequence[Pair]) -> None:
         table.add_column(f"rows {name}", justify="right")
     for each in found:
         table.add_row(
-            each.table.kept.neighbour,
-            each.target.kept.neighbour,
-            f"{_hours(each):+.1f}",
+            _called(each.table[0]) if len(each.table) == 1 else f"{len(each.table)} others",
+            _called(each.target),
             f"{each.level.factor:.3f}",
             *_told(each.as_measured),
             *_told(each.at_level),
@@ -155,24 +168,26 @@ def show(title: str, found: Sequence[Pair]) -> None:
             _percent(each.rows_at_level.covered),
         )
     console = plain_console()
-    console.width = 240
+    console.width = 260
     console.print(table)
-    for what, all_errors in (
-        ("as measured", [each.as_measured for each in found]),
-        ("at level", [each.at_level for each in found]),
+    for what, all_errors, all_rows in (
+        ("as measured", [each.as_measured for each in found], [each.rows for each in found]),
+        ("at level", [each.at_level for each in found], [each.rows_at_level for each in found]),
     ):
         console.print(
-            f"{what}, {len(found)} pairs: mean of |bias| "
+            f"{what}, {len(found)}: mean of |bias| "
             f"{fmean(abs(each.bias) for each in all_errors):.2%}, MAPE "
             f"{fmean(each.mape for each in all_errors):.2%}, worst "
             f"{max(each.worst for each in all_errors):.2%}, tau "
-            f"{fmean(each.kendall_tau for each in all_errors):.3f}"
+            f"{fmean(each.kendall_tau for each in all_errors):.3f}; rows over {HEAVY_US:.0f} us "
+            f"differ by {fmean(each.median for each in all_rows):.2%} (p95 "
+            f"{fmean(each.p95 for each in all_rows):.2%}), "
+            f"{fmean(each.covered for each in all_rows):.1%} of all within their interval"
         )
 
 
-def _hours(each: Pair) -> float:
-    apart = each.target.kept.session.started_at - each.table.kept.session.started_at
-    return apart.total_seconds() / 3600
+def _called(session: Judged) -> str:
+    return f"{session.session.started_at:%H:%M} {session.kept.neighbour}"
 
 
 def _told(found: Errors) -> Iterable[str]:
@@ -189,7 +204,13 @@ def run(*files: Path) -> None:
     """Judge the sessions of each file."""
     for path in files:
         found = sessions_of(path)
-        show(str(path), [pair(table, other.kept) for table, other in permutations(found, 2)])
+        one = [held([table], other.kept) for table, other in permutations(found, 2)]
+        show(f"{path}: rows of one session", one)
+        together = [
+            held([each for each in reversed(found) if each is not other], other.kept)
+            for other in found
+        ]
+        show(f"{path}: rows of all others together", together)
 
 
 if __name__ == "__main__":

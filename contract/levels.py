@@ -10,6 +10,7 @@ part of the interval.
 import math
 from collections.abc import Sequence
 from statistics import fmean
+from typing import Protocol
 from uuid import UUID
 
 from pydantic import Field, PositiveFloat, model_validator
@@ -141,7 +142,18 @@ def level(session: UUID, then: Sequence[Reference], now: Sequence[Reference]) ->
     )
 
 
-def is_within(first: Estimate, second: Estimate, level: Level | None = None) -> bool:
+class Interval(Protocol):
+    """A latency in us with its 95 % interval."""
+
+    @property
+    def latency_us(self) -> float: ...
+    @property
+    def low_us(self) -> float: ...
+    @property
+    def high_us(self) -> float: ...
+
+
+def is_within(first: Interval, second: Interval, level: Level | None = None) -> bool:
     """Whether two latencies lie no farther apart than their joint 95 % interval; with a level, the
     second at that of the first."""
     apart = math.log(second.latency_us / first.latency_us / (level.factor if level else 1))
