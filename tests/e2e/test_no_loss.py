@@ -1,7 +1,6 @@
 """Agents, server and database killed at random moments: no timing lost, none twice, none wrong."""
 
 import json
-import math
 import random
 import sqlite3
 import time
@@ -197,11 +196,10 @@ def visits_of(journal: sqlite3.Connection, session: UUID) -> list[Visit]:
     return [Visit.model_validate_json(body) for (body,) in rows]
 
 
-def calm(probes_ns: list[int], usual_ns: float | None) -> float:
-    """The median of those within a tenth of the best, or what is usual where that is less."""
+def calm(probes_ns: list[int]) -> float:
+    """The median of those within a tenth of the best."""
     best_ns = np.quantile(probes_ns, 0.02)
-    own_ns = round(float(np.median([ns for ns in probes_ns if ns <= 1.1 * best_ns])), 1)
-    return min(own_ns, usual_ns or math.inf)
+    return round(float(np.median([ns for ns in probes_ns if ns <= 1.1 * best_ns])), 1)
 
 
 def in_session(
@@ -214,15 +212,9 @@ def in_session(
             "SELECT program, body, made FROM failures WHERE session = ?", (str(session.id),)
         )
     }
-    every = [one for visit in visits for one in visit.series]
     usual = session.derivation.usual if session.derivation else None
-    calm_ns = calm(
-        [ns for one in every for ns in one.probes_ns], usual.probe_ns if usual else None
-    )
-    memory_ns = calm(
-        [ns for one in every for ns in one.memory_probes_ns or ()],
-        usual.memory_probe_ns if usual else None,
-    )
+    probes_ns = [ns for visit in visits for one in visit.series for ns in one.probes_ns]
+    calm_ns = usual.probe_ns if usual else calm(probes_ns)
     rounds_us: defaultdict[str, list[list[float]]] = defaultdict(list)
     drift: defaultdict[str, list[list[float]]] = defaultdict(list)
     last: dict[str, datetime] = {}
@@ -230,9 +222,8 @@ def in_session(
         key = operator_of(visit.program)
         for one in visit.series:
             rounds_us[key].append([ns / 1000 for ns in one.samples_ns])
-            assert one.memory_probes_ns is not None
-            memory = (sum(one.memory_probes_ns) / 2 / memory_ns) ** 0.4
-            slower = [max(pair) / calm_ns * memory for pair in pairwise(one.probes_ns)]
+            assert one.memory_probes_ns is None, "this runner has no such probe"
+            slower = [max(pair) / calm_ns for pair in pairwise(one.probes_ns)]
             drift[key].append([round(float(factor), 4) for factor in slower])
         last[key] = visit.made_at
     return [
