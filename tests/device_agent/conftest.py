@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields, replace
@@ -17,13 +16,12 @@ import pytest
 from contract.blocks import Head, MBConv, Stem
 from contract.networks import network
 from contract.operators import Operator
-from contract.runtime import Dtype, MemoryFormat, Runner, RuntimeRequest
+from contract.runtime import Dtype, MemoryFormat, RuntimeRequest
 from contract.slots import Slot
 from contract.spaces import space
 from device_agent.device import DeviceKind, ProgramFile
 from device_agent.devices.android.kind import ANDROID
 from device_agent.devices.android.phone import AndroidPhone
-from device_agent.devices.host.computer import PYTHON_RUNNER
 from device_agent.devices.ios.care import Limits
 from device_agent.devices.ios.kind import IOS
 from device_agent.devices.ios.messages import PORT
@@ -32,7 +30,6 @@ from device_agent.devices.registry import open_unit
 from device_agent.measuring.journal import Journal
 from device_agent.programs.cache import ProgramCache, export_to_pte
 from device_agent.programs.program import Program
-from device_agent.runner.build import native_runner
 from tests.adbd import Adbd
 from tests.conftest import one_at_a_time
 from tests.device_agent.fake_app import FakeApp
@@ -61,7 +58,6 @@ NETWORK = network(
     space=SPACE,
 )
 DTYPES: tuple[Dtype, ...] = ("float32", "int8")
-RUNNERS: tuple[Runner, ...] = ("native", "python")
 
 
 @dataclass(frozen=True)
@@ -123,36 +119,6 @@ def export_with_oddities(program: Program, file: ProgramFile) -> None:
         from tests.device_agent.oddities import export_oddities
 
         export_oddities(file.path.parent)
-
-
-def command(runner: Runner, *, threads: int = 1) -> list[str]:
-    """What starts that runner."""
-    start = [str(native_runner())] if runner == "native" else [sys.executable, "-m", PYTHON_RUNNER]
-    return [*start, "--threads", str(threads)]
-
-
-def damaged(file: ProgramFile, damage: str, folder: Path) -> ProgramFile:
-    """A copy of the program that must not load."""
-    whole = file.path.read_bytes()
-    content = {
-        "truncated": whole[: len(whole) // 2],
-        "cut after the header": whole[:64],
-        "empty": b"",
-        "not a program": b"hello",
-        # Bytes 4 to 7 of a .pte are its identifier: ET, and the version of the format.
-        "another identifier": whole[:4] + b"XX12" + whole[8:],
-        "another version": whole[:4] + b"ET99" + whole[8:],
-    }
-    copy = ProgramFile(folder / "damaged.pte")
-    if damage != "missing":
-        copy.path.write_bytes(content[damage])
-    return copy
-
-
-DAMAGES = (
-    *("missing", "empty", "not a program", "truncated", "cut after the header"),
-    *("another identifier", "another version"),
-)
 
 
 @pytest.fixture(autouse=True)

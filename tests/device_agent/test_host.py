@@ -26,11 +26,10 @@ from tests.device_agent.conftest import (
     DTYPES,
     MEMORY_FORMATS,
     NETWORK,
-    RUNNERS,
     ControlGroup,
     Programs,
 )
-from tests.device_agent.test_runner import LINUX_ONLY, the_child
+from tests.device_agent.runners import LINUX_ONLY, RUNNERS, the_child
 from tests.fakes import RUNTIME
 
 PLAN = Plan(warmup_runs=2, min_runs=10, max_runs=50, min_duration_s=0.01, deadline_s=60.0)

@@ -9,7 +9,8 @@ from contract.runtime import Runner
 from device_agent.measuring.whole_network import time_network
 from device_agent.network import found_beside
 from device_agent.programs.cache import ProgramCache
-from tests.device_agent.conftest import NETWORK, RUNNERS, Programs
+from tests.device_agent.conftest import NETWORK, Programs
+from tests.device_agent.runners import RUNNERS
 from tests.device_agent.test_host import open_host
 from tests.tables import RUNTIME
 
