@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -65,7 +65,6 @@ class Programs:
     """Exported programs, each with the output that eager PyTorch gave."""
 
     operators: dict[MemoryFormat, list[ProgramFile]]
-    quantised: dict[MemoryFormat, ProgramFile]
     networks: dict[Dtype, ProgramFile]
     overwriting: ProgramFile  # runs wrongly where its input is not set anew
     two_inputs: ProgramFile
@@ -81,9 +80,6 @@ class Programs:
 
 @pytest.fixture(scope="session")
 def programs(common_folder: Path) -> Programs:
-    folder = common_folder / "programs-of-tests"
-    folder.mkdir(exist_ok=True)
-    cache = ProgramCache(folder)
     networks = {
         dtype: Program(content=NETWORK, dtype=dtype, memory_format="contiguous")
         for dtype in DTYPES
@@ -95,21 +91,39 @@ def programs(common_folder: Path) -> Programs:
         ]
         for memory_format, some in MEMORY_FORMATS.items()
     }
-    quantised = {
+    cache = exported(common_folder, [*networks.values(), *chain(*operators.values())])
+    folder = cache.file(networks["float32"]).path.parent
+    return Programs(
+        operators={key: [cache.file(program) for program in operators[key]] for key in operators},
+        networks={key: cache.file(program) for key, program in networks.items()},
+        overwriting=ProgramFile(folder / "overwriting.pte"),
+        two_inputs=ProgramFile(folder / "two_inputs.pte"),
+    )
+
+
+@pytest.fixture(scope="session")
+def quantised(common_folder: Path) -> dict[MemoryFormat, ProgramFile]:
+    """An operator in int8."""
+    wanted = {
         memory_format: Program(content=OPERATORS[1], dtype="int8", memory_format=memory_format)
         for memory_format in MEMORY_FORMATS
     }
-    wanted = [*networks.values(), *quantised.values(), *chain(*operators.values())]
+    cache = exported(common_folder, list(wanted.values()))
+    return {key: cache.file(program) for key, program in wanted.items()}
+
+
+def exported(common_folder: Path, wanted: Sequence[Program]) -> ProgramCache:
+    """A cache with these programs, exported now unless another process of this run did.
+
+    In one process: that imports torch once, and the tests that run beside need the other CPUs.
+    """
+    folder = common_folder / "programs-of-tests"
+    folder.mkdir(exist_ok=True)
+    cache = ProgramCache(folder, workers=1)
     with one_at_a_time(folder):
         failed = [done.error for done in cache.export(wanted, export_with_oddities) if done.error]
     assert failed == []
-    return Programs(
-        operators={key: [cache.file(program) for program in operators[key]] for key in operators},
-        quantised={key: cache.file(program) for key, program in quantised.items()},
-        networks={key: cache.file(program) for key, program in networks.items()},
-        overwriting=ProgramFile(folder / "programs" / "overwriting.pte"),
-        two_inputs=ProgramFile(folder / "programs" / "two_inputs.pte"),
-    )
+    return cache
 
 
 def export_with_oddities(program: Program, file: ProgramFile) -> None:

@@ -13,6 +13,7 @@ from device_agent.runner.build import native_runner
 from device_agent.runner.protocol import Job
 
 RUNNERS: tuple[Runner, ...] = ("native", "python")
+SLOW_PYTHON = ("native", pytest.param("python", marks=pytest.mark.slow))  # it starts with torch
 SECOND_NS = 1_000_000_000
 LINUX_ONLY = pytest.mark.skipif(sys.platform != "linux", reason="CPUs are bound on Linux alone")
 

@@ -26,6 +26,7 @@ from tests.device_agent.runners import (
     LINUX_ONLY,
     RUNNERS,
     SECOND_NS,
+    SLOW_PYTHON,
     command,
     damaged,
     job,
@@ -112,7 +113,7 @@ def test_the_peak_memory_is_the_program_s_own_whatever_ran_before(
 
 
 @LINUX_ONLY
-@pytest.mark.parametrize("kind", RUNNERS)
+@pytest.mark.parametrize("kind", SLOW_PYTHON)
 def test_where_the_system_keeps_no_peak_none_is_told(
     programs: Programs, tmp_path: Path, kind: Runner
 ) -> None:
