@@ -135,5 +135,5 @@ def walk(document: str, kind: str, folder: Path) -> Walked:
 
 if __name__ == "__main__":
     document, kind, out = sys.argv[1:]
-    walked = walk(document, kind, Path(out).parent)
+    walked = walk(document, kind, Path(out).resolve().parent)
     Path(out).write_text(json.dumps(asdict(walked)))

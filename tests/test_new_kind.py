@@ -197,16 +197,21 @@ def walked(grown: Path) -> Walked:
     return Walked(**json.loads((grown / "walked.json").read_text()))
 
 
-def test_it_takes_two_new_files_and_three_edited_as_the_recipe_says(grown: Path) -> None:
-    before, after = sources(ROOT), sources(grown)
+def test_it_takes_two_new_files_and_three_edited_as_the_recipe_says(
+    grown: Path, tmp_path: Path
+) -> None:
+    before, after = sources(copied(tmp_path)), sources(grown)
     assert after.keys() - before.keys() == NEW.keys()
     edited = {name for name in before if after[name] != before[name]}
     assert edited == ADDED.keys()
     most = 0
     for name in edited:
-        lines = [before[name].splitlines(), after[name].splitlines()]
-        changes = [each for each in difflib.ndiff(*lines) if each[0] in "+-"]
-        assert {each[0] for each in changes} == {"+"}
+        changes = [
+            line[0]
+            for line in difflib.ndiff(before[name].splitlines(), after[name].splitlines())
+            if line[0] in "+-"
+        ]
+        assert {*changes} == {"+"}
         most = max(most, len(changes))
     recipe = " ".join((ROOT / "CONTRIBUTING.md").read_text().split())
     said = re.search(r"two new files and three edited, by at most (\w+) lines each", recipe)

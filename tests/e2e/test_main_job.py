@@ -119,7 +119,7 @@ def wait_for_visits(world: World, agent: subprocess.Popen[str], count: int) -> N
 
 
 def test_a_search_refuses_a_device_that_nobody_measured(story: Story) -> None:
-    refused = story.world.run("search.run --device host", "--space", story.named, "--epochs", "1")
+    refused = story.world.run("search.run --device host", "--space", SHIPPED, "--epochs", "1")
     assert refused.code == 3
     assert "no device 'host'" in refused.errors
 
