@@ -12,7 +12,7 @@ from contract.devices import Conditions
 from contract.operators import Operator
 from contract.runtime import Runtime
 from contract.sessions import Origin, Session
-from contract.timings import Timing
+from contract.timings import MOST_IN_BATCH, BatchReport, Timing, TimingBatch
 from tests.server.fleet import Fleet, a_job
 from tests.server.making import PHONE, RUNTIME, SPACE, TWO_THREADS, a_failure, an_audit
 
@@ -84,18 +84,24 @@ class Poster:
             unit="S1",
         )
         self.send("POST", "/sessions", session)
-        for operator in operators:
-            slower = 4 / 3 if stepped and operator == WATCHED else 1.0
-            timing = self._timing(operator, began, factor * slower)
-            self.send("POST", f"/sessions/{session.id}/timings", timing)
-        for operator in failing:
-            failure = a_failure(operator).evolve(measured_at=began)
-            self.send("POST", f"/sessions/{session.id}/timings", failure)
+        timings = [
+            self._timing(
+                operator, began, factor * (4 / 3 if stepped and operator == WATCHED else 1.0)
+            )
+            for operator in operators
+        ]
+        timings += [a_failure(operator).evolve(measured_at=began) for operator in failing]
+        for start in range(0, len(timings), MOST_IN_BATCH):
+            batch = TimingBatch(timings=tuple(timings[start : start + MOST_IN_BATCH]))
+            answer = self.send("POST", f"/sessions/{session.id}/timings/batch", batch)
+            report = BatchReport.model_validate_json(answer.content)
+            assert not any(outcome.refused for outcome in report.outcomes), report
 
-    def send(self, method: str, path: str, body: BaseModel) -> None:
+    def send(self, method: str, path: str, body: BaseModel) -> httpx2.Response:
         content, headers = body.model_dump_json(), {"content-type": "application/json"}
         answer = self._client.request(method, path, content=content, headers=headers)
         assert answer.is_success, answer.text
+        return answer
 
     def _timing(self, operator: Operator, began: datetime, factor: float) -> Timing:
         """Four rounds of six samples, a sixth of them disturbed."""

@@ -2,8 +2,7 @@
 
 import os
 import signal
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -17,13 +16,12 @@ import pytest
 from contract.blocks import Head, MBConv, Stem
 from contract.networks import network
 from contract.operators import Operator
-from contract.runtime import Dtype, MemoryFormat, Runner, RuntimeRequest
+from contract.runtime import Dtype, MemoryFormat, RuntimeRequest
 from contract.slots import Slot
 from contract.spaces import space
 from device_agent.device import DeviceKind, ProgramFile
 from device_agent.devices.android.kind import ANDROID
 from device_agent.devices.android.phone import AndroidPhone
-from device_agent.devices.host.computer import PYTHON_RUNNER
 from device_agent.devices.ios.care import Limits
 from device_agent.devices.ios.kind import IOS
 from device_agent.devices.ios.messages import PORT
@@ -32,7 +30,6 @@ from device_agent.devices.registry import open_unit
 from device_agent.measuring.journal import Journal
 from device_agent.programs.cache import ProgramCache, export_to_pte
 from device_agent.programs.program import Program
-from device_agent.runner.build import native_runner
 from tests.adbd import Adbd
 from tests.conftest import one_at_a_time
 from tests.device_agent.fake_app import FakeApp
@@ -61,7 +58,6 @@ NETWORK = network(
     space=SPACE,
 )
 DTYPES: tuple[Dtype, ...] = ("float32", "int8")
-RUNNERS: tuple[Runner, ...] = ("native", "python")
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,6 @@ class Programs:
     """Exported programs, each with the output that eager PyTorch gave."""
 
     operators: dict[MemoryFormat, list[ProgramFile]]
-    quantised: dict[MemoryFormat, ProgramFile]
     networks: dict[Dtype, ProgramFile]
     overwriting: ProgramFile  # runs wrongly where its input is not set anew
     two_inputs: ProgramFile
@@ -85,9 +80,6 @@ class Programs:
 
 @pytest.fixture(scope="session")
 def programs(common_folder: Path) -> Programs:
-    folder = common_folder / "programs-of-tests"
-    folder.mkdir(exist_ok=True)
-    cache = ProgramCache(folder)
     networks = {
         dtype: Program(content=NETWORK, dtype=dtype, memory_format="contiguous")
         for dtype in DTYPES
@@ -99,21 +91,39 @@ def programs(common_folder: Path) -> Programs:
         ]
         for memory_format, some in MEMORY_FORMATS.items()
     }
-    quantised = {
+    cache = exported(common_folder, [*networks.values(), *chain(*operators.values())])
+    folder = cache.file(networks["float32"]).path.parent
+    return Programs(
+        operators={key: [cache.file(program) for program in operators[key]] for key in operators},
+        networks={key: cache.file(program) for key, program in networks.items()},
+        overwriting=ProgramFile(folder / "overwriting.pte"),
+        two_inputs=ProgramFile(folder / "two_inputs.pte"),
+    )
+
+
+@pytest.fixture(scope="session")
+def quantised(common_folder: Path) -> dict[MemoryFormat, ProgramFile]:
+    """An operator in int8."""
+    wanted = {
         memory_format: Program(content=OPERATORS[1], dtype="int8", memory_format=memory_format)
         for memory_format in MEMORY_FORMATS
     }
-    wanted = [*networks.values(), *quantised.values(), *chain(*operators.values())]
+    cache = exported(common_folder, list(wanted.values()))
+    return {key: cache.file(program) for key, program in wanted.items()}
+
+
+def exported(common_folder: Path, wanted: Sequence[Program]) -> ProgramCache:
+    """A cache with these programs, exported now unless another process of this run did.
+
+    In one process: that imports torch once, and the tests that run beside need the other CPUs.
+    """
+    folder = common_folder / "programs-of-tests"
+    folder.mkdir(exist_ok=True)
+    cache = ProgramCache(folder, workers=1)
     with one_at_a_time(folder):
         failed = [done.error for done in cache.export(wanted, export_with_oddities) if done.error]
     assert failed == []
-    return Programs(
-        operators={key: [cache.file(program) for program in operators[key]] for key in operators},
-        quantised={key: cache.file(program) for key, program in quantised.items()},
-        networks={key: cache.file(program) for key, program in networks.items()},
-        overwriting=ProgramFile(folder / "programs" / "overwriting.pte"),
-        two_inputs=ProgramFile(folder / "programs" / "two_inputs.pte"),
-    )
+    return cache
 
 
 def export_with_oddities(program: Program, file: ProgramFile) -> None:
@@ -123,36 +133,6 @@ def export_with_oddities(program: Program, file: ProgramFile) -> None:
         from tests.device_agent.oddities import export_oddities
 
         export_oddities(file.path.parent)
-
-
-def command(runner: Runner, *, threads: int = 1) -> list[str]:
-    """What starts that runner."""
-    start = [str(native_runner())] if runner == "native" else [sys.executable, "-m", PYTHON_RUNNER]
-    return [*start, "--threads", str(threads)]
-
-
-def damaged(file: ProgramFile, damage: str, folder: Path) -> ProgramFile:
-    """A copy of the program that must not load."""
-    whole = file.path.read_bytes()
-    content = {
-        "truncated": whole[: len(whole) // 2],
-        "cut after the header": whole[:64],
-        "empty": b"",
-        "not a program": b"hello",
-        # Bytes 4 to 7 of a .pte are its identifier: ET, and the version of the format.
-        "another identifier": whole[:4] + b"XX12" + whole[8:],
-        "another version": whole[:4] + b"ET99" + whole[8:],
-    }
-    copy = ProgramFile(folder / "damaged.pte")
-    if damage != "missing":
-        copy.path.write_bytes(content[damage])
-    return copy
-
-
-DAMAGES = (
-    *("missing", "empty", "not a program", "truncated", "cut after the header"),
-    *("another identifier", "another version"),
-)
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import pytest
 
 from device_agent.allowance import cpu_time, free_memory_bytes, usable_cpus
 from tests.device_agent.conftest import ControlGroup
-from tests.device_agent.test_runner import LINUX_ONLY
+from tests.device_agent.runners import LINUX_ONLY
 
 SHOW = """
 from device_agent.allowance import *

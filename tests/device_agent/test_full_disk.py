@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from contract.runtime import Runner
-from tests.device_agent.conftest import RUNNERS, Programs
+from tests.device_agent.conftest import Programs
+from tests.device_agent.runners import RUNNERS
 from tests.small_disk import on_small_disk
 
 pytestmark = pytest.mark.slow

@@ -17,7 +17,7 @@ import pytest
 
 from contract.errors import PhonebookError
 from contract.runtime import Dtype, MemoryFormat, Runner, Runtime, RuntimeRequest
-from device_agent.device import Plan, ProgramFailed
+from device_agent.device import Plan, ProgramFailed, ProgramFile
 from device_agent.devices.host.computer import Host
 from device_agent.measuring.checks import check_timing
 from device_agent.runner.build import NativeRunnerUnavailable
@@ -26,11 +26,10 @@ from tests.device_agent.conftest import (
     DTYPES,
     MEMORY_FORMATS,
     NETWORK,
-    RUNNERS,
     ControlGroup,
     Programs,
 )
-from tests.device_agent.test_runner import LINUX_ONLY, the_child
+from tests.device_agent.runners import LINUX_ONLY, RUNNERS, the_child
 from tests.fakes import RUNTIME
 
 PLAN = Plan(warmup_runs=2, min_runs=10, max_runs=50, min_duration_s=0.01, deadline_s=60.0)
@@ -56,8 +55,9 @@ def open_host(
     )
 
 
-@pytest.fixture(params=RUNNERS)
+@pytest.fixture(scope="module", params=RUNNERS)
 def host(request: pytest.FixtureRequest) -> Iterator[Host]:
+    """With one runner for many programs, since the Python runner takes seconds to start."""
     with open_host(request.param) as host:
         yield host
 
@@ -74,13 +74,11 @@ def test_real_programs_are_timed_and_their_outputs_are_eagers(
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("runner", RUNNERS)
 def test_a_real_networks_events_are_booked_to_its_operators(
-    programs: Programs, runner: Runner, dtype: Dtype
+    host: Host, programs: Programs, dtype: Dtype
 ) -> None:
     file = programs.networks[dtype]
-    with open_host(runner, dtype=dtype) as host:
-        traced = host.time_program(file, replace(PLAN, trace=True))
+    traced = host.time_program(file, replace(PLAN, trace=True))
     check_timing(traced, file, RUNTIME.evolve(dtype=dtype))
     found = booked(NETWORK, traced)
     assert set(found) == {operator.key for operator in NETWORK.operators if not operator.is_free}
@@ -115,9 +113,9 @@ def test_channels_last_and_two_threads_give_the_same_outputs(programs: Programs)
 @pytest.mark.parametrize("memory_format", MEMORY_FORMATS)
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_an_int8_operator_computes_what_the_quantised_module_does(
-    programs: Programs, runner: Runner, memory_format: MemoryFormat
+    quantised: dict[MemoryFormat, ProgramFile], runner: Runner, memory_format: MemoryFormat
 ) -> None:
-    file = programs.quantised[memory_format]
+    file = quantised[memory_format]
     with open_host(runner, dtype="int8", threads=2, memory_format=memory_format) as host:
         timing = host.time_program(file, PLAN)
     check_timing(timing, file, RUNTIME.evolve(dtype="int8"))
@@ -130,14 +128,17 @@ def test_an_int8_operator_computes_what_the_quantised_module_does(
 
 
 @pytest.mark.slow
-def test_a_runner_that_is_killed_costs_one_program(host: Host, programs: Programs) -> None:
-    host.time_program(programs.operator, PLAN)
-    killer = threading.Timer(0.5, lambda: os.kill(the_child().pid, signal.SIGSEGV))
-    killer.start()
-    with pytest.raises(ProgramFailed, match="SIGSEGV") as failed:
-        host.time_program(programs.operator, replace(PLAN, max_runs=10**9, min_duration_s=60.0))
-    assert failed.value.code == "crashed"
-    check_timing(host.time_program(programs.operator, PLAN), programs.operator, RUNTIME)
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_a_runner_that_is_killed_costs_one_program(programs: Programs, runner: Runner) -> None:
+    with open_host(runner) as host:
+        host.time_program(programs.operator, PLAN)
+        killer = threading.Timer(0.5, lambda: os.kill(the_child().pid, signal.SIGSEGV))
+        killer.start()
+        endless = replace(PLAN, max_runs=10**9, min_duration_s=60.0)
+        with pytest.raises(ProgramFailed, match="SIGSEGV") as failed:
+            host.time_program(programs.operator, endless)
+        assert failed.value.code == "crashed"
+        check_timing(host.time_program(programs.operator, PLAN), programs.operator, RUNTIME)
 
 
 def test_a_program_that_takes_too_long_is_stopped(programs: Programs) -> None:

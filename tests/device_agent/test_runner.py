@@ -11,7 +11,6 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
 from contract.errors import DeviceFailed
@@ -19,13 +18,19 @@ from contract.runtime import MemoryFormat, Runner
 from device_agent.backends.xnnpack.backend import XNNPACK
 from device_agent.device import ProgramFailed, ProgramFile
 from device_agent.measuring.checks import check_output
-from device_agent.runner.conversation import Elsewhere
 from device_agent.runner.process import RunnerProcess
 from device_agent.runner.protocol import Job, Timed
-from tests.device_agent.conftest import DAMAGES, RUNNERS, Programs, command, damaged
-
-SECOND_NS = 1_000_000_000
-LINUX_ONLY = pytest.mark.skipif(sys.platform != "linux", reason="CPUs are bound on Linux alone")
+from tests.device_agent.conftest import Programs
+from tests.device_agent.runners import (
+    DAMAGES,
+    LINUX_ONLY,
+    RUNNERS,
+    SECOND_NS,
+    SLOW_PYTHON,
+    command,
+    damaged,
+    job,
+)
 
 
 @pytest.fixture(scope="module", params=RUNNERS)
@@ -37,21 +42,6 @@ def runner(
     with closing(RunnerProcess(command(request.param, threads=3), log=log)) as process:
         yield process
         assert not process.is_closed
-
-
-def job(file: ProgramFile, folder: Path, **changes: object) -> Job:
-    plan = {"warmup_runs": 2, "min_runs": 5, "max_runs": 50, "min_duration_ns": 10_000_000}
-    return Job.model_validate(
-        {
-            "program": str(file.path),
-            "output": str(folder / "output"),
-            "memory_format": "contiguous",
-            "deadline_ns": 60 * SECOND_NS,
-            "trace": False,
-            **plan,
-            **changes,
-        }
-    )
 
 
 def check(timed: Timed, file: ProgramFile, folder: Path) -> None:
@@ -123,7 +113,7 @@ def test_the_peak_memory_is_the_program_s_own_whatever_ran_before(
 
 
 @LINUX_ONLY
-@pytest.mark.parametrize("kind", RUNNERS)
+@pytest.mark.parametrize("kind", SLOW_PYTHON)
 def test_where_the_system_keeps_no_peak_none_is_told(
     programs: Programs, tmp_path: Path, kind: Runner
 ) -> None:
@@ -266,80 +256,6 @@ def test_it_speaks_while_a_long_job_runs(
 
 
 @LINUX_ONLY
-@pytest.mark.parametrize("threads", [1, 4])
-def test_the_pool_has_exactly_the_threads_asked_for(
-    programs: Programs, tmp_path: Path, threads: int
-) -> None:
-    start = command("native", threads=threads)
-    with closing(RunnerProcess(start, log=tmp_path / "log")) as process:
-        process.time_program(job(programs.operator, tmp_path))
-        assert process.ready.threads == threads
-        assert the_child().num_threads() == threads
-
-
-@LINUX_ONLY
-def test_every_thread_inherits_the_cpus(programs: Programs, tmp_path: Path) -> None:
-    cpu = max(os.sched_getaffinity(0))
-    bound = [*command("native", threads=3), "--cpus", str(cpu)]
-    with closing(RunnerProcess(bound, log=tmp_path / "log")) as process:
-        process.time_program(job(programs.operator, tmp_path))
-        tasks = list(Path(f"/proc/{the_child().pid}/task").iterdir())
-        allowed = {
-            line.split()[1]
-            for task in tasks
-            for line in (task / "status").read_text().splitlines()
-            if line.startswith("Cpus_allowed_list")
-        }
-    assert len(tasks) == 3
-    assert allowed == {str(cpu)}
-
-
-@pytest.mark.slow
-@LINUX_ONLY
-@pytest.mark.parametrize("kind", RUNNERS)
-def test_each_visit_says_which_cpus_it_had_and_is_none_where_they_are_not_those_promised(
-    programs: Programs, tmp_path: Path, kind: Runner
-) -> None:
-    allowed = tuple(sorted(os.sched_getaffinity(0)))
-    visit = job(programs.operator, tmp_path)
-    with closing(RunnerProcess(command(kind), log=tmp_path / "log")) as process:
-        assert process.time_program(visit, cpus=allowed).cpus == allowed
-        with pytest.raises(Elsewhere, match="was to run on 99"):
-            process.time_program(visit, cpus=(99,))
-        assert process.is_closed
-
-
-@pytest.mark.slow
-@LINUX_ONLY
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is nowhere to be moved to")
-@pytest.mark.parametrize("kind", RUNNERS)
-def test_a_thread_that_is_moved_is_found_out(
-    programs: Programs, tmp_path: Path, kind: Runner
-) -> None:
-    allowed = tuple(sorted(os.sched_getaffinity(0)))
-    visit = job(programs.operator, tmp_path)
-    with closing(RunnerProcess(command(kind, threads=2), log=tmp_path / "log")) as process:
-        process.time_program(visit, cpus=allowed)
-        last = max(thread.id for thread in the_child().threads())
-        os.sched_setaffinity(last, {allowed[0]})
-        assert process.time_program(visit).cpus == (allowed[0],)
-
-
-@LINUX_ONLY
-def test_cpus_that_are_granted_in_part_are_refused(tmp_path: Path) -> None:
-    cpus = f"{min(os.sched_getaffinity(0))},900"
-    with pytest.raises(DeviceFailed, match="of the CPUs to bind to, the system grants"):
-        RunnerProcess([*command("native"), "--cpus", cpus], log=tmp_path / "log")
-
-
-@LINUX_ONLY
-@pytest.mark.parametrize("cpus", ["1000", "99999"])
-def test_cpus_that_do_not_exist_are_refused(tmp_path: Path, cpus: str) -> None:
-    with pytest.raises(DeviceFailed, match="CPU"):
-        RunnerProcess([*command("native"), "--cpus", cpus], log=tmp_path / "log")
-
-
-@LINUX_ONLY
 def test_a_system_without_a_thread_pool_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -414,9 +330,3 @@ def test_a_runner_that_does_not_start_is_a_failed_device(tmp_path: Path) -> None
 def test_a_job_is_read_as_it_was_written(programs: Programs, tmp_path: Path) -> None:
     written = job(programs.operator, tmp_path, trace=True)
     assert Job.parse(written.line()) == written
-
-
-def the_child() -> psutil.Process:
-    """The runner that was started last."""
-    runners = (child for child in psutil.Process().children() if "--threads" in child.cmdline())
-    return max(runners, key=psutil.Process.create_time)

@@ -9,13 +9,14 @@ from contract.runtime import Runner
 from device_agent.measuring.whole_network import time_network
 from device_agent.network import found_beside
 from device_agent.programs.cache import ProgramCache
-from tests.device_agent.conftest import NETWORK, RUNNERS, Programs
+from tests.device_agent.conftest import NETWORK, Programs
+from tests.device_agent.runners import SLOW_PYTHON
 from tests.device_agent.test_host import open_host
 from tests.tables import RUNTIME
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("runner", RUNNERS)
+@pytest.mark.parametrize("runner", SLOW_PYTHON)
 def test_a_network_s_latency_comes_with_what_it_takes_besides(
     programs: Programs, runner: Runner
 ) -> None:

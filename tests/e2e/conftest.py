@@ -1,10 +1,11 @@
-"""One server and one folder for the whole story, by the commands that a person types."""
+"""A server and a folder for a whole story, by the commands that a person types."""
 
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,23 +52,29 @@ class Finished:
     errors: str
 
 
+@contextmanager
+def opened(folder: Path) -> Iterator[World]:
+    """A world whose server runs meanwhile, with everything in that folder."""
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "server", "--port", "0"),
+                *("--database-url", f"sqlite:///{folder / 'phonebook.db'}"),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+        assert process.stdout is not None
+        address = re.search(r"http://\S+", process.stdout.readline())
+        assert address is not None, (folder / "server.log").read_text()
+        yield World(address[0], folder)
+        process.terminate()
+        process.communicate(timeout=30)
+
+
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    folder = tmp_path_factory.mktemp("world")
-    log = (folder / "server.log").open("w")
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "server", "--port", "0"),
-            *("--database-url", f"sqlite:///{folder / 'phonebook.db'}"),
-        ],
-        stdout=subprocess.PIPE,
-        stderr=log,
-        text=True,
-    )
-    assert process.stdout is not None
-    address = re.search(r"http://\S+", process.stdout.readline())
-    assert address is not None, (folder / "server.log").read_text()
-    yield World(address[0], folder)
-    process.terminate()
-    process.communicate(timeout=30)
-    log.close()
+    """The one that tests share which need none of their own."""
+    with opened(tmp_path_factory.mktemp("world")) as world:
+        yield world

@@ -1,4 +1,7 @@
-"""The whole of what Phonebook is for, on this computer, with real parts and real faults."""
+"""The whole of what Phonebook is for, on this computer, with real parts and real faults.
+
+In a small space of somebody's own, and, where there is time, in one that ships.
+"""
 
 import json
 import re
@@ -8,24 +11,94 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from contract.client import table_client
-from contract.networks import published
-from contract.spaces import space
+from contract.networks import Network
+from contract.spaces import SearchSpace, find_space, space
 from device_agent.measuring.protocols.in_situ import design_networks
 from device_agent.measuring.protocols.protocol import EFFORTS
-from tests.e2e.conftest import LIMIT_S, World
+from device_agent.measuring.references import MOST_BESIDE
+from tests.e2e.conftest import LIMIT_S, World, opened
 
-SPACE = "fbnet-32-0.35"
-OPERATORS = {operator.key for operator in space(SPACE).operators}
+SHIPPED = "fbnet-32-0.35"
+OWN = """
+name: main-job
+resolution: 32
+classes: 10
+stem: {block: {kind: conv, kernel_size: 3, activation: relu}, channels: 8, stride: 2}
+stages:
+  - channels: 16
+    depth: [1, 2]
+    stride: 2
+    candidates:
+      - {kind: mbconv, kernel_size: 3, expansion: 1}
+      - {kind: mbconv, kernel_size: 5, expansion: 3}
+      - {kind: fused_mbconv, kernel_size: 3, expansion: 2}
+heads: [{kind: head, channels: 32}]
+"""
 EFFORT = EFFORTS["quick"]
-NETWORKS = design_networks(space(SPACE))
-PROFILE = ("device_agent.run --device host", "--space", SPACE, "--effort", "quick")
 
 pytestmark = pytest.mark.timeout(LIMIT_S)
+
+
+@dataclass(frozen=True)
+class Story:
+    """A space, a world in which nothing was measured yet, and how a network of it is named.
+
+    Attributes:
+        named: the space, as `--space` takes it.
+        predicted: a network, as `search.predict` takes it.
+        measured: the same, as `device_agent.network` takes it.
+    """
+
+    world: World
+    space: SearchSpace
+    named: str
+    predicted: tuple[str, ...]
+    measured: tuple[str, ...]
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        return design_networks(self.space)
+
+    @property
+    def operators(self) -> set[str]:
+        return {operator.key for operator in self.space.operators}
+
+    @property
+    def profile(self) -> tuple[str, ...]:
+        return ("device_agent.run --device host", "--space", self.named, "--effort", "quick")
+
+    @property
+    def found(self) -> Path:
+        """The folder of its search."""
+        return self.world.folder / "found"
+
+
+@pytest.fixture(scope="module", params=["own", pytest.param(SHIPPED, marks=pytest.mark.slow)])
+def story(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Story]:
+    with opened(tmp_path_factory.mktemp("story")) as world:
+        if request.param == SHIPPED:
+            published = ("--network", "fbnet-a", "--space", SHIPPED)
+            yield Story(world, space(SHIPPED), SHIPPED, published, published)
+        else:
+            file, result = world.folder / "own.yaml", str(world.folder / "found" / "result.json")
+            file.write_text(OWN)
+            yield Story(
+                world,
+                find_space(str(file)),
+                str(file),
+                predicted=("--network", result),
+                measured=("--result", result),
+            )
 
 
 def visits(world: World) -> list[tuple[str, int, str]]:
@@ -42,70 +115,74 @@ def wait_for_visits(world: World, agent: subprocess.Popen[str], count: int) -> N
     while len(visits(world)) < count:
         assert agent.poll() is None, agent.communicate()
         assert time.monotonic() < until
-        time.sleep(0.2)
+        time.sleep(0.05)
 
 
-def test_a_search_refuses_a_device_that_nobody_measured(world: World) -> None:
-    refused = world.run("search.run --device host", "--space", SPACE, "--epochs", "1")
+def test_a_search_refuses_a_device_that_nobody_measured(story: Story) -> None:
+    refused = story.world.run("search.run --device host", "--space", SHIPPED, "--epochs", "1")
     assert refused.code == 3
     assert "no device 'host'" in refused.errors
 
 
 def test_profiling_survives_kill_and_interrupt_and_measures_each_operator_once(
-    world: World,
+    story: Story,
 ) -> None:
-    killed = world.start(*PROFILE)
-    wait_for_visits(world, killed, 40)
+    world, networks = story.world, story.networks
+    least = EFFORT.rounds * len(networks)  # visits
+    killed = world.start(*story.profile)
+    wait_for_visits(world, killed, least // 5)
     killed.kill()
     killed.communicate()
+    assert killed.returncode == -signal.SIGKILL
+    assert len(visits(world)) < least
 
-    interrupted = world.start(*PROFILE)
-    wait_for_visits(world, interrupted, 150)
+    interrupted = world.start(*story.profile)
+    wait_for_visits(world, interrupted, 2 * least // 3)
     interrupted.send_signal(signal.SIGINT)
     _, errors = interrupted.communicate(timeout=60)
     assert interrupted.returncode == 130, errors
 
-    finished = world.run(*PROFILE)
+    finished = world.run(*story.profile)
     assert finished.code == 0, finished.errors
     assert "resuming the session" in finished.errors
-    assert f"{len(OPERATORS)} results stored" in finished.errors
+    assert f"{len(story.operators)} results stored" in finished.errors
 
     made = visits(world)
     assert len({session for session, _, _ in made}) == 1
     assert Counter(made).most_common(1)[0][1] == 1
     visited = Counter(program.rsplit("-", 1)[0] for _, _, program in made)
-    assert visited.keys() == {network.name for network in NETWORKS}
+    assert visited.keys() == {network.name for network in networks}
     assert set(visited.values()) <= set(
         range(EFFORT.rounds, EFFORT.rounds + EFFORT.more_rounds + 1)
     )
     with table_client(world.server) as client:
-        table = client.table("host", space=SPACE)
+        table = client.table("host", space=story.space.name)
     assert table.complete
-    assert {row.operator for row in table.entries} == OPERATORS
+    assert {row.operator for row in table.entries} == story.operators
     for row in table.entries:
-        holding = [net for net in NETWORKS if row.operator in {op.key for op in net.operators}]
+        holding = [net for net in networks if row.operator in {op.key for op in net.operators}]
         visits_to_it = sum(visited[network.name] for network in holding)
         assert (row.rounds, row.origin) == (visits_to_it, "measured")
         assert row.low_us <= row.latency_us <= row.high_us
 
 
-def test_a_complete_table_is_left_alone(world: World) -> None:
-    again = world.run(*PROFILE)
+def test_a_complete_table_is_left_alone(story: Story) -> None:
+    again = story.world.run(*story.profile)
     assert again.code == 0
     assert "is complete, nothing to measure" in again.errors
 
 
-def test_an_incomplete_table_is_refused_with_the_command_that_fills_it(world: World) -> None:
-    refused = world.run("search.run --device host", "--space", "fbnet-32", "--epochs", "1")
+def test_an_incomplete_table_is_refused_with_the_command_that_fills_it(story: Story) -> None:
+    refused = story.world.run("search.run --device host", "--space", "fbnet-32", "--epochs", "1")
     assert refused.code == 4
     assert "python -m device_agent.run --device host --space fbnet-32" in refused.errors
 
 
-def test_the_search_closes_the_loop(world: World) -> None:
-    out = world.folder / "found"
-    found = world.run(
-        *("search.run --device host --preset glimpse", "--space", SPACE, "--out", str(out)),
-        *("--epochs", "1", "--final.epochs", "1"),
+def test_the_search_closes_the_loop(story: Story) -> None:
+    out = story.found
+    found = story.world.run(
+        *("search.run --device host --preset glimpse", "--space", story.named),
+        *("--out", str(out), "--epochs", "1", "--final.epochs", "1"),
     )
     assert found.code == 0, found.errors
     result = json.loads((out / "result.json").read_text())
@@ -113,22 +190,22 @@ def test_the_search_closes_the_loop(world: World) -> None:
         *("device", "runtime", "space", "seed", "architecture", "predicted_us", "measured_us"),
         *("macs", "params", "accuracy", "table_snapshot"),
     }
-    assert len(result["architecture"]) == 22
+    assert len(result["architecture"]) == len(story.space.slots)
     # Noise of a busy machine apart, these differ by a few percent; certainly not by half.
     assert 0.5 < result["predicted_us"] / result["measured_us"] < 2
     at_level = result["measured_at_level"]
-    assert at_level["level"]["references"] == 6
+    assert at_level["level"]["references"] == MOST_BESIDE < len(story.networks)
     assert at_level["latency_us"] == pytest.approx(
         result["measured_us"] / at_level["level"]["factor"], rel=1e-3
     )
     for name in ("config.json", "metrics.jsonl", "lut.json", "report.html", "network.pte"):
         assert (out / name).stat().st_size > 0
-    assert (out / "weights.safetensors").stat().st_size > 10_000
+    assert (out / "weights.safetensors").stat().st_size > 4 * result["params"]
 
 
-def test_a_published_network_is_predicted_and_measured(world: World) -> None:
-    asked = ("search.predict --device host", "--network", "fbnet-a", "--space", SPACE)
-    answer = world.run(*asked, "--measure", "here", "--json")
+def test_a_network_is_predicted_and_measured(story: Story) -> None:
+    asked = ("search.predict --device host", *story.predicted)
+    answer = story.world.run(*asked, "--measure", "here", "--json")
     assert answer.code == 0, answer.errors
     prediction = json.loads(answer.output)
     assert 0.5 < prediction["predicted_us"] / prediction["measured_us"] < 2
@@ -139,12 +216,17 @@ def test_a_published_network_is_predicted_and_measured(world: World) -> None:
     footprint = prediction["footprint"]
     assert footprint["load_ms"] > 0
     assert footprint["first_run_ms"] * 1e3 > prediction["measured_us"] / 2
-    weights = published("fbnet-a", in_space=space(SPACE)).params() * 4
+    operators = {operator.key: operator for operator in story.space.operators}
+    weights = 4 * sum(
+        operators[each["operator"]].params()
+        for each in prediction["operators"]
+        if each["operator"] in operators  # a skip has no row
+    )
     if sys.platform == "linux":
         assert weights < footprint["peak_bytes"] < 20 * weights
 
-    asked = ("device_agent.network --device host", "--network", "fbnet-a", "--space", SPACE)
-    answer = world.run(*asked, "--runtime", prediction["runtime"])
+    asked = ("device_agent.network --device host", *story.measured)
+    answer = story.world.run(*asked, "--runtime", prediction["runtime"])
     assert answer.code == 0, answer.errors
     told = " ".join(answer.errors.split())
     assert re.search(r"visits; loaded in [0-9.]+ ms, first run [0-9.]+ ms", told)

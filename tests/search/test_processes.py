@@ -40,21 +40,29 @@ def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What two processes of `two_processes` wrote."""
-    folder = tmp_path_factory.mktemp("processes")
-    done = torchrun("tests.search.two_processes", str(folder))
+def worked(what: str, folder: Path) -> Path:
+    """What two processes of `two_processes` wrote there."""
+    done = torchrun("tests.search.two_processes", what, str(folder))
     assert done.returncode == 0, done.stderr
     return folder
 
 
+@pytest.fixture(scope="module")
+def stepped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return worked("one-step", tmp_path_factory.mktemp("stepped"))
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return worked("to-the-end", tmp_path_factory.mktemp("ended"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("what", [*two_processes.EACH, "training"])
-def test_all_processes_end_with_the_same_bits(written: Path, what: str) -> None:
+def test_all_processes_end_with_the_same_bits(ended: Path, what: str) -> None:
     """A training's batch norms included: each process judges its share with the same network."""
     (losses, one), (other_losses, other) = (
-        torch.load(written / f"end-{what}-{rank}.pt") for rank in (0, 1)
+        torch.load(ended / f"end-{what}-{rank}.pt") for rank in (0, 1)
     )
     assert losses == other_losses
     assert one.keys() == other.keys()
@@ -63,7 +71,7 @@ def test_all_processes_end_with_the_same_bits(written: Path, what: str) -> None:
 
 @pytest.mark.parametrize("paths", two_processes.EACH)
 def test_two_halves_of_a_batch_have_the_mean_of_their_gradients(
-    tiny: SearchSpace, written: Path, paths: two_processes.Paths
+    tiny: SearchSpace, stepped: Path, paths: two_processes.Paths
 ) -> None:
     """With a plain step of length 1, what comes out is the mean of what each would do alone."""
     config = replace(two_processes.CONFIG, paths=paths)
@@ -71,7 +79,7 @@ def test_two_halves_of_a_batch_have_the_mean_of_their_gradients(
     for rank in (0, 1):
         search = two_processes.search_of(tiny, config, Processes())
         alone.append(two_processes.plain_steps(search, two_processes.half(rank)))
-    together = torch.load(written / f"once-{paths}-0.pt")
+    together = torch.load(stepped / f"once-{paths}-0.pt")
     assert together.keys() == alone[0].keys()
     for name, value in together.items():
         mean = (alone[0][name] + alone[1][name]) / 2

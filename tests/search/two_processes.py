@@ -1,6 +1,7 @@
-"""What each of torchrun's processes does in test_ranks: a few steps of a search, on the CPU."""
+"""What each of torchrun's processes does in test_processes, on the CPU: a step, or to the end."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -63,12 +64,15 @@ def training_of(space: SearchSpace, processes: Processes) -> Training:
     return Training(module, random_images(18), config=config, seed=1, processes=processes)
 
 
-def work(processes: Processes, out: Path) -> None:
+def one_step(processes: Processes, out: Path) -> None:
     for paths in EACH:
-        config = SearchConfig(**{**vars(CONFIG), "paths": paths})
-        once = plain_steps(search_of(tiny_space(), config, processes), half(processes.rank))
+        once = plain_steps(search_of(tiny_space(), _along(paths), processes), half(processes.rank))
         torch.save(once, out / f"once-{paths}-{processes.rank}.pt")
-        search = search_of(tiny_space(), config, processes)
+
+
+def to_the_end(processes: Processes, out: Path) -> None:
+    for paths in EACH:
+        search = search_of(tiny_space(), _along(paths), processes)
         losses = [epoch.theta_loss for epoch in search.epochs()]
         torch.save(
             [losses, search.supernet.state_dict()], out / f"end-{paths}-{processes.rank}.pt"
@@ -78,7 +82,13 @@ def work(processes: Processes, out: Path) -> None:
     torch.save([losses, training.module.state_dict()], out / f"end-training-{processes.rank}.pt")
 
 
+def _along(paths: Paths) -> SearchConfig:
+    return replace(CONFIG, paths=paths)
+
+
+WORK = {"one-step": one_step, "to-the-end": to_the_end}
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     with join_processes(accelerator=False) as these:
-        work(these, Path(sys.argv[1]))
+        WORK[sys.argv[1]](these, Path(sys.argv[2]))

@@ -27,6 +27,7 @@ from tests.search.conftest import Steps, random_images, supernet_of
 from tests.tables import table_of
 
 EACH: tuple[Paths, ...] = ("all", "1", "2")
+SLOW_ALL = (pytest.param("all", marks=pytest.mark.slow), "1", "2")  # it computes the most
 QUICK = SearchConfig(epochs=3, batch_size=6, warmup_share=0.34, weight_lr=0.01, theta_lr=0.1)
 STEPS_OF_WEIGHTS, STEPS_OF_THETA = 3, 2  # of a pass over the splits below, in batches of six
 
@@ -230,7 +231,7 @@ def checked(search: Search, result: StepResult) -> None:
 
 
 @pytest.mark.parametrize("recompute", [False, True])
-@pytest.mark.parametrize("paths", EACH)
+@pytest.mark.parametrize("paths", SLOW_ALL)
 def test_the_same_seed_gives_the_same_search(
     tiny: SearchSpace, paths: Paths, recompute: bool
 ) -> None:
@@ -246,7 +247,7 @@ def test_the_same_seed_gives_the_same_search(
     assert [epoch.trains_theta for epoch in runs[0][0]] == [False, True, True]
 
 
-@pytest.mark.parametrize("paths", EACH)
+@pytest.mark.parametrize("paths", SLOW_ALL)
 def test_half_precision_searches_much_the_same(tiny: SearchSpace, paths: Paths) -> None:
     config = replace(QUICK, paths=paths)
     full, half = (search_of(supernet_of(tiny), config) for _ in range(2))
@@ -303,7 +304,8 @@ def test_a_search_stopped_anywhere_ends_as_if_it_had_not_been(
     assert all(torch.equal(state[name], value) for name, value in whole.state_dict().items())
 
 
-def test_a_price_that_dwarfs_the_rest_is_avoided(tiny: SearchSpace) -> None:
+@pytest.mark.parametrize("paths", SLOW_ALL)
+def test_a_price_that_dwarfs_the_rest_is_avoided(tiny: SearchSpace, paths: Paths) -> None:
     """Where all but one candidate are very slow, theta turns to the fast one."""
     _, last, candidates = tiny.choices[1]
     fast = candidates[4]
@@ -311,12 +313,11 @@ def test_a_price_that_dwarfs_the_rest_is_avoided(tiny: SearchSpace) -> None:
     def latency_us(operator: Operator) -> float:
         return 50_000.0 if operator.slot == last and operator != fast else 10.0
 
-    for paths in EACH:
-        net = supernet_of(tiny, table_of(tiny, latency_us))
-        config = replace(QUICK, epochs=12, paths=paths, theta_lr=0.2, beta=3.0)
-        list(search_of(net, config).epochs())
-        *_, slot = net.mixed_slots()
-        assert slot.operators[int(slot.theta_K.argmax())] == fast
+    net = supernet_of(tiny, table_of(tiny, latency_us))
+    config = replace(QUICK, epochs=12, paths=paths, theta_lr=0.2, beta=3.0)
+    list(search_of(net, config).epochs())
+    *_, slot = net.mixed_slots()
+    assert slot.operators[int(slot.theta_K.argmax())] == fast
 
 
 @pytest.mark.slow

@@ -300,7 +300,7 @@ def _extreme_us(table: LatencyTable, pick: Callable[[Sequence[float]], float]) -
     return sum(fixed) + sum(map(pick, slots))
 
 
-@pytest.mark.parametrize("paths", ["all", "1"])
+@pytest.mark.parametrize("paths", [pytest.param("all", marks=pytest.mark.slow), "1"])
 def test_each_epoch_tells_all_its_figures(tmp_path: Path, idx_folder: Path, paths: str) -> None:
     search_and_measure(job(tmp_path / "run", idx_folder, paths=paths), measure=None)
     written = lines(tmp_path / "run")
