@@ -78,7 +78,8 @@ def order_chart(timing: MeasuredTiming) -> Chart:
 
 
 def drift_chart(timing: MeasuredTiming) -> Chart | None:
-    """How many times longer than on the calm device the probe took; None where none ran."""
+    """How many times longer than on the calm device each sample took by its probes; None where none
+    ran."""
     if not timing.drift:
         return None
     factors = list(enumerate(chain.from_iterable(timing.drift), start=1))
@@ -91,7 +92,7 @@ def drift_chart(timing: MeasuredTiming) -> Chart | None:
         columns=(Column("number", "number", "count"), Column("drift", "drift factor", "number")),
         rows=_thinned(factors, MOST_IN_ORDER),
         x=Axis(column="number", title="number of the sample"),
-        y=Axis(column="drift", title="probe's time over that of the calm device"),
+        y=Axis(column="drift", title="times as long as on the calm device"),
         guides=(Guide(name="calm up to here", x=ends, y=[CALM, CALM]),),
         height=320,
     )
