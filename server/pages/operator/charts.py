@@ -78,8 +78,8 @@ def order_chart(timing: MeasuredTiming) -> Chart:
 
 
 def drift_chart(timing: MeasuredTiming) -> Chart | None:
-    """How many times longer than on the calm device each sample took by its probes; None where none
-    ran."""
+    """By its probes, how many times longer than on the calm device each sample took; None where
+    none ran."""
     if not timing.drift:
         return None
     factors = list(enumerate(chain.from_iterable(timing.drift), start=1))
