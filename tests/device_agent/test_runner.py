@@ -193,7 +193,7 @@ def test_a_trace_times_each_operator_of_a_whole_network(
     timed = runner.time_program(job(programs.network, tmp_path, trace=True, **plan))
     check(timed, programs.network, tmp_path)
     assert {len(event.samples_ns) for event in timed.events} == {5} == {len(timed.samples_ns)}
-    assert sum("DWConv" in event.name for event in timed.events) == 7  # one in each block
+    assert sum("DWConv" in event.name for event in timed.events) == 3  # one in each block
     for run, sample_ns in enumerate(timed.samples_ns):
         inside_ns = sum(event.samples_ns[run] for event in timed.events)
         assert 0 < inside_ns <= sample_ns
@@ -209,7 +209,7 @@ def test_both_runners_compute_and_trace_the_same(programs: Programs, tmp_path: P
         names.append([event.name for event in timed.events])
     assert outputs[0] == outputs[1]
     assert names[0] == names[1]
-    assert len(names[0]) > 21
+    assert len(names[0]) >= 20  # of the stem 2, the blocks 13, the head 5
 
 
 @pytest.mark.slow

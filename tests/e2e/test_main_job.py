@@ -37,7 +37,6 @@ stages:
     depth: [1, 2]
     stride: 2
     candidates:
-      - {kind: mbconv, kernel_size: 3, expansion: 1}
       - {kind: mbconv, kernel_size: 5, expansion: 3}
       - {kind: fused_mbconv, kernel_size: 3, expansion: 2}
 heads: [{kind: head, channels: 32}]
@@ -194,7 +193,7 @@ def test_the_search_closes_the_loop(story: Story) -> None:
     # Noise of a busy machine apart, these differ by a few percent; certainly not by half.
     assert 0.5 < result["predicted_us"] / result["measured_us"] < 2
     at_level = result["measured_at_level"]
-    assert at_level["level"]["references"] == MOST_BESIDE < len(story.networks)
+    assert at_level["level"]["references"] == min(MOST_BESIDE, len(story.networks))
     assert at_level["latency_us"] == pytest.approx(
         result["measured_us"] / at_level["level"]["factor"], rel=1e-3
     )
@@ -223,7 +222,8 @@ def test_a_network_is_predicted_and_measured(story: Story) -> None:
         if each["operator"] in operators  # a skip has no row
     )
     if sys.platform == "linux":
-        assert weights < footprint["peak_bytes"] < 20 * weights
+        besides = 1 << 20  # what even the smallest program may take
+        assert weights < footprint["peak_bytes"] < 20 * weights + besides
 
     asked = ("device_agent.network --device host", *story.measured)
     answer = story.world.run(*asked, "--runtime", prediction["runtime"])
