@@ -29,7 +29,7 @@ from tests.e2e.conftest import LIMIT_S, World, opened
 SHIPPED = "fbnet-32-0.35"
 OWN = """
 name: main-job
-resolution: 32
+resolution: 16
 classes: 10
 stem: {block: {kind: conv, kernel_size: 3, activation: relu}, channels: 8, stride: 2}
 stages:
