@@ -1,6 +1,6 @@
-"""`python -m benchmarks.estimators FILE...`: a campaign's sessions judged against each other.
+"""`python -m benchmarks.estimators FILE...`: campaigns' sessions judged against each other.
 
-Rows of each session predict the networks that every other session of its file measured, and so do
+Rows of each session predict the networks that every other session of the files measured, and so do
 rows that rest on all other sessions together: as the networks were measured, and at the level of
 the rows (`contract.levels`). The networks are held out: nothing is fitted to them, and the level
 comes of the designed networks alone. Then the rows themselves: how far those of two sessions lie
@@ -11,7 +11,7 @@ device.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import chain, permutations
 from pathlib import Path
 from statistics import fmean, median
 
@@ -21,6 +21,7 @@ from benchmarks.campaign.data import CampaignSession, read
 from contract.audits import Errors, errors
 from contract.cli import command_line, main
 from contract.derivation import Calm, derive
+from contract.errors import PhonebookError
 from contract.estimates import Estimate, quantile
 from contract.levels import Level, Reference, is_within, level
 from contract.sessions import Session
@@ -133,10 +134,11 @@ def _rows_apart(rows: Mapping[str, Pool], target: Judged, found: Level | None) -
     return RowsApart(median=median(heavy), p95=quantile(heavy, 0.95), covered=fmean(covered))
 
 
-def sessions_of(path: Path) -> list[Judged]:
+def sessions_of(paths: Sequence[Path]) -> list[Judged]:
     """Each as its agent derives it: told against the device's calm by the sessions before."""
     so_far: list[Judged] = []
-    for kept in sorted(read(path), key=lambda each: each.session.started_at):
+    every = chain.from_iterable(map(read, paths))
+    for kept in sorted(every, key=lambda each: each.session.started_at):
         usual = usual_calm([each.session for each in so_far], kept.session)
         so_far.append(judged(kept, usual))
     return so_far
@@ -201,16 +203,19 @@ def _told(found: Errors) -> Iterable[str]:
 
 @app.default
 def run(*files: Path) -> None:
-    """Judge the sessions of each file."""
-    for path in files:
-        found = sessions_of(path)
-        one = [held([table], other.kept) for table, other in permutations(found, 2)]
-        show(f"{path}: rows of one session", one)
-        together = [
-            held([each for each in reversed(found) if each is not other], other.kept)
-            for other in found
-        ]
-        show(f"{path}: rows of all others together", together)
+    """Judge the sessions of these files, of one device, together."""
+    found = sessions_of(files)
+    if len(found) < 2:
+        raise PhonebookError(
+            "give campaigns with two sessions at least, as benchmarks/campaign/*.xz"
+        )
+    one = [held([table], other.kept) for table, other in permutations(found, 2)]
+    show("rows of one session", one)
+    together = [
+        held([each for each in reversed(found) if each is not other], other.kept)
+        for other in found
+    ]
+    show("rows of all others together", together)
 
 
 if __name__ == "__main__":
