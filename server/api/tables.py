@@ -41,6 +41,7 @@ CSV_COLUMNS = (
     "high_us",
     "grade",
     "calm",
+    "sessions",
 )
 
 
@@ -155,7 +156,9 @@ def as_csv(table: LatencyTable) -> Answer:
     writer = csv.DictWriter(lines, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
     whose = {"device": table.device, "runtime": table.runtime.key}
-    writer.writerows({**whose, **row.model_dump(mode="json")} for row in table.entries)
+    for row in table.entries:
+        figures = row.model_dump(mode="json", exclude={"newest"})
+        writer.writerow({**whose, **figures, "sessions": row.sessions})
     return Answer(lines.getvalue().encode(), media_type="text/csv")
 
 
