@@ -98,6 +98,7 @@ def fill(engine: Engine) -> dict[str, UUID | str]:
         agent, audit = Agent(client), an_audit()
         session = agent.begin(a_session())
         agent.tell(session, a_timing(), a_timing(SPACE.head), a_failure(SPACE.operators[3]))
+        agent.tell(agent.begin(a_session(minutes=60)), a_timing(minutes=60))
         agent.tell_audit(audit)
         search = agent.tell_search(a_search(), an_epoch(1))
     return {
