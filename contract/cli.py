@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 
+from contract.early import say_interrupted
 from contract.errors import PhonebookError
 from contract.places import cannot_write
 from contract.stopping import Terminated, die_of_sigterm, interrupt_on_sigterm
@@ -18,6 +19,10 @@ PIPE_CLOSED = 141
 _OF_FILES = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 )
+
+
+# Processes that a command starts import it too, and are called as it is.
+sys.excepthook = say_interrupted
 
 
 def command_line(name: str, help: str) -> App:

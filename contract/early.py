@@ -11,12 +11,13 @@ def quiet_interrupts() -> None:
     `-m` meanwhile. Whoever imports the package otherwise keeps Python's way.
     """
     if sys.argv[:1] == ["-m"]:
-        sys.excepthook = _say_interrupted
+        sys.excepthook = say_interrupted
 
 
-def _say_interrupted(
+def say_interrupted(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
+    """As `sys.excepthook`: Ctrl-C is one word, and everything else what it was."""
     if issubclass(kind, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)  # noqa: T201  # a command's last word
     else:

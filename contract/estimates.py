@@ -30,15 +30,15 @@ LEAST_ROUNDS = 3
 # deviation. Between sessions that were brought 10 to 20 % nearer, 1 to 2 % were left.
 UNSURE_OF_DRIFT = 0.1
 _GRADES: tuple[tuple["Grade", float], ...] = (("A", 0.02), ("B", 0.05))
-_NORMAL = 1.96  # standard deviations on each side that hold 95 %
+NORMAL = 1.96  # standard deviations on each side that hold 95 %
 _RESAMPLES = 200
 _MOST_CELLS = 1_000_000  # of an array, in memory at a time
 _MOST_KEPT = 500  # rounds whose draws are kept for the next estimate
 
 Grade = Literal["A", "B", "C"]
 # From the last digit that figures keep to eleven days: their ratios and squares stay finite.
-_LEAST_US, _MOST_US = 1e-4, 1e12
-Microseconds = Annotated[float, Field(ge=_LEAST_US, le=_MOST_US)]
+_LEAST_US, MOST_US = 1e-4, 1e12
+Microseconds = Annotated[float, Field(ge=_LEAST_US, le=MOST_US)]
 
 
 def _duration_or_none(us: float) -> float:
@@ -48,7 +48,7 @@ def _duration_or_none(us: float) -> float:
 
 
 # Of an operator that somebody else's table says takes no time, 0.
-RowMicroseconds = Annotated[float, Field(ge=0, le=_MOST_US), AfterValidator(_duration_or_none)]
+RowMicroseconds = Annotated[float, Field(ge=0, le=MOST_US), AfterValidator(_duration_or_none)]
 
 
 class Estimate(Value):
@@ -192,7 +192,7 @@ class _Samples:
         wider = _widening(self.rounds)
         low = latency / (1 + wider * max(0.0, latency / quantile(drawn, 0.025) - 1))
         high = latency + wider * max(0.0, quantile(drawn, 0.975) - latency)
-        unsure = _NORMAL * UNSURE_OF_DRIFT * self.drift
+        unsure = NORMAL * UNSURE_OF_DRIFT * self.drift
         return (
             latency * math.exp(-math.hypot(math.log(latency / low), unsure)),
             latency * math.exp(math.hypot(math.log(high / latency), unsure)),
@@ -241,7 +241,7 @@ def _widening(rounds: int) -> float:
     if rounds == 1:
         return 1.0
     freedom = rounds - 1
-    return student_quantile(freedom) / _NORMAL * math.sqrt(rounds / freedom)
+    return student_quantile(freedom) / NORMAL * math.sqrt(rounds / freedom)
 
 
 def student_quantile(freedom: int) -> float:

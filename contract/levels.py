@@ -15,12 +15,11 @@ from uuid import UUID
 
 from pydantic import Field, PositiveFloat, model_validator
 
-from contract.estimates import Estimate, Microseconds, student_quantile
+from contract.estimates import NORMAL, Estimate, Microseconds, student_quantile
 from contract.values import Value
 from contract.visits import ProgramName
 
 LEAST_REFERENCES = 3  # from which a level can be told, and how sure it is
-_NORMAL = 1.96  # standard deviations on each side that hold 95 %
 _LEAST_SD = 1e-4  # of a logarithm: samples that are all equal are not certain
 
 
@@ -126,7 +125,7 @@ def level(session: UUID, then: Sequence[Reference], now: Sequence[Reference]) ->
             _half_width(reference.latency_us, reference.low_us, reference.high_us),
             _half_width(again.latency_us, again.low_us, again.high_us),
         )
-        variances.append(max(apart / _NORMAL, _LEAST_SD) ** 2)
+        variances.append(max(apart / NORMAL, _LEAST_SD) ** 2)
     if len(logs) < LEAST_REFERENCES:
         return None
     between = _between(logs, variances)

@@ -16,6 +16,9 @@ from server.store.pooling import MOST_SESSIONS, SessionFigures, newest
 from server.store.snapshots import Figures, keep_rows
 
 
+Measured = tuple[TimingRecord, SessionRecord]
+
+
 def add_to_rows(
     session: DbSession,
     sitting: SessionRecord,
@@ -58,9 +61,6 @@ def settle(session: DbSession, sitting: SessionRecord, revision: int, now: datet
             session.add(_failure(failures[0][0], table))
     gone = [operator for operator in had_rows if operator not in rows]
     keep_rows(session, sitting, list(rows.values()), revision=revision, now=now, gone=gone)
-
-
-Measured = tuple[TimingRecord, SessionRecord]
 
 
 def _newest(

@@ -17,7 +17,15 @@ from uuid import UUID
 from pydantic import AwareDatetime
 
 from contract.derivation import Calm
-from contract.estimates import UNSURE_OF_DRIFT, Estimate, Grade, RowMicroseconds, grade_of
+from contract.estimates import (
+    MOST_US,
+    NORMAL,
+    UNSURE_OF_DRIFT,
+    Estimate,
+    Grade,
+    RowMicroseconds,
+    grade_of,
+)
 from contract.values import Value
 from server.store.change_points import levels
 
@@ -29,7 +37,6 @@ PRIOR_SD = 0.012
 PRIOR_SESSIONS = 3
 _ODD = 1.5  # standard deviations from the middle, from which on a session counts less
 _UNTOLD_SD = 0.05  # of a session with too few rounds to tell
-_NORMAL = 1.96  # standard deviations on each side that hold 95 %
 
 
 class SessionFigures(Value):
@@ -81,9 +88,9 @@ def pooled(of: Sequence[SessionFigures]) -> Pool:
     Where the latency changed for good, those before count for nothing.
     """
     last = of[0]
-    if not last.latency_us:
+    if not last.low_us:  # it takes no time, or less than figures keep
         return Pool(last.latency_us, last.low_us, last.high_us, last.grade, 1)
-    brought = [_brought(each, last.calm) for each in of]
+    brought = [_brought(each, last.calm) for each in of if each.low_us]
     logs, variances = _since_last_step(brought)
     middle = _middle(logs)
     trust = [
@@ -94,12 +101,12 @@ def pooled(of: Sequence[SessionFigures]) -> Pool:
     weights = [t / (variance + between) for t, variance in zip(trust, variances, strict=True)]
     is_one = len(logs) == 1
     latency_us = last.latency_us if is_one else math.exp(fmean(logs, weights))
-    apart = _NORMAL / math.sqrt(sum(weights))
+    apart = NORMAL / math.sqrt(sum(weights))
     low_us, high_us = latency_us * math.exp(-apart), latency_us * math.exp(apart)
     return Pool(
         round(latency_us, 4),
         round(low_us, 4),
-        round(high_us, 4),
+        min(round(high_us, 4), MOST_US),
         "C" if is_one and last.grade == "C" else grade_of(apart),
         len(logs),
     )
@@ -108,7 +115,7 @@ def pooled(of: Sequence[SessionFigures]) -> Pool:
 def _brought(figures: SessionFigures, calm: Calm | None) -> tuple[float, float]:
     """The logarithm of the latency on that calm device, and its variance."""
     log = math.log(figures.latency_us)
-    sd = math.log(figures.high_us / figures.low_us) / 2 / _NORMAL
+    sd = math.log(figures.high_us / figures.low_us) / 2 / NORMAL
     if figures.grade == "C":
         sd = max(sd, _UNTOLD_SD)
     if calm is not None and figures.calm is not None:

@@ -16,7 +16,7 @@ from server.database.records import SessionRecord, TimingRecord
 from server.roles import Caller
 from server.store.current_rows import settle
 from server.store.deeds import note
-from server.store.devices import count_change
+from server.store.devices import count_change, find_device
 from server.store.measurements import record_of
 from server.store.retention import samples_digest
 from server.store.visits import visits_of
@@ -43,10 +43,14 @@ class Reestimate:
 
 
 def sessions_to_estimate(session: DbSession, device: str | None) -> list[UUID]:
-    """The sessions that were measured, on one device or on all, oldest first."""
+    """The sessions that were measured, on one device or on all, oldest first.
+
+    Raises:
+        NotFound: no such device.
+    """
     query = select(SessionRecord.id).where(SessionRecord.origin != "imported")
     if device is not None:
-        query = query.where(SessionRecord.device == device)
+        query = query.where(SessionRecord.device == find_device(session, device).name)
     return list(session.scalars(query.order_by(SessionRecord.started_at, SessionRecord.id)))
 
 

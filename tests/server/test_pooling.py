@@ -96,6 +96,13 @@ def test_an_operator_that_takes_no_time_stays_so() -> None:
     assert pooled([zero]).latency_us == 0
 
 
+def test_the_longest_and_the_shortest_that_figures_keep_make_rows() -> None:
+    assert pooled([figures(9.9e11, grade="C")]).high_us == 1e12
+    hardly = figures(1e-4, half=0).evolve(low_us=0.0)
+    assert pooled([hardly]).latency_us == 1e-4
+    assert pooled([figures(1, 1), hardly]).sessions == 1
+
+
 def test_intervals_hold_what_lies_behind_the_sessions() -> None:
     """Sessions scatter by 1.2 %, each is sure to 1 %: nine in ten intervals hold the truth."""
     noise = random.Random(7)

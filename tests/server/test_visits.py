@@ -248,6 +248,10 @@ def test_the_command_says_what_it_did(engine: Engine, agent: Agent, measured: UU
     done = subprocess.run([*command, "--again"], capture_output=True, text=True, check=True)
     assert "estimated 4 timings of 2 sessions again: 0 changed" in done.stdout
     assert "1 of the sessions have no visits" in done.stdout
+    wrong = subprocess.run(
+        [*command, "--device", "fone"], capture_output=True, text=True, check=False
+    )
+    assert "no device 'fone'; did you mean phone?" in wrong.stderr
 
 
 def _halve(session: DbSession, session_id: UUID, *, samples: bool = True) -> None:
