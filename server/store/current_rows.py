@@ -15,7 +15,6 @@ from server.store.kept_estimates import kept_estimate
 from server.store.pooling import MOST_SESSIONS, SessionFigures, newest
 from server.store.snapshots import Figures, keep_rows
 
-
 Measured = tuple[TimingRecord, SessionRecord]
 
 
